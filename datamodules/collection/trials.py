@@ -1,0 +1,53 @@
+"""The record of trials: what a collector hands on to replay, task sampler and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """One trial a task: consecutive episodes in which the agent keeps what it learned.
+
+    Attributes:
+        tasks: `[tasks, task_dim]`.
+        steps: batch shape `[tasks, episodes, time]`; keys `observation`, `action`,
+            `next_observation`, `features`, `reward`, `sparse_reward`, `terminated`, the algorithm's
+            extras, and `valid`: False after an episode's end.
+        success: whether the episode accomplished its task, `[tasks, episodes]`; None in a world
+            without success.
+        exploration_episodes: how many of the first episodes only gathered information.
+    """
+
+    tasks: Tensor
+    steps: TensorDict
+    success: Tensor | None
+    exploration_episodes: int
+
+    @property
+    def episode_returns(self) -> Tensor:
+        """Return of every episode in the task's true (sparse) reward, `[tasks, episodes]`."""
+        return torch.where(self.steps["valid"], self.steps["sparse_reward"], 0.0).sum(-1)
+
+    @property
+    def returns(self) -> Tensor:
+        """Return of every trial, summed over its episodes, `[tasks]`: the task sampler's score."""
+        return self.episode_returns.sum(-1)
+
+    @property
+    def environment_steps(self) -> int:
+        """Simulated steps."""
+        return int(self.steps["valid"].sum())
+
+    def to(self, device: torch.device) -> Trials:
+        """The same trials on `device`."""
+        return replace(
+            self,
+            tasks=self.tasks.to(device),
+            steps=self.steps.to(device),
+            success=None if self.success is None else self.success.to(device),
+        )

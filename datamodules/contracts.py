@@ -1,0 +1,96 @@
+"""Contracts 2 and 4: what the data side asks of an algorithm. `lit_metarl` implements them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an adapting agent sees of one step; the first dimension is the task.
+
+    Attributes:
+        observation: before the step, `[tasks, observation_dim]`.
+        action: as the agent chose it, in [-1, 1], `[tasks, action_dim]`.
+        reward: the reward that the task really pays (sparse where the world is), `[tasks]`.
+        next_observation: after the step, `[tasks, observation_dim]`.
+        terminated: whether the episode ended for good, `[tasks]`.
+        active: whether this task's episode was still running, `[tasks]`; other rows are void.
+    """
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    next_observation: Tensor
+    terminated: Tensor
+    active: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action `[tasks, action_dim]` in [-1, 1], and what the algorithm wants recorded with it.
+
+    Attributes:
+        action: the chosen action.
+        extras: further tensors `[tasks, ...]` kept with the transition (log-probability, value, …).
+    """
+
+    action: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """A batch of adapting agents, one a task. Pure in weights, belief and generator.
+
+    `belief` is a `TensorDict` with one row a task. A belief that was handed over may be changed in
+    place: the caller goes on with the one that is returned. Random numbers come from the generator
+    that the caller owns, so that evaluation cannot disturb training.
+
+    Attributes:
+        exploration_episodes: episodes at a trial's start that gather information and are reported apart.
+    """
+
+    exploration_episodes: int
+
+    def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
+        """The belief before anything of `n` new tasks was seen."""
+        ...
+
+    def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
+        """Choose an action for every task's `observation` `[tasks, observation_dim]`."""
+        ...
+
+    def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
+        """The belief after a step."""
+        ...
+
+    def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
+        """The belief at the start of the trial's next episode."""
+        ...
+
+
+@runtime_checkable
+class Foresight(Protocol):
+    """How much a trajectory helps adapting to a task, in units of scaled return (HFR, Wan et al. 2022)."""
+
+    def adaptation_utility(
+        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The utility of adapting to a task from a trajectory relabeled for that task.
+
+        Args:
+            trajectories: transitions as `datamodules.replay.TaskReplay.price` gives them, batch
+                shape `[..., time]`, with `valid` marking the steps that exist.
+            start_observations: start states of each task, `[..., starts, observation_dim]`.
+            generator: source of the latent samples and actions.
+
+        Returns:
+            Utilities, `[...]`.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""Contract 4: relabelers decide for which training task each trajectory is kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from datamodules.contracts import Foresight
+from datamodules.replay import TaskReplay, Trajectories
+from envs.errors import require
+from envs.randomness import make_generator
+
+
+class Relabeler(ABC):
+    """Assigns stored trajectories to training tasks.
+
+    Attributes:
+        needs_foresight: whether the algorithm must provide a `Foresight`.
+        changes_tasks: whether trajectories may be kept for another task than their own, which is
+            only right where tasks differ in the reward alone.
+    """
+
+    needs_foresight: ClassVar[bool] = False
+    changes_tasks: ClassVar[bool] = True
+    generator: torch.Generator
+
+    def bind(self, seed: int, rank: int) -> None:
+        """Take a random stream."""
+        self.generator = make_generator(seed, rank, "relabeler")
+
+    @abstractmethod
+    def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
+        """The slot `[trajectories]` of the task that each trajectory is to be kept for."""
+
+    def metrics(self) -> dict[str, float]:
+        """What to log of the last call of `relabel`."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All state, as tensors and primitives."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.generator.set_state(state["generator"])
+
+
+class NoRelabeler(Relabeler):
+    """Keeps every trajectory for its own task: the base algorithm, unchanged."""
+
+    changes_tasks = False
+
+    def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
+        return trajectories.slots
+
+
+class ProbabilisticRelabeler(Relabeler):
+    """Gives a share of the trajectories to other tasks and keeps the rest for their own.
+
+    Args:
+        probability: share of the trajectories that is relabeled.
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        require(
+            0.0 <= probability <= 1.0,
+            "data.relabeler.init_args.probability",
+            probability,
+            "a probability lies in [0, 1]",
+            "HFR uses 0.5.",
+        )
+        self.probability = probability
+        self._relabeled_share = 0.0
+
+    def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
+        relabeled = torch.rand(len(trajectories.slots), generator=self.generator) < self.probability
+        chosen = self.choose(trajectories, replay, foresight)
+        assigned = torch.where(relabeled, chosen, trajectories.slots)
+        self._relabeled_share = float((assigned != trajectories.slots).float().mean())
+        return assigned
+
+    @abstractmethod
+    def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
+        """The slot `[trajectories]` that each trajectory goes to if it is relabeled."""
+
+    def metrics(self) -> dict[str, float]:
+        return {"relabel/rate": self._relabeled_share}
+
+
+class RandomRelabeler(ProbabilisticRelabeler):
+    """Relabels for a training task chosen uniformly at random (a baseline of the HFR paper)."""
+
+    def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
+        return torch.randint(replay.slots, (len(trajectories.slots),), generator=self.generator)

@@ -1,0 +1,7 @@
+"""What was experienced, stored once and referred to by task."""
+
+from datamodules.replay.references import ReferenceTable
+from datamodules.replay.replay import TaskReplay, Trajectories
+from datamodules.replay.store import TransitionStore
+
+__all__ = ["ReferenceTable", "TaskReplay", "Trajectories", "TransitionStore"]

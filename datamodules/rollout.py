@@ -1,0 +1,391 @@
+"""The DataModule that owns everything that produces data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import pytorch_lightning as pl
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.collection import Collector, Trials
+from datamodules.contracts import Agent, Foresight
+from datamodules.relabeling import Relabeler
+from datamodules.replay import TaskReplay
+from datamodules.tasks import TaskSampler
+from envs.base import MetaEnv, TaskChanges, WorldSpec
+from envs.errors import ConfigurationError, require, require_positive
+from envs.randomness import derive_seed, make_generator
+
+
+@dataclass(frozen=True)
+class CollectionPlan:
+    """How much is collected.
+
+    Attributes:
+        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration.
+        adapted_episodes: episodes of a trial after the agent's exploration episodes.
+        adapted_feed_context: whether the adapted episodes may serve as context for the belief
+            (PEARL's `num_steps_posterior`) or feed the critics only (`num_extra_rl_steps_posterior`).
+        initial_episodes: single-episode trials collected for every task slot before training.
+    """
+
+    tasks_per_iteration: int = 5
+    adapted_episodes: int = 3
+    adapted_feed_context: bool = False
+    initial_episodes: int = 10
+
+
+@dataclass(frozen=True)
+class MetaBatchPlan:
+    """What a gradient step is computed from.
+
+    Attributes:
+        meta_steps: gradient steps in a meta-iteration.
+        tasks: tasks in a meta-batch.
+        transitions: transitions a task for the critics and the policy.
+        context: transitions a task for the belief.
+    """
+
+    meta_steps: int = 1000
+    tasks: int = 16
+    transitions: int = 256
+    context: int = 100
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """How validation and test are done.
+
+    Attributes:
+        validation_tasks: held-out tasks of every validation.
+        test_tasks: held-out tasks of the test.
+        adapted_episodes: episodes of a trial after the agent's exploration episodes.
+        copies: tasks that are evaluated at once.
+        seed: seed of the held-out tasks and of the evaluation's randomness; independent of the run's seed.
+    """
+
+    validation_tasks: int = 30
+    test_tasks: int = 100
+    adapted_episodes: int = 1
+    copies: int = 32
+    seed: int = 20_230_111
+
+
+class CollectionProgress(Protocol):
+    """Who wants to watch collection."""
+
+    def begin(self, description: str, total_steps: int) -> None:
+        """Collection starts; `total_steps` environment steps at most."""
+        ...
+
+    def advance(self, steps: int) -> None:
+        """That many more environment steps were made."""
+        ...
+
+    def end(self) -> None:
+        """Collection is over."""
+        ...
+
+
+class RolloutDataModule(pl.LightningDataModule):
+    """Draws tasks, runs trials on them, relabels, and yields meta-batches.
+
+    A meta-iteration is one epoch of the training loader: trials are collected when the epoch
+    begins, then the loader yields `batches.meta_steps` meta-batches. Validation and test loaders
+    yield finished trials on held-out tasks, run by the same collector.
+
+    Args:
+        env: the world; called with a number of copies and a seed.
+        task_sampler: decides which tasks are trained on.
+        relabeler: decides for which task each trajectory is kept.
+        task_slots: training tasks whose data are held at a time.
+        collection: how much is collected.
+        batches: what a gradient step is computed from.
+        evaluation: how validation and test are done.
+        replay_capacity: transitions kept in all.
+        seed: seed of the run's random streams.
+    """
+
+    def __init__(
+        self,
+        env: Callable[[int, int], MetaEnv],
+        task_sampler: TaskSampler,
+        relabeler: Relabeler,
+        task_slots: int = 100,
+        collection: CollectionPlan = CollectionPlan(),
+        batches: MetaBatchPlan = MetaBatchPlan(),
+        evaluation: EvaluationPlan = EvaluationPlan(),
+        replay_capacity: int = 1_000_000,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        _check_plans(task_slots, collection, batches, evaluation)
+        self.make_env = env
+        self.task_sampler = task_sampler
+        self.relabeler = relabeler
+        self.task_slots = task_slots
+        self.collection = collection
+        self.batches = batches
+        self.evaluation = evaluation
+        self.replay_capacity = replay_capacity
+        self.seed = seed
+        self.env = env(collection.tasks_per_iteration, seed)
+        self.world: WorldSpec = self.env.world
+        if relabeler.changes_tasks:
+            self._check_relabeling()
+        self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
+        self.initial_tasks = self.task_sampler.initial(task_slots)
+        self.environment_steps = 0
+        self.metrics: dict[str, float] = {}
+        self.progress: CollectionProgress | None = None
+        self._ready = False
+
+    def _check_relabeling(self) -> None:
+        name = type(self.relabeler).__name__
+        require(
+            self.world.task_changes is TaskChanges.REWARD,
+            "data.relabeler",
+            name,
+            f"relabeling needs tasks that differ in the reward alone, but those of {self.world.name} "
+            f"change the {self.world.task_changes.value}",
+            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this world.",
+        )
+        require(
+            self.task_slots > 1,
+            "data.task_slots",
+            self.task_slots,
+            f"{name} needs at least two training tasks to choose between",
+            "Raise data.task_slots, or use configs/relabel/none.yaml.",
+        )
+
+    def check_agent(self, agent: object) -> None:
+        """Refuse an algorithm that lacks what this configuration asks of it.
+
+        Raises:
+            ConfigurationError: naming the key.
+        """
+        if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
+            raise ConfigurationError(
+                "data.relabeler",
+                type(self.relabeler).__name__,
+                f"it asks the algorithm for a foresight, and {type(agent).__name__} has none",
+                "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
+            )
+
+    @property
+    def agent(self) -> Agent:
+        """The algorithm that is being run."""
+        assert self.trainer is not None
+        return cast(Agent, self.trainer.lightning_module)
+
+    @property
+    def _device(self) -> torch.device:
+        assert self.trainer is not None
+        device: torch.device = self.trainer.lightning_module.device
+        return device
+
+    def setup(self, stage: str) -> None:
+        """Create what training needs, once."""
+        if stage != "fit" or self._ready:
+            return
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        self.relabeler.bind(self.seed, rank)
+        self._rollout_generator = make_generator(self.seed, rank, "rollout")
+        self._batch_generator = make_generator(self.seed, rank, "meta-batches")
+        self.collector = Collector(self.env)
+        self.replay = TaskReplay(self.env, self.task_slots, self.replay_capacity)
+        self.replay.tasks.copy_(self.initial_tasks)
+        self._ready = True
+
+    def train_dataloader(self) -> _MetaIteration:
+        """Meta-batches; iterating it is one meta-iteration."""
+        return _MetaIteration(self)
+
+    def val_dataloader(self) -> _EvaluationTrials:
+        """Finished trials on the validation tasks."""
+        return _EvaluationTrials(self, "validation", self.evaluation.validation_tasks)
+
+    def test_dataloader(self) -> _EvaluationTrials:
+        """Finished trials on the test tasks."""
+        return _EvaluationTrials(self, "test", self.evaluation.test_tasks)
+
+    def predict_dataloader(self) -> _EvaluationTrials:
+        """Finished trials on the test tasks."""
+        return self.test_dataloader()
+
+    def collect_initial_data(self) -> None:
+        """Fill every task slot with single-episode trials, kept for their own task."""
+        episodes, horizon = self.collection.initial_episodes, self.world.horizon
+        self.replay.begin_iteration()
+        self._begin("initial data", self.task_slots * episodes * horizon)
+        for slots in torch.arange(self.task_slots).split(self.env.num_envs):
+            for _ in range(episodes):
+                trials = self._run_trials(self.replay.tasks[slots], 1)
+                trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))
+                self.replay.keep(trajectories, trajectories.slots)
+        self._end()
+
+    def collect_iteration(self) -> None:
+        """Draw tasks, run a trial on each, score them, and relabel."""
+        plan = self.collection
+        episodes = self.agent.exploration_episodes + plan.adapted_episodes
+        self.replay.begin_iteration()
+        self._begin("trials", plan.tasks_per_iteration * episodes * self.world.horizon)
+        tasks = self.task_sampler.sample(plan.tasks_per_iteration)
+        slots = self.replay.assign_tasks(tasks, self._batch_generator)
+        trials = self._run_trials(tasks, episodes)
+        self.task_sampler.update(tasks, trials.returns)
+        feeds_context = (torch.arange(episodes) < self.agent.exploration_episodes) | plan.adapted_feed_context
+        trajectories = self.replay.add(trials, slots, feeds_context)
+        foresight = cast(Foresight, self.agent) if self.relabeler.needs_foresight else None
+        self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
+        self._end()
+        self.metrics = {
+            "collect/return": float(trials.episode_returns[:, -1].mean()),
+            "collect/return_exploration": float(trials.episode_returns[:, 0].mean()),
+            **self.task_sampler.metrics(),
+            **self.relabeler.metrics(),
+        }
+
+    def draw_meta_batch(self) -> TensorDict:
+        """A meta-batch: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`, both priced."""
+        plan, generator = self.batches, self._batch_generator
+        slots = torch.randperm(self.task_slots, generator=generator)[: plan.tasks]
+        return TensorDict(
+            {
+                "transitions": self.replay.draw(self.replay.critic, slots, plan.transitions, generator),
+                "context": self.replay.draw(self.replay.context, slots, plan.context, generator),
+            },
+            [len(slots)],
+        )
+
+    def _run_trials(self, tasks: Tensor, episodes: int) -> Trials:
+        report = self.progress.advance if self.progress is not None else None
+        trials = self.collector.collect(
+            self.agent, tasks, episodes, self._rollout_generator, device=self._device, report=report
+        )
+        self.environment_steps += trials.environment_steps
+        return trials
+
+    def _begin(self, description: str, total_steps: int) -> None:
+        if self.progress is not None:
+            self.progress.begin(description, total_steps)
+
+    def _end(self) -> None:
+        if self.progress is not None:
+            self.progress.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the replay, as tensors and primitives."""
+        if not self._ready:
+            return {}
+        return {
+            "environment_steps": self.environment_steps,
+            "task_sampler": self.task_sampler.state_dict(),
+            "relabeler": self.relabeler.state_dict(),
+            "rollout_generator": self._rollout_generator.get_state(),
+            "batch_generator": self._batch_generator.get_state(),
+            "env": self.env.state_dict(),
+            "tasks": self.replay.tasks,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave; outside training only the step counter matters."""
+        if not state_dict:
+            return
+        self.environment_steps = state_dict["environment_steps"]
+        if not self._ready:
+            return
+        self.task_sampler.load_state_dict(state_dict["task_sampler"])
+        self.relabeler.load_state_dict(state_dict["relabeler"])
+        self._rollout_generator.set_state(state_dict["rollout_generator"])
+        self._batch_generator.set_state(state_dict["batch_generator"])
+        self.env.load_state_dict(state_dict["env"])
+        self.replay.tasks.copy_(state_dict["tasks"])
+
+
+class _MetaIteration:
+    """One meta-iteration: collects when iterated, then yields meta-batches. Its length keeps Lightning
+    from fetching a batch ahead, which would let rollouts lag the policy."""
+
+    def __init__(self, data: RolloutDataModule) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return self._data.batches.meta_steps
+
+    def __iter__(self) -> Iterator[TensorDict]:
+        if self._data.replay.store.written == 0:
+            self._data.collect_initial_data()
+        self._data.collect_iteration()
+        for _ in range(len(self)):
+            yield self._data.draw_meta_batch()
+
+
+class _EvaluationTrials:
+    """Deterministic trials on held-out tasks, in groups whose randomness depends on nothing but the group."""
+
+    def __init__(self, data: RolloutDataModule, purpose: str, number: int) -> None:
+        self._data = data
+        self._purpose = purpose
+        plan = data.evaluation
+        generator = make_generator(plan.seed, 0, f"{purpose} tasks")
+        self._groups = data.env.task_distribution.sample(number, generator).split(plan.copies)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Trials]:
+        plan, agent = self._data.evaluation, self._data.agent
+        env = self._data.make_env(len(self._groups[0]), plan.seed)
+        collector = Collector(env)
+        for index, tasks in enumerate(self._groups):
+            purpose = f"{self._purpose} trials {index}"
+            env.reset(seed=derive_seed(plan.seed, 0, purpose))
+            yield collector.collect(
+                agent,
+                tasks,
+                agent.exploration_episodes + plan.adapted_episodes,
+                make_generator(plan.seed, 0, f"{purpose} agent"),
+                deterministic=True,
+                device=self._data._device,
+            )
+
+
+def _check_plans(
+    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, evaluation: EvaluationPlan
+) -> None:
+    require(
+        task_slots >= 1,
+        "data.task_slots",
+        task_slots,
+        "a training set needs at least one task",
+        "Set data.task_slots to the number of training tasks; the published runs hold 100.",
+    )
+    for group, plan, names in (
+        ("collection", collection, ("tasks_per_iteration", "initial_episodes")),
+        ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
+        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "copies")),
+    ):
+        for name in names:
+            require_positive(f"data.{group}.{name}", getattr(plan, name))
+    for key, episodes in (
+        ("data.collection.adapted_episodes", collection.adapted_episodes),
+        ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
+    ):
+        require_positive(key, episodes)
+    for key, number in (
+        ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
+        ("data.batches.tasks", batches.tasks),
+    ):
+        require(
+            number <= task_slots,
+            key,
+            number,
+            f"it cannot exceed the {task_slots} task slots",
+            f"Lower it, or raise data.task_slots (now {task_slots}).",
+        )

@@ -1,0 +1,278 @@
+"""Contract 1: the world. One instance simulates a batch of copies, each under its own task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.errors import require_positive
+from envs.randomness import make_generator
+from envs.task_distributions import TaskDistribution
+
+Array = NDArray[Any]
+
+
+class TaskChanges(Enum):
+    """What differs between two tasks of a world."""
+
+    REWARD = "reward"
+    DYNAMICS = "dynamics"
+    BOTH = "reward and dynamics"
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """The sizes and names of a world, all that an algorithm must know to be built.
+
+    Attributes:
+        name: the world's name, as in its gymnasium id.
+        observation_dim: numbers in an observation.
+        action_dim: numbers in an action.
+        task_names: names of the task's coordinates.
+        feature_names: names of the numbers from which a transition's reward follows, for any task.
+        horizon: steps after which an episode is cut off.
+        task_changes: whether tasks differ in reward, dynamics or both.
+    """
+
+    name: str
+    observation_dim: int
+    action_dim: int
+    task_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    horizon: int
+    task_changes: TaskChanges
+
+    @property
+    def task_dim(self) -> int:
+        """Numbers in a task vector."""
+        return len(self.task_names)
+
+    @property
+    def feature_dim(self) -> int:
+        """Numbers in a feature vector."""
+        return len(self.feature_names)
+
+
+class Reward(NamedTuple):
+    """What a transition is worth under a task; every tensor has the broadcast batch shape.
+
+    Attributes:
+        reward: the (possibly shaped) reward that critics learn from.
+        sparse_reward: the reward that the task really pays: what an adapting agent sees and what
+            evaluation counts. Equal to `reward` where a world has no shaping.
+        terminated: whether the episode ends here for good.
+    """
+
+    reward: Tensor
+    sparse_reward: Tensor
+    terminated: Tensor
+
+
+class Step(NamedTuple):
+    """The outcome of one step of all copies; the first dimension is the copy.
+
+    Attributes:
+        observation: after the step, `[copies, observation_dim]`.
+        features: `[copies, feature_dim]`.
+        reward: see `Reward`, `[copies]` each.
+        truncated: whether the horizon was reached, `[copies]`.
+        success: whether the task is accomplished, `[copies]`; None in a world without success.
+    """
+
+    observation: Tensor
+    features: Tensor
+    reward: Reward
+    truncated: Tensor
+    success: Tensor | None
+
+
+class MetaEnv(VectorEnv[Array, Array, Array], ABC):
+    """A batch of copies of one world, each copy with its own task.
+
+    Copies never reset on their own (`AutoresetMode.DISABLED`): a trial decides when an episode
+    starts. `advance` is the native interface on tensors; `step` is the same for gymnasium users.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": []}
+    world: WorldSpec
+    task_distribution: TaskDistribution
+    single_observation_space: gymnasium.spaces.Box
+    single_action_space: gymnasium.spaces.Box
+
+    def __init__(self, num_envs: int, seed: int = 0) -> None:
+        require_positive("num_envs", num_envs)
+        self.num_envs = num_envs
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.generator = make_generator(seed, 0, "world")
+        self.tasks = self.task_distribution.sample(num_envs, self.generator)
+        self._elapsed = torch.zeros(num_envs, dtype=torch.long)
+        self._running = torch.zeros(num_envs, dtype=torch.bool)
+
+    @abstractmethod
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        """The reward of transitions with `features` `[..., feature_dim]` under `tasks` `[..., task_dim]`.
+
+        Pure, and broadcasting over all leading dimensions: trajectories `[1, time, features]` and
+        tasks `[tasks, 1, coordinates]` give rewards `[tasks, time]`.
+        """
+
+    def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
+        """Whether transitions accomplish the task, shaped as `reward`; None if the world has no such notion."""
+        return None
+
+    @abstractmethod
+    def _start(self, copies: Tensor) -> None:
+        """Put `copies` (indices) into a fresh initial state."""
+
+    @abstractmethod
+    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+        """Advance `copies` (indices) by one step under `actions` `[len(copies), action_dim]`; their features."""
+
+    @abstractmethod
+    def _observe(self) -> Tensor:
+        """The current observation of every copy, `[copies, observation_dim]`."""
+
+    @abstractmethod
+    def _simulation_state(self) -> dict[str, Tensor]:
+        """Tensors that hold the exact state of the simulation; `_load_simulation_state` takes them back."""
+
+    @abstractmethod
+    def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what `_simulation_state` gave."""
+
+    def set_tasks(self, tasks: Tensor) -> None:
+        """Give every copy its task, `[copies, task_dim]`; it holds from the next reset on.
+
+        Raises:
+            ValueError: if the shape is not that, or a task is not one of this world.
+        """
+        tasks = torch.as_tensor(tasks, dtype=torch.float32)
+        expected = (self.num_envs, self.world.task_dim)
+        if tuple(tasks.shape) != expected:
+            raise ValueError(f"{self.world.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
+        outside = ~self.task_distribution.contains(tasks)
+        if bool(outside.any()):
+            copy = int(outside.nonzero()[0, 0])
+            raise ValueError(
+                f"{self.world.name}, copy {copy}: task {tasks[copy].tolist()} lies outside the world's tasks."
+            )
+        self.tasks = tasks.clone()
+
+    def restart(self, copies: Tensor | None = None) -> Tensor:
+        """Start a new episode in `copies` (indices; None for all); the observations of every copy."""
+        if copies is None:
+            copies = torch.arange(self.num_envs)
+        self._start(copies)
+        self._elapsed[copies] = 0
+        self._running[copies] = True
+        return self._observe()
+
+    def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
+        """Advance by one step.
+
+        Args:
+            actions: `[copies, action_dim]`, within the world's bounds (clipped otherwise).
+            active: `[copies]`, the copies that take part (None for all). The others stay as they
+                are; their rows of the result are meaningless.
+
+        Raises:
+            RuntimeError: if an active copy has ended or was never reset.
+            ValueError: if an active copy's action is not finite.
+        """
+        copies = self._indices(active)
+        self._check_step(actions, copies)
+        partial = len(copies) < self.num_envs
+        features = self._simulate(actions[copies] if partial else actions, copies)
+        if partial:
+            features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, copies, features)
+        reward = self.reward(features, self.tasks)
+        self._elapsed[copies] += 1
+        truncated = (self._elapsed >= self.world.horizon) & ~reward.terminated
+        self._running[copies] = ~(reward.terminated | truncated)[copies]
+        return Step(self._observe(), features, reward, truncated, self.success(features, self.tasks))
+
+    def _indices(self, active: Tensor | None) -> Tensor:
+        if active is None or bool(active.all()):
+            return torch.arange(self.num_envs)
+        return active.nonzero()[:, 0]
+
+    def _check_step(self, actions: Tensor, copies: Tensor) -> None:
+        if not bool(self._running[copies].all()):
+            copy = int(copies[(~self._running[copies]).nonzero()[0, 0]])
+            raise RuntimeError(
+                f"{self.world.name}, copy {copy}: the episode has ended or never started; reset this copy first."
+            )
+        if not bool(torch.isfinite(actions[copies]).all()):
+            row = int((~torch.isfinite(actions[copies]).all(-1)).nonzero()[0, 0])
+            copy = int(copies[row])
+            raise ValueError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Gymnasium's reset. `options["reset_mask"]` `[copies]` resets only those copies."""
+        if isinstance(seed, list):
+            raise ValueError(f"{self.world.name}: the copies share one generator; give one seed, not a list.")
+        if seed is not None:
+            self.generator = make_generator(seed, 0, "world")
+        mask = (options or {}).get("reset_mask")
+        copies = None if mask is None else torch.as_tensor(mask).nonzero()[:, 0]
+        return self.restart(copies).numpy(), {}
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Gymnasium's step; `info` holds `features` and `sparse_reward` (and `success`, where defined)."""
+        result = self.advance(torch.as_tensor(actions, dtype=torch.float32))
+        info: dict[str, Any] = {
+            "features": result.features.numpy(),
+            "sparse_reward": result.reward.sparse_reward.numpy(),
+        }
+        if result.success is not None:
+            info["success"] = result.success.numpy()
+        return (
+            result.observation.numpy(),
+            result.reward.reward.numpy(),
+            result.reward.terminated.numpy(),
+            result.truncated.numpy(),
+            info,
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The exact state: tasks, episode clocks, simulation and random generator."""
+        return {
+            "tasks": self.tasks.clone(),
+            "elapsed": self._elapsed.clone(),
+            "running": self._running.clone(),
+            "generator": self.generator.get_state(),
+            **{f"simulation/{key}": value.clone() for key, value in self._simulation_state().items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        self.tasks = state["tasks"].clone()
+        self._elapsed = state["elapsed"].clone()
+        self._running = state["running"].clone()
+        self.generator.set_state(state["generator"])
+        prefix = "simulation/"
+        self._load_simulation_state(
+            {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
+        )
+
+
+def box(low: float, high: float, size: int) -> gymnasium.spaces.Box:
+    """A float32 box space of `size` coordinates with common bounds."""
+    return gymnasium.spaces.Box(low, high, (size,), np.float32)

@@ -1,0 +1,29 @@
+"""One way to say what is wrong with a user's input."""
+
+from __future__ import annotations
+
+
+class ConfigurationError(ValueError):
+    """A user's mistake, found before anything runs.
+
+    Args:
+        key: the configuration key (or argument) that is wrong.
+        value: the value that was given.
+        allowed: what would have been accepted.
+        hint: what to do about it.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str, hint: str) -> None:
+        self.key = key
+        super().__init__(f"{key} = {value!r} is not usable: {allowed}. {hint}")
+
+
+def require(condition: bool, key: str, value: object, allowed: str, hint: str) -> None:
+    """Raise a `ConfigurationError` unless `condition` holds."""
+    if not condition:
+        raise ConfigurationError(key, value, allowed, hint)
+
+
+def require_positive(key: str, value: int) -> None:
+    """Raise a `ConfigurationError` unless `value` is at least 1."""
+    require(value >= 1, key, value, "it must be a whole number of at least 1", f"Set {key} to 1 or more.")

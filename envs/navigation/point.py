@@ -1,0 +1,153 @@
+"""Point robots in the plane: the smallest worlds in which adapting can be seen."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.base import MetaEnv, Reward, TaskChanges, WorldSpec, box
+from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+
+MAX_MOVE = 0.1
+
+
+class PlanarPoint(MetaEnv):
+    """A point that moves by up to `MAX_MOVE` per axis and step; its features are its position."""
+
+    single_observation_space = box(-np.inf, np.inf, 2)
+    single_action_space = box(-MAX_MOVE, MAX_MOVE, 2)
+
+    def __init__(self, num_envs: int, seed: int = 0) -> None:
+        super().__init__(num_envs, seed)
+        self._position = torch.zeros(num_envs, 2)
+
+    def _start(self, copies: Tensor) -> None:
+        self._position[copies] = 0.0
+
+    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+        self._position[copies] += actions.clamp(-MAX_MOVE, MAX_MOVE)
+        return self._position[copies]
+
+    def _observe(self) -> Tensor:
+        return self._position.clone()
+
+    def _simulation_state(self) -> dict[str, Tensor]:
+        return {"position": self._position}
+
+    def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
+        self._position = state["position"]
+
+
+def _point_spec(name: str) -> WorldSpec:
+    return WorldSpec(
+        name=name,
+        observation_dim=2,
+        action_dim=2,
+        task_names=("goal_x", "goal_y"),
+        feature_names=("x", "y"),
+        horizon=20,
+        task_changes=TaskChanges.REWARD,
+    )
+
+
+def _distance(positions: Tensor, goals: Tensor) -> Tensor:
+    distance: Tensor = torch.linalg.vector_norm(positions - goals, dim=-1)
+    return distance
+
+
+def _never(like: Tensor) -> Tensor:
+    return torch.zeros_like(like, dtype=torch.bool)
+
+
+class PointRobot(PlanarPoint):
+    """Move to a hidden goal in the square (PEARL, Rakelly et al. 2019).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | position x, y | unbounded |
+    | action | move along x, y | [-0.1, 0.1] |
+    | task | goal x, y | uniform in [-1, 1]² |
+    | features | position after the move | |
+
+    Reward: minus the distance to the goal. Start: uniform in [-1, 1]². End: after 20 steps.
+    """
+
+    world = _point_spec("PointRobot")
+    task_distribution: TaskDistribution = UniformBox([-1.0, -1.0], [1.0, 1.0])
+
+    def _start(self, copies: Tensor) -> None:
+        self._position[copies] = 2.0 * torch.rand(len(copies), 2, generator=self.generator) - 1.0
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = -_distance(features, tasks)
+        return Reward(reward, reward, _never(reward))
+
+
+class SparsePointRobot(PlanarPoint):
+    """Find a hidden goal on the unit half circle (PEARL, Rakelly et al. 2019).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | position x, y | unbounded |
+    | action | move along x, y | [-0.1, 0.1] |
+    | task | goal x, y | uniform on the upper unit half circle |
+    | features | position after the move | |
+
+    Reward: minus the distance to the goal; the sparse reward is 1 minus the distance within
+    `goal_radius`, else 0. Success: within the radius. Start: the origin. End: after 20 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        goal_radius: distance within which the sparse reward is paid.
+    """
+
+    world = _point_spec("SparsePointRobot")
+    task_distribution: TaskDistribution = HalfCircle(1.0)
+
+    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.2) -> None:
+        super().__init__(num_envs, seed)
+        self.goal_radius = goal_radius
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        distance = _distance(features, tasks)
+        sparse = torch.where(distance <= self.goal_radius, 1.0 - distance, 0.0)
+        return Reward(-distance, sparse, _never(distance))
+
+    def success(self, features: Tensor, tasks: Tensor) -> Tensor:
+        return _distance(features, tasks) <= self.goal_radius
+
+
+class FourCorners(PlanarPoint):
+    """Find which corner is the goal, with a trap on the way (HFR, Wan et al. 2022).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | position x, y | unbounded |
+    | action | move along x, y | [-0.1, 0.1] |
+    | task | goal corner x, y | uniform over (±1, ±1) |
+    | features | position after the move | |
+
+    Reward: −1 a step; −3 in the box |x|, |y| ∈ (0.1, 0.5) of the goal's own quadrant; 0 at the
+    goal. The short way is a trap, and only it tells the tasks apart. Success and end: within 0.2
+    of the goal. Start: the origin. Cut off after 20 steps.
+    """
+
+    world = _point_spec("FourCorners")
+    task_distribution: TaskDistribution = FiniteTasks([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    goal_radius: ClassVar[float] = 0.2
+    trap: ClassVar[tuple[float, float]] = (0.1, 0.5)
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        at_goal = self.success(features, tasks)
+        toward_goal = features * tasks  # both coordinates positive: the goal's own quadrant
+        inner, outer = self.trap
+        in_trap = ((toward_goal > inner) & (toward_goal < outer)).all(-1)
+        reward = torch.where(at_goal, 0.0, torch.where(in_trap, -3.0, -1.0))
+        return Reward(reward, reward, at_goal)
+
+    def success(self, features: Tensor, tasks: Tensor) -> Tensor:
+        return _distance(features, tasks) <= self.goal_radius

@@ -1,0 +1,56 @@
+"""Every world as an ordinary single gymnasium environment: `gymnasium.make("lit_metarl/PointRobot-v0")`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from envs.base import Array, MetaEnv
+
+
+class SingleTaskEnv(gymnasium.Env[Array, Array]):
+    """One copy of a world under one task.
+
+    Args:
+        world: the world's class.
+        task: the task vector; None draws one from the reference distribution at every reset.
+        **arguments: further arguments of the world.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(self, world: type[MetaEnv], task: list[float] | None = None, **arguments: Any) -> None:
+        self._batch = world(num_envs=1, **arguments)
+        self._task = task
+        self.observation_space = self._batch.single_observation_space
+        self.action_space = self._batch.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self._batch.reset(seed=seed)
+        task = (
+            self._batch.task_distribution.sample(1, self._batch.generator)
+            if self._task is None
+            else torch.tensor([self._task])
+        )
+        self._batch.set_tasks(task)
+        observations, _ = self._batch.reset()
+        return observations[0], {"task": task[0].numpy()}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
+        single = {key: value[0] for key, value in info.items()}
+        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), single
+
+
+def register_world(world: type[MetaEnv]) -> None:
+    """Register `world` as the gymnasium id `lit_metarl/<name>-v0`."""
+    gymnasium.register(
+        f"lit_metarl/{world.world.name}-v0",
+        entry_point="envs.registration:SingleTaskEnv",
+        kwargs={"world": world},
+    )

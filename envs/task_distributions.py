@@ -1,0 +1,93 @@
+"""Reference distributions of tasks: what a world's validation and test tasks are drawn from."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from envs.errors import require
+
+
+class TaskDistribution(ABC):
+    """A distribution over task vectors `[task_dim]`."""
+
+    task_dim: int
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """`n` independent tasks, `[n, task_dim]`."""
+
+    @abstractmethod
+    def contains(self, tasks: Tensor) -> Tensor:
+        """Whether each of `tasks` `[n, task_dim]` is a task of this world, `[n]`."""
+
+
+class UniformBox(TaskDistribution):
+    """Independent uniform coordinates.
+
+    Args:
+        low: lower bound of every coordinate.
+        high: upper bound of every coordinate, above `low`.
+    """
+
+    def __init__(self, low: list[float], high: list[float]) -> None:
+        require(
+            len(low) == len(high) > 0 and all(a < b for a, b in zip(low, high)),
+            "task bounds",
+            (low, high),
+            "every lower bound must lie below its upper bound",
+            "Correct the world's task bounds.",
+        )
+        self.low = torch.tensor(low)
+        self.high = torch.tensor(high)
+        self.task_dim = len(low)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        unit = torch.rand(n, self.task_dim, generator=generator)
+        return self.low + (self.high - self.low) * unit
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
+
+
+class HalfCircle(TaskDistribution):
+    """Points on the upper half circle around the origin, uniform in the angle.
+
+    Args:
+        radius: distance of every task from the origin.
+    """
+
+    task_dim = 2
+
+    def __init__(self, radius: float) -> None:
+        self.radius = radius
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        angle = math.pi * torch.rand(n, generator=generator)
+        return self.radius * torch.stack((angle.cos(), angle.sin()), -1)
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        slack = 1e-4 * self.radius
+        distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
+        return ((distance - self.radius).abs() <= slack) & (tasks[..., 1] >= -slack)
+
+
+class FiniteTasks(TaskDistribution):
+    """A uniform choice from a finite list of tasks.
+
+    Args:
+        tasks: all tasks, `[number, task_dim]`.
+    """
+
+    def __init__(self, tasks: list[list[float]]) -> None:
+        self.tasks = torch.tensor(tasks)
+        self.task_dim = self.tasks.shape[-1]
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.tasks[torch.randint(len(self.tasks), (n,), generator=generator)]
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        return (tasks[..., None, :] == self.tasks).all(-1).any(-1)

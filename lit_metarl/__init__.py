@@ -1,0 +1,1 @@
+"""A modular trainer for meta-reinforcement-learning on PyTorch Lightning."""

@@ -1,0 +1,265 @@
+"""PEARL: off-policy meta-RL with a probabilistic context variable (Rakelly et al. 2019, arXiv 1903.08254)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torch.nn import functional
+from torchrl.modules import MLP
+
+from datamodules.contracts import Decision, Transition
+from envs.base import WorldSpec
+from envs.errors import require
+from envs.randomness import normal
+from lit_metarl.algorithms.base import MetaRLModule
+from lit_metarl.losses import soft_actor_critic as sac
+from lit_metarl.losses.gaussian import kl_to_standard_normal, product_of_gaussians
+from lit_metarl.networks import TanhGaussianPolicy
+
+CONTEXT_CHUNK = 256
+
+
+class PEARL(MetaRLModule):
+    """A belief over a latent task variable z, and a soft actor-critic conditioned on a sample of it.
+
+    The belief is a product of Gaussian factors, one a context transition. During exploration
+    episodes z comes from the prior, afterwards from the posterior given all that the trial has
+    shown, re-inferred after every episode. The encoder learns from the critics' loss and the KL to
+    the prior only. The defaults are the settings that HFR was published with.
+
+    Args:
+        world: sizes of the world to act in.
+        exploration_episodes: episodes of a trial with z from the prior.
+        latent_dim: size of z.
+        layers: widths of the hidden layers of policy, critics and value network.
+        encoder_layers: widths of the encoder's hidden layers.
+        discount: γ.
+        reward_scale: factor on rewards, the inverse of the fixed entropy temperature.
+        kl_weight: weight of the KL between belief and prior, summed over the tasks of a batch.
+        target_rate: Polyak rate of the target value network.
+        learning_rate: of all networks (Adam).
+        learned_temperature: learn the entropy temperature towards an entropy of −|A| instead of
+            keeping it at 1 (use reward_scale 1 with it): beyond the paper, and much faster to learn.
+        context_next_observation: whether a context transition includes the next observation.
+        mean_penalty: weight of the squared pre-squash mean in the policy loss.
+        log_std_penalty: weight of the squared log-deviation in the policy loss.
+        **common: what every algorithm takes (`MetaRLModule`).
+    """
+
+    def __init__(
+        self,
+        world: WorldSpec,
+        exploration_episodes: int = 2,
+        latent_dim: int = 5,
+        layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
+        encoder_layers: list[int] = [200, 200, 200],  # noqa: B006
+        discount: float = 0.99,
+        reward_scale: float = 5.0,
+        kl_weight: float = 0.1,
+        target_rate: float = 0.005,
+        learning_rate: float = 3e-4,
+        learned_temperature: bool = False,
+        context_next_observation: bool = False,
+        mean_penalty: float = 1e-3,
+        log_std_penalty: float = 1e-3,
+        **common: Any,
+    ) -> None:
+        require(
+            exploration_episodes >= 1,
+            "model.init_args.exploration_episodes",
+            exploration_episodes,
+            "PEARL needs at least one episode to gather context in",
+            "The published runs use 2.",
+        )
+        require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
+        super().__init__(world, exploration_episodes, **common)
+        self.latent_dim = latent_dim
+        self.discount = discount
+        self.reward_scale = reward_scale
+        self.kl_weight = kl_weight
+        self.target_rate = target_rate
+        self.learning_rate = learning_rate
+        self.learned_temperature = learned_temperature
+        self.context_next_observation = context_next_observation
+        self.mean_penalty = mean_penalty
+        self.log_std_penalty = log_std_penalty
+        self.target_entropy = -float(world.action_dim)
+
+        observation, action = world.observation_dim, world.action_dim
+        self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
+        self.encoder = _mlp(self.context_dim, 2 * latent_dim, encoder_layers)
+        self.policy = TanhGaussianPolicy(observation + latent_dim, action, layers)
+        self.critics = nn.ModuleList([_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
+        self.value = _mlp(observation + latent_dim, 1, layers)
+        self.target_value = copy.deepcopy(self.value).requires_grad_(False)
+        self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
+
+    # The belief: which z this task has.
+
+    def infer(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance `[..., latent]` of z given `context` `[..., transitions, context_dim]`.
+
+        `valid` `[..., transitions]` marks the transitions that exist; None for all.
+        """
+        mean, raw_variance = self.encoder(context).chunk(2, -1)
+        return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
+
+    def context_features(self, transitions: TensorDict) -> Tensor:
+        """What the encoder sees of transitions: the reward is the one the task really pays, `[..., context_dim]`."""
+        parts = [transitions["observation"], transitions["action"], transitions["sparse_reward"][..., None]]
+        if self.context_next_observation:
+            parts.append(transitions["next_observation"])
+        shape = parts[2].shape[:-1]
+        return torch.cat([part.expand(*shape, -1) for part in parts], -1)
+
+    def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
+        """Prior beliefs and z ~ N(0, I); the context is empty."""
+        zeros = torch.zeros(n, self.latent_dim, device=self.device)
+        return TensorDict(
+            {
+                "mean": zeros,
+                "variance": torch.ones_like(zeros),
+                "z": normal((n, self.latent_dim), generator, zeros),
+                "context": zeros.new_zeros(n, CONTEXT_CHUNK, self.context_dim),
+                "valid": torch.zeros(n, CONTEXT_CHUNK, dtype=torch.bool, device=self.device),
+                "steps": torch.zeros(n, dtype=torch.long),
+                "episodes": torch.zeros(n, dtype=torch.long),
+            },
+            [n],
+        )
+
+    def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
+        """π(a | o, z), or its mode."""
+        inputs = torch.cat((observation, belief["z"]), -1)
+        if deterministic:
+            return Decision(self.policy.mode(inputs))
+        mean, log_std = self.policy(inputs)
+        return Decision(torch.tanh(mean + log_std.exp() * normal(tuple(mean.shape), generator, mean)))
+
+    def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
+        """Write the transition into the context."""
+        step = int(belief["steps"][0])
+        if step == belief["valid"].shape[1]:
+            belief["context"] = functional.pad(belief["context"], (0, 0, 0, step))
+            belief["valid"] = functional.pad(belief["valid"], (0, step))
+        parts = [transition.observation, transition.action, transition.reward[:, None]]
+        if self.context_next_observation:
+            parts.append(transition.next_observation)
+        torch.cat(parts, -1, out=belief["context"][:, step])
+        belief["valid"][:, step] = transition.active
+        belief["steps"] += 1
+        return belief
+
+    def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
+        """A fresh z: from the prior during exploration, then from the posterior given the whole context."""
+        belief["episodes"] += 1
+        if int(belief["episodes"][0]) >= self.exploration_episodes:
+            steps = int(belief["steps"][0])
+            belief["mean"], belief["variance"] = self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])
+        noise = normal(tuple(belief["mean"].shape), generator, belief["mean"])
+        belief["z"] = belief["mean"] + belief["variance"].sqrt() * noise
+        return belief
+
+    # Foresight: what adapting from a trajectory is worth (HFR, eq. 4).
+
+    def adaptation_utility(
+        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory."""
+        context = self.context_features(trajectories).to(self.device)
+        mean, variance = self.infer(context, trajectories["valid"].to(self.device))
+        z = mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean)
+        starts = start_observations.to(self.device)
+        z = z[..., None, :].expand(*starts.shape[:-1], -1)
+        noise = normal((*starts.shape[:-1], self.world.action_dim), generator, starts)
+        action = self.policy.sample(torch.cat((starts, z), -1), noise).action
+        return self._min_q(starts, action, z).mean(-1).cpu()
+
+    # Learning.
+
+    def _q_values(self, observation: Tensor, action: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        inputs = torch.cat((observation, action, z), -1)
+        return tuple(critic(inputs)[..., 0] for critic in self.critics)
+
+    def _min_q(self, observation: Tensor, action: Tensor, z: Tensor) -> Tensor:
+        first, second = self._q_values(observation, action, z)
+        return torch.minimum(first, second)
+
+    def update(self, batch: TensorDict) -> dict[str, Tensor]:
+        """Critics and encoder first, then value network, policy and temperature against the new critics."""
+        critic_optimizer, actor_optimizer = self.optimizers()  # type: ignore[attr-defined]
+        data = batch["transitions"]
+        observation, action = data["observation"], data["action"]
+        mean, variance = self.infer(self.context_features(batch["context"]))
+        z = mean + variance.sqrt() * normal(tuple(mean.shape), self.generator, mean)
+        z = z[:, None].expand(*data.batch_size, -1)
+        fixed_z = z.detach()
+
+        with torch.no_grad():
+            next_value = self.target_value(torch.cat((data["next_observation"], fixed_z), -1))[..., 0]
+            target = sac.bellman_target(
+                self.reward_scale * data["reward"], data["terminated"], next_value, self.discount
+            )
+        kl = kl_to_standard_normal(mean, variance).sum()
+        critic_loss = sac.critic_loss(self._q_values(observation, action, z), target)
+        critic_optimizer.zero_grad()
+        self.manual_backward(critic_loss + self.kl_weight * kl)
+        critic_optimizer.step()
+
+        inputs = torch.cat((observation, fixed_z), -1)
+        noise = normal((*data.batch_size, self.world.action_dim), self.generator, inputs)
+        sample = self.policy.sample(inputs, noise)
+        min_q = self._min_q(observation, sample.action, fixed_z)
+        temperature = self.log_temperature.detach().exp()
+        value_loss = sac.value_loss(self.value(inputs)[..., 0], min_q, sample.log_prob, temperature)
+        policy_loss = (
+            sac.policy_loss(min_q, sample.log_prob, temperature)
+            + self.mean_penalty * sample.mean.square().mean()
+            + self.log_std_penalty * sample.log_std.square().mean()
+        )
+        actor_loss = value_loss + policy_loss
+        if self.learned_temperature:
+            actor_loss = actor_loss + sac.temperature_loss(self.log_temperature, sample.log_prob, self.target_entropy)
+        actor_optimizer.zero_grad()
+        self.manual_backward(actor_loss, inputs=self._actor_parameters())
+        actor_optimizer.step()
+        self._update_target()
+        return {
+            "critic_loss": critic_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "policy_loss": policy_loss.detach(),
+            "kl": kl.detach(),
+            "q": target.mean(),
+            "entropy": -sample.log_prob.detach().mean(),
+            "temperature": temperature,
+            "belief_variance": variance.detach().mean(),
+        }
+
+    @torch.no_grad()
+    def _update_target(self) -> None:
+        torch._foreach_lerp_(
+            list(self.target_value.parameters()), list(self.value.parameters()), weight=self.target_rate
+        )
+
+    def _actor_parameters(self) -> list[nn.Parameter]:
+        parameters = [*self.value.parameters(), *self.policy.parameters()]
+        return [*parameters, self.log_temperature] if self.learned_temperature else parameters
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One Adam for encoder and critics, one for value network, policy and temperature.
+
+        Adam works parameter by parameter, so this equals one optimizer a network.
+        """
+        critic_side = [*self.encoder.parameters(), *self.critics.parameters()]
+        return [
+            torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
+            for parameters in (critic_side, self._actor_parameters())
+        ]
+
+
+def _mlp(inputs: int, outputs: int, layers: list[int]) -> MLP:
+    return MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU)

@@ -1,0 +1,5 @@
+"""Evaluation of finished trials."""
+
+from lit_metarl.evaluation.metrics import TrialMetrics, cvar
+
+__all__ = ["TrialMetrics", "cvar"]

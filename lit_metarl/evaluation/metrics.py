@@ -1,0 +1,67 @@
+"""What is measured on finished trials (aggregated exactly over batches and ranks)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from datamodules.collection import Trials
+from envs.errors import require
+
+
+def cvar(returns: Tensor, alpha: float) -> Tensor:
+    """Mean of the worst ⌈α·n⌉ of `returns` `[n]`."""
+    worst = math.ceil(alpha * len(returns))
+    return returns.sort().values[:worst].mean()
+
+
+class TrialMetrics(Metric):
+    """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
+
+    Args:
+        alpha: share of tasks that counts as the tail of the CVaR.
+    """
+
+    full_state_update = False
+    episode_returns: list[Tensor]
+    success: list[Tensor]
+    exploration_episodes: Tensor
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        require(
+            0.0 < alpha <= 1.0,
+            "model.init_args.cvar_alpha",
+            alpha,
+            "it must lie in (0, 1]",
+            "RoML reports 0.05, or 0.01 on KhazadDum.",
+        )
+        self.alpha = alpha
+        self.add_state("episode_returns", default=[], dist_reduce_fx="cat")
+        self.add_state("success", default=[], dist_reduce_fx="cat")
+        self.add_state("exploration_episodes", default=torch.tensor(0), dist_reduce_fx="max")
+
+    def update(self, trials: Trials) -> None:
+        """Add the trials of a batch of tasks."""
+        self.episode_returns.append(trials.episode_returns)
+        self.exploration_episodes.fill_(trials.exploration_episodes)
+        if trials.success is not None:
+            self.success.append(trials.success)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The figures, by name."""
+        returns = dim_zero_cat(self.episode_returns)
+        adapted = returns[:, -1]
+        figures = {"return": adapted.mean(), "cvar": cvar(adapted, self.alpha)}
+        for episode, mean in enumerate(returns.mean(0), start=1):
+            figures[f"return_episode_{episode}"] = mean
+        exploration = int(self.exploration_episodes)
+        if exploration > 0:
+            figures["return_exploration"] = returns[:, :exploration].mean()
+        if self.success:
+            figures["success"] = dim_zero_cat(self.success)[:, -1].float().mean()
+        return figures

@@ -1,0 +1,5 @@
+"""Networks."""
+
+from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy
+
+__all__ = ["PolicySample", "TanhGaussianPolicy"]
