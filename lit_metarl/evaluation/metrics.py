@@ -48,7 +48,7 @@ class TrialMetrics(Metric):
     def update(self, trials: Trials) -> None:
         """Add the trials of a batch of tasks."""
         self.episode_returns.append(trials.episode_returns)
-        self.exploration_episodes.fill_(trials.exploration_episodes)
+        self.exploration_episodes = torch.tensor(trials.exploration_episodes, device=self.device)
         if trials.success is not None:
             self.success.append(trials.success)
 

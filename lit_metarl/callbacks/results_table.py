@@ -1,0 +1,26 @@
+"""The table of test results that a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_results(columns: Mapping[str, Mapping[str, float]], title: str) -> None:
+    """Print figures side by side.
+
+    Args:
+        columns: by column heading, the figures by name; names are taken from the last column.
+        title: above the table.
+    """
+    table = Table("figure")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    for name in list(columns.values())[-1]:
+        cells = [f"{figures[name]:.2f}" if name in figures else "" for figures in columns.values()]
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(table)

@@ -1,0 +1,180 @@
+"""The command line: the one place that knows worlds, data side and algorithms."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import set_parsing_settings
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from datamodules import RolloutDataModule
+from envs import ConfigurationError, WorldSpec
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar, print_results
+from lit_metarl.config_errors import ConciseParser
+
+LIGHTNING_KEYWORDS = ("best", "last", "hpc", "registry")
+
+
+class MetaRLCLI(LightningCLI):
+    """`fit`, `validate`, `test` and `predict` for any composition of world, algorithm, sampler and relabeler.
+
+    The world's sizes go from the data side to the algorithm, the seed to both; neither is typed twice.
+    `fit` ends with a table of the test tasks' results before and after training.
+    """
+
+    config: Any
+    datamodule: RolloutDataModule
+    model: MetaRLModule
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The seed of all random streams."""
+        parser.add_argument(
+            "--seed_everything", type=int, default=1, help="Seed of the weights and of every random stream of the run."
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Checkpoints, progress, and the links between the parts."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/return",
+                "checkpoint.mode": "max",
+                "checkpoint.save_last": True,
+                "checkpoint.filename": "best-{epoch}",
+            }
+        )
+        parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and refuse a checkpoint that is not one."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand]
+        if config.trainer.enable_progress_bar is False:
+            self.trainer_defaults["callbacks"] = [EvaluationReporter()]
+        if config.get("ckpt_path") and config.ckpt_path not in LIGHTNING_KEYWORDS:
+            _check_checkpoint(Path(config.ckpt_path))
+
+    def instantiate_classes(self) -> None:
+        """Build everything, then check that the parts fit together."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # jsonargparse wraps what a constructor raises
+            raise error.__cause__ if isinstance(error.__cause__, ConfigurationError) else error from None
+        self.datamodule.check_agent(self.model)
+        _check_writable(Path(self.trainer.log_dir or self.trainer.default_root_dir))
+
+    def before_fit(self) -> None:
+        """Evaluate the untrained agent on the test tasks, unless a run is resumed."""
+        self._results = {} if self.config.fit.ckpt_path else {"before": self._test(None)}
+
+    def after_fit(self) -> None:
+        """Evaluate the best checkpoint on the test tasks and print the comparison."""
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        self._results["after"] = self._test(best or None)
+        if self.trainer.is_global_zero:
+            print_results(self._results, f"{self._title}, {self.datamodule.environment_steps:,} environment steps")
+            if best:
+                print(f"Best checkpoint: {best}")
+
+    def after_test(self) -> None:
+        """Print the figures."""
+        if self.trainer.is_global_zero:
+            print_results({"test": self._figures("test/")}, self._title)
+
+    def after_validate(self) -> None:
+        """Print the figures."""
+        if self.trainer.is_global_zero:
+            print_results({"validation": self._figures("val/")}, self._title)
+
+    @property
+    def _title(self) -> str:
+        return f"{type(self.model).__name__} on {self.datamodule.world.name}"
+
+    def _test(self, checkpoint: str | None) -> dict[str, float]:
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+        )
+        return self._figures("test/")
+
+    def _figures(self, prefix: str) -> dict[str, float]:
+        metrics = self.trainer.callback_metrics
+        return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+
+
+def _check_checkpoint(path: Path) -> None:
+    """Raise a `ConfigurationError` unless `path` is a checkpoint that loads without running code."""
+    hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
+    if not path.is_file():
+        raise ConfigurationError("ckpt_path", str(path), "there is no such file", hint)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigurationError(
+            "ckpt_path", str(path), f"it cannot be read as a checkpoint ({reason})", hint
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ConfigurationError("ckpt_path", str(path), "it holds no model", hint)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            "trainer.logger.init_args.save_dir",
+            str(folder),
+            f"the folder cannot be written ({error.strerror})",
+            "Choose a folder that you may write to.",
+        ) from error
+
+
+def _quiet_libraries() -> None:
+    """Silence what the libraries say and a user can do nothing about."""
+    for name in ("torchrl", "pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    _quiet_libraries()
+    set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
+    try:
+        MetaRLCLI(
+            MetaRLModule,
+            RolloutDataModule,
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+            parser_class=ConciseParser,
+            trainer_defaults={
+                "callbacks": [MetaRLProgressBar(), EvaluationReporter()],
+                "enable_model_summary": False,
+                "logger": {
+                    "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+                    "init_args": {"save_dir": "runs", "name": None},
+                },
+                "num_sanity_val_steps": 0,
+            },
+            args=args,
+        )
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

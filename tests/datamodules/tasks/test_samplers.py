@@ -1,0 +1,109 @@
+"""Samplers that do not learn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import stats
+
+from datamodules.tasks import FixedTaskSampler, TaskSampler, UniformTaskSampler
+from envs import ConfigurationError, FourCorners, PointRobot
+
+
+def bound(sampler: TaskSampler, seed: int = 0, rank: int = 0) -> TaskSampler:
+    sampler.bind(PointRobot.world, PointRobot.task_distribution, seed, rank)
+    return sampler
+
+
+@pytest.mark.parametrize("method", ["sample", "initial"])
+def test_uniform_tasks_follow_the_reference_distribution(method: str) -> None:
+    tasks = getattr(bound(UniformTaskSampler()), method)(3000)
+    assert tasks.shape == (3000, 2)
+    for coordinate in tasks.unbind(-1):
+        assert stats.kstest(coordinate.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+
+
+def test_uniform_tasks_are_new_every_time() -> None:
+    sampler = bound(UniformTaskSampler())
+    assert not torch.equal(sampler.sample(5), sampler.sample(5))
+
+
+@pytest.mark.parametrize("make", [UniformTaskSampler, FixedTaskSampler])
+def test_streams_differ_by_seed_and_rank_and_leave_the_global_generator_alone(make: type[TaskSampler]) -> None:
+    before = torch.get_rng_state()
+    draws = []
+    for seed, rank in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        sampler = bound(make(), seed, rank)
+        draws.append(torch.cat((sampler.initial(3), sampler.sample(6))))
+    assert torch.equal(draws[0], draws[3])
+    assert not torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("make", [UniformTaskSampler, FixedTaskSampler])
+def test_a_resumed_sampler_draws_the_same_tasks(make: type[TaskSampler]) -> None:
+    sampler, resumed = bound(make(), seed=0), bound(make(), seed=1)
+    sampler.initial(5)
+    resumed.initial(5)
+    sampler.sample(3)
+    resumed.load_state_dict(sampler.state_dict())
+    assert torch.equal(sampler.sample(20), resumed.sample(20))
+
+
+def test_scores_do_not_change_what_is_drawn_uniformly() -> None:
+    sampler, other = bound(UniformTaskSampler()), bound(UniformTaskSampler())
+    for one in (sampler, other):
+        one.sample(4)
+    sampler.update(torch.zeros(4, 2), torch.arange(4.0))
+    assert torch.equal(sampler.sample(4), other.sample(4))
+
+
+# Fixed sets
+
+CORNERS = [[0.5, 0.5], [-0.5, 0.5], [0.25, -1.0]]
+
+
+def test_a_given_set_fills_the_slots_in_order_and_nothing_else_is_ever_drawn() -> None:
+    sampler = bound(FixedTaskSampler(CORNERS))
+    assert sampler.initial(3).tolist() == CORNERS
+    drawn = [CORNERS.index(task) for task in sampler.sample(3000).tolist()]
+    assert stats.chisquare([drawn.count(i) for i in range(3)]).pvalue > 1e-3
+
+
+def test_a_drawn_set_follows_the_reference_distribution_and_never_changes() -> None:
+    sampler = bound(FixedTaskSampler())
+    initial = sampler.initial(2000)
+    assert initial.shape == (2000, 2)
+    for coordinate in initial.unbind(-1):
+        assert stats.kstest(coordinate.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+    known = {tuple(task) for task in initial.tolist()}
+    for _ in range(3):
+        assert {tuple(task) for task in sampler.sample(100).tolist()} <= known
+
+
+def test_whole_numbers_are_as_good_as_decimals() -> None:
+    sampler = FixedTaskSampler([[1, 1], [-1, 1]])
+    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    assert sampler.initial(2).dtype == torch.float32
+    assert sampler.sample(3).dtype == torch.float32
+
+
+def test_an_empty_set_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.task_sampler\.init_args\.tasks = \[\]"):
+        FixedTaskSampler([])
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [[[0.1]], [[0.1, 0.2, 0.3]], [[0.1, 1.5]], [[0.1, float("nan")]], [0.1, 0.2], [[0.1, 0.2], [0.3]]],
+    ids=["too few numbers", "too many numbers", "outside the world", "not a number", "not a list of tasks", "ragged"],
+)
+def test_tasks_that_are_not_the_worlds_are_refused_by_name(tasks: list[list[float]]) -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.task_sampler\.init_args\.tasks"):
+        bound(FixedTaskSampler(tasks))
+
+
+def test_a_given_set_must_have_one_task_a_slot() -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.task_slots = 5 .* set of 3 tasks"):
+        bound(FixedTaskSampler(CORNERS)).initial(5)

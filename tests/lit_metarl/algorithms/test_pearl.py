@@ -1,0 +1,251 @@
+"""PEARL against a plain re-computation of its belief, its foresight and its update."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal, kl_divergence
+from torch.nn import functional
+from torchrl.modules import TanhNormal
+
+from datamodules.contracts import Agent, Foresight, Transition
+from envs import ConfigurationError, PointRobot
+from lit_metarl.algorithms import PEARL
+
+TASKS, TRANSITIONS, CONTEXT = 3, 7, 5
+
+
+def pearl(**settings: object) -> PEARL:
+    torch.manual_seed(0)
+    small = {"latent_dim": 2, "layers": [16, 16], "encoder_layers": [16], **settings}
+    return PEARL(PointRobot.world, **small)  # type: ignore[arg-type]
+
+
+def transitions(*shape: int, seed: int = 0) -> TensorDict:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*size: int) -> Tensor:
+        return torch.randn(*shape, *size, generator=generator)
+
+    return TensorDict(
+        {
+            "observation": draw(2),
+            "action": draw(2).tanh(),
+            "next_observation": draw(2),
+            "reward": draw(),
+            "sparse_reward": draw(),
+            "terminated": draw() > 1.0,
+            "valid": torch.ones(shape, dtype=torch.bool),
+        },
+        list(shape),
+    )
+
+
+def meta_batch() -> TensorDict:
+    return TensorDict(
+        {"transitions": transitions(TASKS, TRANSITIONS, seed=1), "context": transitions(TASKS, CONTEXT, seed=2)},
+        [TASKS],
+    )
+
+
+def run_update(model: PEARL, batch: TensorDict) -> dict[str, Tensor]:
+    """One update without a trainer."""
+    optimizers = model.configure_optimizers()
+    model.optimizers = lambda: optimizers  # type: ignore[method-assign,assignment,return-value]
+    model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
+    return model.update(batch)
+
+
+def test_it_implements_both_contracts() -> None:
+    assert isinstance(pearl(), Agent)
+    assert isinstance(pearl(), Foresight)
+
+
+def published_update(model: PEARL, batch: TensorDict, z_noise: Tensor, action_noise: Tensor) -> None:
+    """The update as published: one Adam a network, distributions from libraries, tasks in a loop."""
+    adam = {
+        name: torch.optim.Adam(module.parameters(), model.learning_rate)
+        for name, module in {
+            "encoder": model.encoder,
+            "q1": model.critics[0],
+            "q2": model.critics[1],
+            "value": model.value,
+            "policy": model.policy,
+        }.items()
+    }
+    context = batch["context"]
+    means, variances = [], []
+    for task in range(TASKS):
+        inputs = [context[task][key] for key in ("observation", "action")]
+        parameters = model.encoder(torch.cat([*inputs, context[task]["sparse_reward"][:, None]], -1))
+        factor_means, factor_variances = parameters[:, :2], functional.softplus(parameters[:, 2:])
+        variance = 1.0 / (1.0 / factor_variances).sum(0)
+        means.append(variance * (factor_means / factor_variances).sum(0))
+        variances.append(variance)
+    mean, variance = torch.stack(means), torch.stack(variances)
+    z = mean + variance.sqrt() * z_noise
+    kl = sum(kl_divergence(Normal(m, v.sqrt()), Normal(0.0, 1.0)).sum() for m, v in zip(mean, variance))
+
+    data = batch["transitions"].flatten()
+    z = z.repeat_interleave(TRANSITIONS, 0)
+
+    def network(module: nn.Module, *inputs: Tensor) -> Tensor:
+        return module(torch.cat(inputs, -1)).squeeze(-1)
+
+    q1 = network(model.critics[0], data["observation"], data["action"], z)
+    q2 = network(model.critics[1], data["observation"], data["action"], z)
+    with torch.no_grad():
+        next_value = network(model.target_value, data["next_observation"], z)
+        target = model.reward_scale * data["reward"] + model.discount * next_value * (~data["terminated"]).float()
+    critic_loss = functional.mse_loss(q1, target) + functional.mse_loss(q2, target) + model.kl_weight * kl
+    critic_loss.backward()
+    for name in ("encoder", "q1", "q2"):
+        adam[name].step()
+
+    z = z.detach()
+    policy_mean, log_std = model.policy(torch.cat((data["observation"], z), -1))
+    raw = policy_mean + log_std.exp() * action_noise.flatten(0, 1)
+    action = raw.tanh()
+    log_prob = Independent(Normal(policy_mean, log_std.exp()), 1).log_prob(raw)
+    log_prob = log_prob - torch.log(1 - action.double().square()).sum(-1).float()
+    min_q = torch.minimum(
+        network(model.critics[0], data["observation"], action, z),
+        network(model.critics[1], data["observation"], action, z),
+    )
+    value_loss = functional.mse_loss(network(model.value, data["observation"], z), (min_q - log_prob).detach())
+    penalty = 1e-3 * policy_mean.square().mean() + 1e-3 * log_std.square().mean()
+    for optimizer in adam.values():
+        optimizer.zero_grad()
+    value_loss.backward()
+    adam["value"].step()
+    adam["policy"].zero_grad()
+    ((log_prob - min_q).mean() + penalty).backward()
+    adam["policy"].step()
+    for slow, fast in zip(model.target_value.parameters(), model.value.parameters()):
+        slow.data.mul_(1 - model.target_rate).add_(model.target_rate * fast.data)
+
+
+def test_an_update_equals_the_published_one_network_by_network() -> None:
+    model = pearl()
+    plain = copy.deepcopy(model)
+    batch = meta_batch()
+    noise = torch.Generator().manual_seed(5)
+    model.generator = torch.Generator().manual_seed(5)
+    z_noise = torch.randn(TASKS, 2, generator=noise)
+    action_noise = torch.randn(TASKS, TRANSITIONS, 2, generator=noise)
+    run_update(model, batch)
+    published_update(plain, batch, z_noise, action_noise)
+    before = pearl().state_dict()
+    expected = plain.state_dict()
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+        if name != "log_temperature":
+            assert not torch.equal(weight, before[name]), f"{name} was not trained"
+
+
+def test_the_learned_temperature_moves_towards_the_target_entropy() -> None:
+    model = pearl(learned_temperature=True)
+    too_random = run_update(model, meta_batch())["entropy"] > model.target_entropy
+    assert bool(model.log_temperature < 0) == bool(too_random)
+
+
+def test_the_fixed_temperature_stays() -> None:
+    model = pearl()
+    run_update(model, meta_batch())
+    assert float(model.log_temperature) == 0.0
+
+
+def observe(model: PEARL, belief: TensorDict, data: TensorDict, active: Tensor | None = None) -> TensorDict:
+    """Show the belief the transitions `[tasks, time]` one step at a time."""
+    for step in data.unbind(1):
+        transition = Transition(
+            step["observation"],
+            step["action"],
+            step["sparse_reward"],
+            step["next_observation"],
+            step["terminated"],
+            torch.ones(len(step), dtype=torch.bool) if active is None else active,
+        )
+        belief = model.observe(belief, transition)
+    return belief
+
+
+@pytest.mark.parametrize("context_next_observation", [False, True])
+@pytest.mark.parametrize("length", [5, 300])
+@torch.no_grad()
+def test_after_exploration_the_belief_is_the_posterior_given_everything_seen(
+    length: int, context_next_observation: bool
+) -> None:
+    model = pearl(exploration_episodes=1, context_next_observation=context_next_observation)
+    generator = torch.Generator().manual_seed(0)
+    data = transitions(TASKS, length)
+    belief = model.end_episode(observe(model, model.start_trial(TASKS, generator), data), generator)
+    mean, variance = model.infer(model.context_features(data))
+    torch.testing.assert_close(belief["mean"], mean)
+    torch.testing.assert_close(belief["variance"], variance)
+
+
+@torch.no_grad()
+def test_during_exploration_z_comes_from_the_prior_anew_every_episode() -> None:
+    model = pearl(exploration_episodes=2)
+    generator = torch.Generator().manual_seed(0)
+    start = model.start_trial(1000, generator)
+    first = start["z"].clone()
+    second = model.end_episode(observe(model, start, transitions(1000, 3)), generator)["z"]
+    for z in (first, second):
+        assert abs(float(z.mean())) < 0.1
+        assert abs(float(z.std()) - 1.0) < 0.1
+    assert not torch.equal(first, second)
+
+
+@torch.no_grad()
+def test_steps_after_an_episode_ended_do_not_enter_the_belief() -> None:
+    model = pearl(exploration_episodes=1)
+    generator = torch.Generator().manual_seed(0)
+    data = transitions(TASKS, 4)
+    belief = observe(model, model.start_trial(TASKS, generator), data)
+    ended = torch.tensor([True, False, True])
+    belief = model.end_episode(observe(model, belief, transitions(TASKS, 2, seed=9), active=ended), generator)
+    mean, _ = model.infer(model.context_features(data))
+    torch.testing.assert_close(belief["mean"][1], mean[1])
+    assert not torch.allclose(belief["mean"][0], mean[0])
+
+
+@torch.no_grad()
+def test_the_foresight_is_the_mean_min_q_of_the_adapted_policy_task_by_task() -> None:
+    model = pearl()
+    data = transitions(TASKS, 6)
+    data["valid"][1, 4:] = False
+    starts = torch.randn(TASKS, 4, 2)
+    utility = model.adaptation_utility(data, starts, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    z_noise = torch.randn(TASKS, 2, generator=generator)
+    action_noise = torch.randn(TASKS, 4, 2, generator=generator)
+    for task in range(TASKS):
+        seen = data[task][data[task]["valid"]]
+        mean, variance = model.infer(model.context_features(seen))
+        z = (mean + variance.sqrt() * z_noise[task]).expand(4, -1)
+        policy_mean, log_std = model.policy(torch.cat((starts[task], z), -1))
+        action = torch.tanh(policy_mean + log_std.exp() * action_noise[task])
+        q = [critic(torch.cat((starts[task], action, z), -1)) for critic in model.critics]
+        torch.testing.assert_close(utility[task], torch.minimum(*q).mean())
+
+
+@torch.no_grad()
+def test_the_deterministic_action_is_the_policys_mode() -> None:
+    model = pearl()
+    generator = torch.Generator().manual_seed(0)
+    belief = model.start_trial(TASKS, generator)
+    observation = torch.randn(TASKS, 2)
+    mean, log_std = model.policy(torch.cat((observation, belief["z"]), -1))
+    mode = TanhNormal(mean, log_std.exp()).deterministic_sample
+    torch.testing.assert_close(model.act(observation, belief, True, generator).action, mode)
+
+
+def test_no_exploration_episode_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="exploration_episodes"):
+        pearl(exploration_episodes=0)

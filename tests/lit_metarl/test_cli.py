@@ -1,0 +1,175 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+Run = Callable[..., int]
+
+
+def scalars(tmp_path: Path) -> EventAccumulator:
+    events = EventAccumulator(str(next((tmp_path / "runs").glob("version_*"))))
+    events.Reload()
+    return events
+
+
+def refused(run: Callable[[], int], capsys: pytest.CaptureFixture[str]) -> str:
+    """The message of a run that must be refused with status 2 and no traceback."""
+    try:
+        status = run()
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
+    message = capsys.readouterr().err
+    assert status == 2
+    assert "Traceback" not in message
+    return message
+
+
+def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny("fit") == 0
+    printed = capsys.readouterr().out
+    assert "before" in printed
+    assert "after" in printed
+    assert "test/return_episode_2" in printed
+    events = scalars(tmp_path)
+    initial, iteration = 4 * 1 * 20, 2 * 2 * 20
+    assert [event.step for event in events.Scalars("val/return")] == [initial + iteration, initial + 2 * iteration]
+    logged = set(events.Tags()["scalars"])
+    assert {"train/kl", "train/critic_loss", "val/cvar", "val/return_episode_1", "collect/return"} <= logged
+
+
+@pytest.mark.parametrize("relabel", ["none", "random", "hfr"])
+@pytest.mark.parametrize("robust", ["uniform", "fixed", "roml"])
+def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
+    run_tiny: Run, configs: Path, tmp_path: Path, relabel: str, robust: str
+) -> None:
+    parts = [f"--config={configs}/relabel/{relabel}.yaml", f"--config={configs}/robust/{robust}.yaml"]
+    assert run_tiny("fit", *parts) == 0
+    logged = set(scalars(tmp_path).Tags()["scalars"])
+    assert ("relabel/rate" in logged) == (relabel != "none")
+    assert ("relabel/entropy" in logged) == (relabel == "hfr")
+    assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+
+
+@pytest.mark.parametrize("world", ["half_cheetah_vel", "sparse_point_robot", "four_corners"])
+def test_the_world_is_one_more_config_and_sizes_follow(run_tiny: Run, configs: Path, world: str) -> None:
+    assert run_tiny("fit", f"--config={configs}/env/{world}.yaml", "--trainer.max_epochs=1") == 0
+
+
+def test_the_quickstart_runs(run_tiny: Run) -> None:
+    assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
+
+
+def test_the_test_subcommand_reproduces_the_table_from_the_best_checkpoint(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_tiny("fit")
+    after = _last_column(capsys.readouterr().out)
+    checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/best*.ckpt"))
+    assert run_tiny("test", f"--ckpt_path={checkpoint}") == 0
+    assert _last_column(capsys.readouterr().out) == after
+
+
+def _last_column(printed: str) -> dict[str, str]:
+    rows = [line.split("│") for line in printed.splitlines() if "test/" in line]
+    return {row[1].strip(): row[-2].strip() for row in rows}
+
+
+def test_validate_and_predict_run_from_a_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+    run_tiny("fit")
+    checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
+    assert run_tiny("validate", f"--ckpt_path={checkpoint}") == 0
+    assert run_tiny("predict", f"--ckpt_path={checkpoint}") == 0
+
+
+def test_two_runs_with_one_seed_end_with_equal_weights(run_tiny: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        run_tiny("fit")
+    first, second = sorted((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
+    weights = [torch.load(path, weights_only=True)["state_dict"] for path in (first, second)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("argument", "nearest"),
+    [
+        ("--data.task_slot=3", "data.task_slots"),
+        ("--trainer.max_epoch=3", "trainer.max_epochs"),
+        ("--model.init_args.layer=[3]", "layers"),
+        ("--data.batches.transition=3", "data.batches.transitions"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str], argument: str, nearest: str
+) -> None:
+    message = refused(lambda: run_tiny("fit", argument), capsys)
+    assert f"'{nearest}'" in message
+
+
+def test_an_unknown_key_in_a_file_is_refused_with_the_nearest_known_one(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("data: {task_slot: 3}")
+    assert "'data.task_slots'" in refused(lambda: run_tiny("fit", f"--config={tmp_path}/wrong.yaml"), capsys)
+
+
+CEM = "--data.task_sampler=datamodules.tasks.CEMTaskSampler"
+FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
+        (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
+        (["--model.init_args.cvar_alpha=0"], ["cvar_alpha", "0", "(0, 1]"]),
+        (["--data.batches.tasks=9"], ["data.batches.tasks", "9", "4 task slots"]),
+        (
+            ["--data.relabeler=datamodules.relabeling.RandomRelabeler", "--data.relabeler.init_args.probability=2"],
+            ["probability", "2", "[0, 1]"],
+        ),
+        (["--ckpt_path=nowhere.ckpt"], ["ckpt_path", "nowhere.ckpt", "no such file"]),
+        (["--trainer.logger.init_args.save_dir=/dev/null/runs"], ["save_dir", "/dev/null/runs", "cannot be written"]),
+        (
+            [
+                "--data.env=tests.worlds.DriftingPoint",
+                "--data.relabeler=datamodules.relabeling.RandomRelabeler",
+            ],
+            ["data.relabeler", "RandomRelabeler", "dynamics", "NoRelabeler"],
+        ),
+        (
+            ["--model=tests.worlds.Blind", "--data.relabeler=datamodules.relabeling.HFRRelabeler"],
+            ["data.relabeler", "HFRRelabeler", "foresight", "Blind"],
+        ),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_allowed(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    message = refused(lambda: run_tiny("fit", *arguments), capsys)
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])
+def test_an_unreadable_checkpoint_is_refused(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "broken.ckpt"
+    path.write_bytes(content)
+    assert "broken.ckpt" in refused(lambda: run_tiny("test", f"--ckpt_path={path}"), capsys)
+
+
+def test_a_checkpoint_that_carries_code_is_refused(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "code.ckpt"
+    torch.save({"state_dict": {}, "payload": Path}, path)
+    assert "code.ckpt" in refused(lambda: run_tiny("test", f"--ckpt_path={path}"), capsys)

@@ -1,0 +1,46 @@
+"""Worlds and algorithms that only tests need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.contracts import Decision, Transition
+from envs import PointRobot, TaskChanges, WorldSpec
+from lit_metarl.algorithms import MetaRLModule
+
+
+class DriftingPoint(PointRobot):
+    """A point robot whose tasks are declared to change the dynamics."""
+
+    world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+
+
+class Blind(MetaRLModule):
+    """An algorithm that acts at random, learns nothing and has no foresight."""
+
+    def __init__(self, world: WorldSpec, **common: Any) -> None:
+        super().__init__(world, exploration_episodes=1, **common)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
+        return TensorDict({}, [n])
+
+    def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
+        return Decision(2 * torch.rand(len(observation), self.world.action_dim, generator=generator) - 1)
+
+    def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
+        return belief
+
+    def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
+        return belief
+
+    def update(self, batch: Any) -> dict[str, Tensor]:
+        return {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)

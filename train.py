@@ -1,0 +1,8 @@
+"""Train, validate, test and run meta-RL agents: `python train.py fit --config configs/quickstart.yaml`."""
+
+import sys
+
+from lit_metarl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
