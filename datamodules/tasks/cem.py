@@ -5,7 +5,7 @@ Source: Greenberg, Mannor, Chechik, Meirom (NeurIPS 2023, arXiv 2301.11147), Alg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -209,6 +209,7 @@ class CEMTaskSampler(TaskSampler):
             "weights": self._weights,
             "scores": self._scores,
             "rounds": self.rounds,
+            "last_round": None if self.last_round is None else asdict(self.last_round),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -220,3 +221,4 @@ class CEMTaskSampler(TaskSampler):
         self._weights = state["weights"]
         self._scores = state["scores"]
         self.rounds = state["rounds"]
+        self.last_round = None if state["last_round"] is None else RoundResult(**state["last_round"])

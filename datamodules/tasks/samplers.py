@@ -86,9 +86,9 @@ class FixedTaskSampler(TaskSampler):
     def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(world, reference, seed, rank)
         if self._given is not None:
-            given = torch.tensor(self._given)
+            right_size = all(isinstance(task, list) and len(task) == reference.task_dim for task in self._given)
             require(
-                given.dim() == 2 and given.shape[1] == reference.task_dim and bool(reference.contains(given).all()),
+                right_size and bool(reference.contains(torch.tensor(self._given, dtype=torch.float32)).all()),
                 "data.task_sampler.init_args.tasks",
                 self._given,
                 f"every task must be {reference.task_dim} numbers within the world's tasks",
@@ -106,7 +106,7 @@ class FixedTaskSampler(TaskSampler):
                 f"a fixed set of {len(self._given)} tasks needs as many task slots",
                 f"Set data.task_slots to {len(self._given)}.",
             )
-            self._tasks = torch.tensor(self._given)
+            self._tasks = torch.tensor(self._given, dtype=torch.float32)
         return self._tasks
 
     def sample(self, n: int) -> Tensor:
