@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import sys
@@ -72,7 +73,7 @@ class MetaRLCLI(LightningCLI):
         except ValueError as error:  # jsonargparse wraps what a constructor raises
             raise error.__cause__ if isinstance(error.__cause__, ConfigurationError) else error from None
         self.datamodule.check_agent(self.model)
-        _check_writable(Path(self.trainer.log_dir or self.trainer.default_root_dir))
+        _check_writable(self._folder)
 
     def before_fit(self) -> None:
         """Evaluate the untrained agent on the test tasks, unless a run is resumed."""
@@ -84,6 +85,7 @@ class MetaRLCLI(LightningCLI):
         self._results["after"] = self._test(best or None)
         if self.trainer.is_global_zero:
             print_results(self._results, f"{self._title}, {self.datamodule.environment_steps:,} environment steps")
+            (self._folder / "results.json").write_text(json.dumps(self._results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
 
@@ -96,6 +98,18 @@ class MetaRLCLI(LightningCLI):
         """Print the figures."""
         if self.trainer.is_global_zero:
             print_results({"validation": self._figures("val/")}, self._title)
+
+    def predict(self, **arguments: Any) -> None:
+        """Run the test tasks' trials and write them whole."""
+        trials: Any = self.trainer.predict(**arguments)
+        content = [{"tasks": t.tasks, "steps": t.steps.to_dict(), "success": t.success} for t in trials]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        torch.save(content, self._folder / "trials.pt")
+        print(f"Trials: {self._folder / 'trials.pt'}")
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.trainer.log_dir or self.trainer.default_root_dir)
 
     @property
     def _title(self) -> str:

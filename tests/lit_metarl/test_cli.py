@@ -87,6 +87,9 @@ def test_validate_and_predict_run_from_a_checkpoint(run_tiny: Run, tmp_path: Pat
     checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
     assert run_tiny("validate", f"--ckpt_path={checkpoint}") == 0
     assert run_tiny("predict", f"--ckpt_path={checkpoint}") == 0
+    trials = torch.load(next((tmp_path / "runs").glob("version_*/trials.pt")), weights_only=True)
+    assert sum(len(group["tasks"]) for group in trials) == 5
+    assert trials[0]["steps"]["observation"].shape == (4, 2, 20, 2)
 
 
 def test_two_runs_with_one_seed_end_with_equal_weights(run_tiny: Run, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ SLOTS = 3
 Reference = tuple[int, int, int]  # slot, start, length
 Operation = tuple[str, list[Reference] | set[int] | int]
 
-references = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 200), st.integers(1, 6))
+references = st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 200), st.integers(1, 40))
 operations = st.one_of(
     st.tuples(st.just("append"), st.lists(references, max_size=25)),
     st.tuples(st.just("clear"), st.sets(st.integers(0, SLOTS - 1))),
@@ -129,6 +129,14 @@ def test_a_cleared_slot_starts_anew_and_leaves_the_others_alone(generator: torch
     append(table, [(0, 100, 2)])
     assert set(table.draw(torch.tensor([0]), 200, generator)[0].tolist()) == {100, 101}
     assert set(table.draw(torch.tensor([1]), 200, generator)[0].tolist()) == {50, 51, 52, 53, 54}
+
+
+def test_a_slot_may_hold_fewer_and_longer_references_after_it_was_cleared(generator: torch.Generator) -> None:
+    table = ReferenceTable(1)
+    append(table, [(0, 10 * i, 1) for i in range(16)])
+    table.clear(torch.tensor([0]))
+    append(table, [(0, 1000, 200)])
+    assert_uniform(table.draw(torch.tensor([0]), 10_000, generator)[0], transitions([(1000, 200)]))
 
 
 def test_a_reference_that_reaches_back_before_the_oldest_transition_is_dropped_whole(

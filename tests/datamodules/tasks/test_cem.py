@@ -250,15 +250,15 @@ def continue_training(sampler: CEMTaskSampler, awaiting: Tensor, rounds: int) ->
 
 def test_a_resumed_sampler_continues_exactly_in_the_middle_of_a_round() -> None:
     sampler = make_sampler(**SMALL)
-    continue_training(sampler, sampler.sample(7), 5)
+    *_, last, _ = continue_training(sampler, sampler.sample(7), 14)
     awaiting = sampler.sample(4)
     file = io.BytesIO()
     torch.save(sampler.state_dict(), file)
     file.seek(0)
     resumed = make_sampler(seed=99, **SMALL)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert resumed.rounds == sampler.rounds == 1
-    pending = torch.cat((torch.zeros(7, 1), awaiting))
+    assert resumed.rounds == sampler.rounds == 4
+    pending = torch.cat((last, awaiting))
     for expected, actual in zip(continue_training(sampler, pending, 20), continue_training(resumed, pending, 20)):
         assert torch.equal(expected, actual)
 
