@@ -135,6 +135,14 @@ class RolloutDataModule(pl.LightningDataModule):
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
         self.world: WorldSpec = self.env.world
+        initial_steps = task_slots * collection.initial_episodes * self.world.horizon
+        require(
+            initial_steps <= replay_capacity,
+            "data.replay_capacity",
+            replay_capacity,
+            f"it must hold the {initial_steps} transitions of the initial data",
+            "Raise it, or lower data.task_slots or data.collection.initial_episodes.",
+        )
         if relabeler.changes_tasks:
             self._check_relabeling()
         self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
@@ -254,7 +262,8 @@ class RolloutDataModule(pl.LightningDataModule):
     def draw_meta_batch(self) -> TensorDict:
         """A meta-batch: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`, both priced."""
         plan, generator = self.batches, self._batch_generator
-        slots = torch.randperm(self.task_slots, generator=generator)[: plan.tasks]
+        usable = self.replay.slots_with(self.replay.critic, self.replay.context)
+        slots = usable[torch.randperm(len(usable), generator=generator)[: plan.tasks]]
         return TensorDict(
             {
                 "transitions": self.replay.draw(self.replay.critic, slots, plan.transitions, generator),

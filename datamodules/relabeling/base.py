@@ -77,14 +77,15 @@ class ProbabilisticRelabeler(Relabeler):
 
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         relabeled = torch.rand(len(trajectories.slots), generator=self.generator) < self.probability
-        chosen = self.choose(trajectories, replay, foresight)
-        assigned = torch.where(relabeled, chosen, trajectories.slots)
+        assigned = trajectories.slots.clone()
+        if bool(relabeled.any()):
+            assigned[relabeled] = self.choose(trajectories.select(relabeled), replay, foresight)
         self._relabeled_share = float((assigned != trajectories.slots).float().mean())
         return assigned
 
     @abstractmethod
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
-        """The slot `[trajectories]` that each trajectory goes to if it is relabeled."""
+        """The slot `[trajectories]` that each of these trajectories, at least one, is relabeled for."""
 
     def metrics(self) -> dict[str, float]:
         return {"relabel/rate": self._relabeled_share}

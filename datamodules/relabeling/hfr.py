@@ -41,8 +41,9 @@ class HFRRelabeler(ProbabilisticRelabeler):
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         assert foresight is not None  # checked when the run was configured
-        log_z = self.log_partition(replay, foresight)
-        utilities = self.utilities(trajectories, replay, foresight)
+        candidates = replay.slots_with(replay.critic, replay.recent)
+        log_z = self.log_partition(candidates, replay, foresight)
+        utilities = self.utilities(trajectories, candidates, replay, foresight)
         log_probabilities = (utilities - log_z).log_softmax(-1)
         probabilities = log_probabilities.exp()
         self._metrics = {
@@ -50,32 +51,32 @@ class HFRRelabeler(ProbabilisticRelabeler):
             "relabel/log_partition": float(log_z.mean()),
             "relabel/entropy": float(-(probabilities * log_probabilities).sum(-1).mean()),
         }
-        return torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]
+        return candidates[torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]]
 
-    def utilities(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight) -> Tensor:
-        """U_ψ(τ) for all trajectories τ and training tasks ψ, `[trajectories, slots]`."""
+    def utilities(
+        self, trajectories: Trajectories, candidates: Tensor, replay: TaskReplay, foresight: Foresight
+    ) -> Tensor:
+        """U_ψ(τ) for all trajectories τ and the tasks ψ of the slots `candidates`, `[trajectories, candidates]`."""
         steps = replay.trajectory_steps(trajectories)
-        everyone = torch.arange(replay.slots)
         rows = []
         for trajectory in steps.unbind(0):  # one at a time: a trajectory under every task is a large batch already
-            hindsight = replay.price(trajectory[None], replay.tasks[:, None])
-            starts = replay.start_observations(everyone, self.start_states, self.generator)
+            hindsight = replay.price(trajectory[None], replay.tasks[candidates][:, None])
+            starts = replay.start_observations(candidates, self.start_states, self.generator)
             rows.append(foresight.adaptation_utility(hindsight, starts, self.generator))
         return torch.stack(rows)
 
-    def log_partition(self, replay: TaskReplay, foresight: Foresight) -> Tensor:
-        """log Z_ψ for every training task ψ, `[slots]`.
+    def log_partition(self, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:
+        """log Z_ψ for the task ψ of each of the slots `candidates`, `[candidates]`.
 
         Each context is as long as an episode and drawn from the task's latest collected,
         un-relabeled transitions.
         """
-        everyone = torch.arange(replay.slots)
         horizon = replay.env.world.horizon
         utilities = []
         for _ in range(self.partition_contexts):
-            context: TensorDict = replay.draw(replay.recent, everyone, horizon, self.generator)
+            context: TensorDict = replay.draw(replay.recent, candidates, horizon, self.generator)
             context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
-            starts = replay.start_observations(everyone, self.start_states, self.generator)
+            starts = replay.start_observations(candidates, self.start_states, self.generator)
             utilities.append(foresight.adaptation_utility(context, starts, self.generator))
         return torch.stack(utilities).logsumexp(0) - math.log(self.partition_contexts)
 

@@ -32,6 +32,10 @@ class Trajectories:
     lengths: Tensor
     feeds_context: Tensor
 
+    def select(self, chosen: Tensor) -> Trajectories:
+        """Those of the trajectories where `chosen` `[trajectories]` is True."""
+        return Trajectories(self.slots[chosen], self.starts[chosen], self.lengths[chosen], self.feeds_context[chosen])
+
 
 class TaskReplay:
     """Stored transitions, the training tasks (one a slot), and which transitions each task may use.
@@ -59,6 +63,13 @@ class TaskReplay:
     def slots(self) -> int:
         """Number of task slots."""
         return len(self.tasks)
+
+    def slots_with(self, *tables: ReferenceTable) -> Tensor:
+        """The slots that have data in every one of `tables`, `[n]`.
+
+        A slot runs dry when the ring overwrites all it refers to before anything new is kept for it.
+        """
+        return torch.stack([table.counts > 0 for table in tables]).all(0).nonzero()[:, 0]
 
     def begin_iteration(self) -> None:
         """From here on, the first write to a slot's context empties it."""

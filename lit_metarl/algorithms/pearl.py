@@ -9,7 +9,6 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
 
 from datamodules.contracts import Decision, Transition
 from envs.base import WorldSpec
@@ -18,7 +17,7 @@ from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, product_of_gaussians
-from lit_metarl.networks import TanhGaussianPolicy
+from lit_metarl.networks import TanhGaussianPolicy, relu_mlp
 
 CONTEXT_CHUNK = 256
 
@@ -91,10 +90,10 @@ class PEARL(MetaRLModule):
 
         observation, action = world.observation_dim, world.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
-        self.encoder = _mlp(self.context_dim, 2 * latent_dim, encoder_layers)
+        self.encoder = relu_mlp(self.context_dim, 2 * latent_dim, encoder_layers)
         self.policy = TanhGaussianPolicy(observation + latent_dim, action, layers)
-        self.critics = nn.ModuleList([_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
-        self.value = _mlp(observation + latent_dim, 1, layers)
+        self.critics = nn.ModuleList([relu_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
+        self.value = relu_mlp(observation + latent_dim, 1, layers)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
@@ -105,7 +104,8 @@ class PEARL(MetaRLModule):
 
         `valid` `[..., transitions]` marks the transitions that exist; None for all.
         """
-        mean, raw_variance = self.encoder(context).chunk(2, -1)
+        rows = self.encoder(context.flatten(0, -2))
+        mean, raw_variance = rows.unflatten(0, context.shape[:-1]).chunk(2, -1)
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
     def context_features(self, transitions: TensorDict) -> Tensor:
@@ -192,11 +192,12 @@ class PEARL(MetaRLModule):
     def update(self, batch: TensorDict) -> dict[str, Tensor]:
         """Critics and encoder first, then value network, policy and temperature against the new critics."""
         critic_optimizer, actor_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        data = batch["transitions"]
+        tasks, transitions = batch["transitions"].batch_size
+        data = batch["transitions"].flatten()  # rows: every layer is one plain matrix product
         observation, action = data["observation"], data["action"]
         mean, variance = self.infer(self.context_features(batch["context"]))
         z = mean + variance.sqrt() * normal(tuple(mean.shape), self.generator, mean)
-        z = z[:, None].expand(*data.batch_size, -1)
+        z = z[:, None].expand(-1, transitions, -1).reshape(tasks * transitions, -1)
         fixed_z = z.detach()
 
         with torch.no_grad():
@@ -211,7 +212,7 @@ class PEARL(MetaRLModule):
         critic_optimizer.step()
 
         inputs = torch.cat((observation, fixed_z), -1)
-        noise = normal((*data.batch_size, self.world.action_dim), self.generator, inputs)
+        noise = normal((len(inputs), self.world.action_dim), self.generator, inputs)
         sample = self.policy.sample(inputs, noise)
         min_q = self._min_q(observation, sample.action, fixed_z)
         temperature = self.log_temperature.detach().exp()
@@ -259,7 +260,3 @@ class PEARL(MetaRLModule):
             torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
             for parameters in (critic_side, self._actor_parameters())
         ]
-
-
-def _mlp(inputs: int, outputs: int, layers: list[int]) -> MLP:
-    return MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU)

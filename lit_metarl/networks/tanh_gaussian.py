@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
+
+from lit_metarl.networks.mlp import relu_mlp
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
@@ -52,7 +53,7 @@ class TanhGaussianPolicy(nn.Module):
 
     def __init__(self, input_dim: int, action_dim: int, layers: list[int]) -> None:
         super().__init__()
-        self.network = MLP(input_dim, 2 * action_dim, num_cells=layers, activation_class=nn.ReLU)
+        self.network = relu_mlp(input_dim, 2 * action_dim, layers)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-deviation before squashing, `[..., action_dim]` each."""

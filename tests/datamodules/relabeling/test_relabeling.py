@@ -52,6 +52,9 @@ class ScriptedForesight:
         return torch.tensor(self.rows.pop(0))
 
 
+EVERY_SLOT = torch.arange(3)
+
+
 @pytest.fixture
 def replay(make_trials: MakeTrials) -> TaskReplay:
     """Three slots with an episode of 5, 8 and 4 steps each, kept for their own tasks."""
@@ -151,20 +154,20 @@ def test_the_task_of_a_trajectory_is_drawn_from_the_softmax_of_utility_minus_log
 
 def test_log_partition_is_the_log_mean_of_the_exponentiated_utilities(replay: TaskReplay) -> None:
     table = np.random.default_rng(0).normal(scale=30.0, size=(4, 3))
-    log_z = hfr(partition_contexts=4).log_partition(replay, ScriptedForesight(table.tolist()))
+    log_z = hfr(partition_contexts=4).log_partition(EVERY_SLOT, replay, ScriptedForesight(table.tolist()))
     assert log_z.numpy() == pytest.approx(special.logsumexp(table, axis=0) - np.log(4), abs=1e-4)
 
 
 def test_utilities_pair_every_trajectory_with_every_task(replay: TaskReplay) -> None:
     with torch.no_grad():
-        computed = hfr().utilities(stored([2, 0, 1]), replay, MeanRewardForesight())
+        computed = hfr().utilities(stored([2, 0, 1]), EVERY_SLOT, replay, MeanRewardForesight())
     assert computed.numpy() == pytest.approx(utilities()[[2, 0, 1]], abs=1e-5)
 
 
 def test_hindsight_rewards_are_those_of_every_task_and_only_existing_steps_are_valid(replay: TaskReplay) -> None:
     foresight = MeanRewardForesight()
     with torch.no_grad():
-        hfr().utilities(stored([0, 1]), replay, foresight)
+        hfr().utilities(stored([0, 1]), EVERY_SLOT, replay, foresight)
     assert len(foresight.asked) == 2
     for slot, (hindsight, _) in enumerate(foresight.asked):
         length = [5, 8][slot]
@@ -186,7 +189,7 @@ def test_contexts_for_the_partition_are_an_episode_of_the_tasks_own_latest_unrel
     replay.keep(elsewhere, torch.tensor([1]))  # 6 new transitions of slot 0 (17 … 22), relabeled for slot 1
     foresight = MeanRewardForesight()
     with torch.no_grad():
-        hfr(partition_contexts=5).log_partition(replay, foresight)
+        hfr(partition_contexts=5).log_partition(EVERY_SLOT, replay, foresight)
     assert len(foresight.asked) == 5
     seen: list[set[float]] = [set(), set(), set()]
     for context, _ in foresight.asked:
@@ -264,3 +267,10 @@ def test_a_probability_out_of_range_is_refused_by_name(make: type[ProbabilisticR
 def test_nothing_to_average_over_is_refused_by_name(key: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"data\.relabeler\.init_args\.{key} = 0"):
         HFRRelabeler(**{key: 0})
+
+
+def test_a_slot_that_ran_dry_is_never_chosen(replay: TaskReplay) -> None:
+    replay.recent.clear(torch.tensor([1]))
+    relabeler = hfr(probability=1.0)
+    chosen = [int(relabeler.relabel(stored([0]), replay, MeanRewardForesight())[0]) for _ in range(30)]
+    assert set(chosen) == {0, 2}

@@ -242,7 +242,7 @@ def continue_training(sampler: CEMTaskSampler, awaiting: Tensor, rounds: int) ->
     """Score the draws that still await it, then go on; everything that was drawn and fitted."""
     history = []
     for _ in range(rounds):
-        sampler.update(awaiting, (awaiting[:, 0] * 2).round())  # many ties
+        sampler.update(awaiting, ((awaiting[:, 0] - 2.0).abs() * 2).round())  # many ties
         awaiting = sampler.sample(7)
         history += [awaiting, sampler.parameters.clone()]
     return history
