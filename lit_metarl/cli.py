@@ -22,7 +22,7 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar, print_results
 from lit_metarl.config_errors import ConciseParser
 
-LIGHTNING_KEYWORDS = ("best", "last", "hpc", "registry")
+RESUME_KEYWORDS = ("last", "hpc")  # Lightning finds these checkpoints itself, for fit
 
 
 class MetaRLCLI(LightningCLI):
@@ -63,7 +63,8 @@ class MetaRLCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         if config.trainer.enable_progress_bar is False:
             self.trainer_defaults["callbacks"] = [EvaluationReporter()]
-        if config.get("ckpt_path") and config.ckpt_path not in LIGHTNING_KEYWORDS:
+        resumes = self.config.subcommand == "fit" and config.ckpt_path in RESUME_KEYWORDS
+        if config.ckpt_path and not resumes:
             _check_checkpoint(Path(config.ckpt_path))
 
     def instantiate_classes(self) -> None:

@@ -92,6 +92,14 @@ def test_validate_and_predict_run_from_a_checkpoint(run_tiny: Run, tmp_path: Pat
     assert trials[0]["steps"]["observation"].shape == (4, 2, 20, 2)
 
 
+def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+    run_tiny("fit")
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
+    assert run_tiny("fit", f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3") == 0
+    continued = torch.load(next((tmp_path / "runs").glob("version_1/checkpoints/last.ckpt")), weights_only=True)
+    assert continued["epoch"] == 2
+
+
 def test_two_runs_with_one_seed_end_with_equal_weights(run_tiny: Run, tmp_path: Path) -> None:
     for _ in range(2):
         run_tiny("fit")

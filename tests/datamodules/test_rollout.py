@@ -1,0 +1,133 @@
+"""The DataModule: what a meta-iteration does, and that evaluation depends on nothing but its own seed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules import CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.relabeling import NoRelabeler
+from datamodules.tasks import UniformTaskSampler
+from envs import ConfigurationError, PointRobot
+from lit_metarl.algorithms import PEARL
+from tests.worlds import Blind
+
+SLOTS, TASKS, HORIZON = 6, 3, 20
+
+
+class Recorder(UniformTaskSampler):
+    """Remembers the scores that it was given."""
+
+    def __init__(self) -> None:
+        self.scores: list[Tensor] = []
+
+    def update(self, tasks: Tensor, scores: Tensor) -> None:
+        self.scores.append(scores)
+
+
+def build(seed: int = 1, **changes: Any) -> RolloutDataModule:
+    settings: dict[str, Any] = {
+        "task_sampler": Recorder(),
+        "relabeler": NoRelabeler(),
+        "task_slots": SLOTS,
+        "collection": CollectionPlan(TASKS, adapted_episodes=2, initial_episodes=2),
+        "batches": MetaBatchPlan(meta_steps=4, tasks=2, transitions=5, context=3),
+        "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, copies=4),
+        **changes,
+    }
+    data = RolloutDataModule(PointRobot, seed=seed, **settings)
+    torch.manual_seed(0)
+    agent = PEARL(data.world, exploration_episodes=1, layers=[8], encoder_layers=[8])
+    data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
+    data.setup("fit")
+    return data
+
+
+def test_a_meta_iteration_collects_first_and_then_yields_as_many_batches_as_it_says() -> None:
+    data = build()
+    loader = data.train_dataloader()
+    batches = list(loader)
+    initial, trials = SLOTS * 2 * HORIZON, TASKS * 3 * HORIZON
+    assert data.environment_steps == initial + trials
+    assert len(batches) == len(loader) == 4
+    list(loader)
+    assert data.environment_steps == initial + 2 * trials
+    assert batches[0]["transitions"].batch_size == (2, 5)
+    assert batches[0]["context"].batch_size == (2, 3)
+
+
+def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
+    data = build()
+    list(data.train_dataloader())
+    sampler = data.task_sampler
+    assert isinstance(sampler, Recorder)
+    (scores,) = sampler.scores
+    recent = data.replay.recent
+    collected = recent.counts > 0
+    latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
+    numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
+    returns = [
+        data.replay.price(data.replay.store.get(rows), data.replay.tasks[slot])["reward"].sum()
+        for slot, rows in zip(latest, numbers)
+    ]
+    assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
+
+
+@pytest.mark.parametrize("feeds", [False, True])
+def test_only_exploration_episodes_feed_the_context_unless_asked_otherwise(feeds: bool) -> None:
+    data = build(collection=CollectionPlan(TASKS, 2, adapted_feed_context=feeds, initial_episodes=2))
+    list(data.train_dataloader())
+    counts = data.replay.context.counts.tolist()
+    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + 2 * feeds] * TASKS)
+
+
+def evaluation(data: RolloutDataModule) -> list[Tensor]:
+    return [trials.episode_returns for trials in data.test_dataloader()]
+
+
+def test_evaluation_does_not_depend_on_the_runs_seed_nor_on_what_happened_before() -> None:
+    first, second = build(seed=1), build(seed=2)
+    list(second.train_dataloader())
+    expected = evaluation(first)
+    for other in (evaluation(second), evaluation(second)):
+        assert all(torch.equal(a, b) for a, b in zip(expected, other))
+    assert [len(group) for group in expected] == [4, 3]
+
+
+def test_evaluation_leaves_training_as_it_was() -> None:
+    alone, evaluated = build(), build()
+    batches = list(alone.train_dataloader())
+    evaluation(evaluated)
+    for batch, other in zip(batches, evaluated.train_dataloader()):
+        assert torch.equal(batch["transitions"]["observation"], other["transitions"]["observation"])
+
+
+def test_validation_and_test_tasks_differ() -> None:
+    data = build()
+    tasks = [torch.cat([t.tasks for t in loader]) for loader in (data.val_dataloader(), data.test_dataloader())]
+    assert [len(t) for t in tasks] == [5, 7]
+    assert not (tasks[0][:, None] == tasks[1]).all(-1).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"task_slots": 0}, "data.task_slots"),
+        ({"task_slots": 2}, "data.collection.tasks_per_iteration"),
+        ({"replay_capacity": 100}, "data.replay_capacity"),
+        ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
+        ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
+    ],
+)
+def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        build(**changes)
+
+
+def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:
+    data = build()
+    data.check_agent(Blind(data.world))
