@@ -49,8 +49,16 @@ class MetaRLCLI(LightningCLI):
             {
                 "checkpoint.monitor": "val/return",
                 "checkpoint.mode": "max",
-                "checkpoint.save_last": True,
                 "checkpoint.filename": "best-{epoch}",
+            }
+        )
+        # Lightning's own `save_last` leaves the file behind when a validation was no improvement.
+        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
+        parser.set_defaults(
+            {
+                "last_checkpoint.filename": "last",
+                "last_checkpoint.enable_version_counter": False,
+                "last_checkpoint.save_on_train_epoch_end": True,
             }
         )
         parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
@@ -83,9 +91,10 @@ class MetaRLCLI(LightningCLI):
     def after_fit(self) -> None:
         """Evaluate the best checkpoint on the test tasks and print the comparison."""
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
         self._results["after"] = self._test(best or None)
         if self.trainer.is_global_zero:
-            print_results(self._results, f"{self._title}, {self.datamodule.environment_steps:,} environment steps")
+            print_results(self._results, trained)
             (self._folder / "results.json").write_text(json.dumps(self._results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
