@@ -49,7 +49,8 @@ class MetaRLCLI(LightningCLI):
             {
                 "checkpoint.monitor": "val/return",
                 "checkpoint.mode": "max",
-                "checkpoint.filename": "best-{epoch}",
+                "checkpoint.filename": "best",
+                "checkpoint.enable_version_counter": False,
             }
         )
         # Lightning's own `save_last` leaves the file behind when a validation was no improvement.
@@ -173,6 +174,7 @@ def _quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message="The dirpath has changed from.*")
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
 
 

@@ -72,7 +72,7 @@ def test_the_test_subcommand_reproduces_the_table_from_the_best_checkpoint(
 ) -> None:
     run_tiny("fit")
     after = _last_column(capsys.readouterr().out)
-    checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/best*.ckpt"))
+    checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/best.ckpt"))
     assert run_tiny("test", f"--ckpt_path={checkpoint}") == 0
     assert _last_column(capsys.readouterr().out) == after
 
