@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 State = NDArray[np.float64]
 PHYSICS_STATE: int = mujoco.mjtState.mjSTATE_FULLPHYSICS.value
+LARGEST_NUMBER: float = mujoco.mjMAXVAL
 WARM_STATE: int = PHYSICS_STATE | mujoco.mjtState.mjSTATE_WARMSTART.value
 
 
@@ -31,7 +32,8 @@ class BatchedPhysics(ABC):
     into being with the first step.
 
     Args:
-        model: the model whose sizes every copy's model has.
+        model: the model whose sizes every copy's model has. MuJoCo's automatic reset must be disabled
+            in it, for a reset would hide that the simulation broke down.
         substeps: physics steps per action; the action is held.
         threads: native threads; None takes one per core that this process may use.
         state_parts: MuJoCo's bit mask of the parts of a state row.
@@ -68,11 +70,11 @@ class BatchedPhysics(ABC):
     def diverged(self, before: State, after: State) -> NDArray[np.bool_]:
         """Which copies' simulation broke down between two states `[copies, state]`, `[copies]`.
 
-        MuJoCo restarts a simulation whose numbers become too large, and a rollout stops there:
-        then the time has not moved on as it should.
+        A rollout stops at numbers that MuJoCo calls bad, and then the time has not moved on as it should.
         """
         on_time = np.abs(after[:, 0] - before[:, 0] - self.dt) < 0.5 * self.model.opt.timestep
-        broken: NDArray[np.bool_] = ~(on_time & np.isfinite(after).all(-1))
+        sound = (np.abs(after) <= LARGEST_NUMBER).all(-1)  # not so for NaN either
+        broken: NDArray[np.bool_] = ~(on_time & sound)
         return broken
 
     @abstractmethod

@@ -24,8 +24,10 @@ Column = NDArray[np.float64]
 
 @lru_cache
 def load_model(file: str) -> mujoco.MjModel:
-    """Gymnasium's model of that file name. It is shared: copy it before changing anything."""
-    return mujoco.MjModel.from_xml_path(str(ASSETS / file))
+    """Gymnasium's model of that file name, without automatic reset. It is shared: copy it before changing it."""
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / file))
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
+    return model
 
 
 class Move(NamedTuple):
