@@ -135,8 +135,9 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.generator = make_generator(seed, 0, "world")
         self.tasks = self.task_distribution.sample(num_envs, self.generator)
         self.diverged = 0
-        self._elapsed = torch.zeros(num_envs, dtype=torch.long)
-        self._running = torch.zeros(num_envs, dtype=torch.bool)
+        # Numpy does the bookkeeping of a few dozen copies in a fraction of torch's time.
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._running = np.zeros(num_envs, np.bool_)
         self._every_copy = torch.arange(num_envs)
         if self.world.discrete_actions:
             self.action_high = torch.ones(self.world.action_dim)
@@ -144,6 +145,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         else:
             self.action_low = torch.from_numpy(self.single_action_space.low)
             self.action_high = torch.from_numpy(self.single_action_space.high)
+        self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -204,8 +206,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         if copies is None:
             copies = self._every_copy
         self._start(copies)
-        self._elapsed[copies] = 0
-        self._running[copies] = True
+        self._elapsed[copies.numpy()] = 0
+        self._running[copies.numpy()] = True
         return self._observe()
 
     def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
@@ -222,35 +224,40 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ValueError: if the actions' shape is wrong, no copy is active, or an active copy's action
                 is not finite.
         """
-        copies = self._every_copy if active is None or bool(active.all()) else active.nonzero()[:, 0]
-        partial = copies is not self._every_copy
-        self._check_step(actions, copies)
-        if not self.world.discrete_actions:
-            actions = actions.clamp(self.action_low, self.action_high)
-        features = self._simulate(actions[copies] if partial else actions, copies)
-        if partial:
+        everyone = active is None or bool(active.all())
+        copies = self._every_copy if everyone or active is None else active.nonzero()[:, 0]
+        actions = self._checked(actions, copies, everyone)
+        features = self._simulate(actions, copies)
+        if not everyone:
             features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, copies, features)
         reward = self.reward(features, self.tasks)
-        self._elapsed[copies] += 1
-        truncated = (self._elapsed >= self.world.horizon) & ~reward.terminated
-        self._running[copies] = ~(reward.terminated | truncated)[copies]
-        return Step(self._observe(), features, reward, truncated, self.success(features, self.tasks))
+        terminated, rows = reward.terminated.numpy(), slice(None) if everyone else copies.numpy()
+        self._elapsed[rows] += 1
+        truncated = (self._elapsed >= self.world.horizon) & ~terminated
+        self._running[rows] = ~(terminated | truncated)[rows]
+        return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
-    def _check_step(self, actions: Tensor, copies: Tensor) -> None:
+    def _checked(self, actions: Tensor, copies: Tensor, everyone: bool) -> Tensor:
+        """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
         expected = (self.num_envs, self.world.action_dim)
         if tuple(actions.shape) != expected:
             raise ValueError(f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {expected}.")
         if not len(copies):
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
-        running, finite = self._running[copies], torch.isfinite(actions[copies])
-        if not bool(running.all()):
-            copy = int(copies[(~running).nonzero()[0, 0]])
+        rows = slice(None) if everyone else copies.numpy()
+        running, chosen = self._running[rows], actions.numpy()[rows]
+        if not running.all():
+            copy = int(copies[int(np.flatnonzero(~running)[0])])
             raise RuntimeError(
                 f"{self.world.name}, copy {copy}: the episode has ended or never started; reset this copy first."
             )
-        if not bool(finite.all()):
-            copy = int(copies[(~finite.all(-1)).nonzero()[0, 0]])
+        finite = np.isfinite(chosen)
+        if not finite.all():
+            copy = int(copies[int(np.flatnonzero(~finite.all(-1))[0])])
             raise ValueError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
+        if self.world.discrete_actions:
+            return torch.from_numpy(chosen)
+        return torch.from_numpy(np.minimum(np.maximum(chosen, self._lowest), self._highest))
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -303,8 +310,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         """The exact state: tasks, episode clocks, simulation and random generator."""
         return {
             "tasks": self.tasks.clone(),
-            "elapsed": self._elapsed.clone(),
-            "running": self._running.clone(),
+            "elapsed": torch.from_numpy(self._elapsed.copy()),
+            "running": torch.from_numpy(self._running.copy()),
             "diverged": torch.tensor(self.diverged),
             "generator": self.generator.get_state(),
             **{f"simulation/{key}": value.clone() for key, value in self._simulation_state().items()},
@@ -313,8 +320,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
         self.tasks = state["tasks"].clone()
-        self._elapsed = state["elapsed"].clone()
-        self._running = state["running"].clone()
+        self._elapsed = state["elapsed"].numpy().copy()
+        self._running = state["running"].numpy().copy()
         self.diverged = int(state["diverged"])
         self.generator.set_state(state["generator"])
         prefix = "simulation/"

@@ -34,7 +34,7 @@ class PlanarWorld(MetaEnv):
 
     def _extend_path(self, copies: Tensor, positions: Tensor) -> None:
         """Note where the step took `copies` (indices), `[len(copies), 2]`."""
-        self._path[copies, self._elapsed[copies] + 1] = positions
+        self._path[copies, torch.from_numpy(self._elapsed)[copies] + 1] = positions
 
     def draw(self, copy: int) -> NDArray[np.uint8]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask

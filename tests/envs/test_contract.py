@@ -199,7 +199,7 @@ def test_tasks_of_reward_worlds_leave_the_dynamics_alone(world_class: type[MetaE
         generator = torch.Generator().manual_seed(0)
         for _ in range(12):
             if world._running.any():
-                step = world.advance(random_actions(world, generator), world._running)
+                step = world.advance(random_actions(world, generator), torch.from_numpy(world._running.copy()))
         observations.append(step.observation)
     same = torch.equal(*observations)
     assert same == (world_class.world.task_changes is TaskChanges.REWARD) or world_class.world.name == "KhazadDum"
