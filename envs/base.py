@@ -139,6 +139,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running = np.zeros(num_envs, np.bool_)
         self._every_copy = torch.arange(num_envs)
+        self._action_shape = (num_envs, self.world.action_dim)
         if self.world.discrete_actions:
             self.action_high = torch.ones(self.world.action_dim)
             self.action_low = -self.action_high
@@ -234,14 +235,17 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         terminated, rows = reward.terminated.numpy(), slice(None) if everyone else copies.numpy()
         self._elapsed[rows] += 1
         truncated = (self._elapsed >= self.world.horizon) & ~terminated
-        self._running[rows] = ~(terminated | truncated)[rows]
+        ended = terminated | truncated
+        if ended.any():
+            self._running[rows] = ~ended[rows]
         return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
     def _checked(self, actions: Tensor, copies: Tensor, everyone: bool) -> Tensor:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
-        expected = (self.num_envs, self.world.action_dim)
-        if tuple(actions.shape) != expected:
-            raise ValueError(f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {expected}.")
+        if actions.shape != self._action_shape:
+            raise ValueError(
+                f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
+            )
         if not len(copies):
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
         rows = slice(None) if everyone else copies.numpy()

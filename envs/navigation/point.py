@@ -86,6 +86,10 @@ class PointRobot(PlanarPoint):
     | features | position after the move | |
 
     Reward: minus the distance to the goal. Start: uniform in [-1, 1]². End: after 20 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
     """
 
     world = _point_spec("PointRobot")
@@ -148,6 +152,10 @@ class FourCorners(PlanarPoint):
     Reward: −1 a step; −3 in the box |x|, |y| ∈ (0.1, 0.5) of the goal's own quadrant; 0 at the
     goal. The short way is a trap, and only it tells the tasks apart. Success and end: within 0.2
     of the goal. Start: the origin. Cut off after 20 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
     """
 
     world = _point_spec("FourCorners")
