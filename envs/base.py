@@ -173,10 +173,6 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         """The current observation of every copy, `[copies, observation_dim]`."""
 
     @abstractmethod
-    def draw(self, copy: int) -> NDArray[np.uint8]:
-        """A picture of a copy's current state, `[height, width, 3]`."""
-
-    @abstractmethod
     def _simulation_state(self) -> dict[str, Tensor]:
         """Tensors that hold the exact state of the simulation; `_load_simulation_state` takes them back."""
 
@@ -305,6 +301,10 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
                 f"{self.world.action_dim - 1}."
             )
         return torch.nn.functional.one_hot(choices, self.world.action_dim).float()
+
+    def draw(self, copy: int) -> NDArray[np.uint8]:
+        """A picture of a copy's current state, `[height, width, 3]`."""
+        raise NotImplementedError(f"{self.world.name} has no picture.")
 
     def render(self) -> tuple[Array, ...]:
         """A picture of every copy, `[height, width, 3]` each."""

@@ -75,8 +75,8 @@ class MujocoWorld(MetaEnv):
         self._own_models = self.world.task_changes is not TaskChanges.REWARD
         self._models = [physics.model] * num_envs
         self._model_tasks = torch.full_like(self.tasks, torch.nan)
-        self._state = np.tile(physics.initial_state, (num_envs, 1))
-        self._readings = np.zeros((num_envs, 0))
+        self._state: State = np.tile(physics.initial_state, (num_envs, 1))
+        self._readings: State = np.zeros((num_envs, 0))
 
     @abstractmethod
     def _feature_columns(self, move: Move) -> list[Column]:
@@ -134,7 +134,10 @@ class MujocoWorld(MetaEnv):
         for index, column in enumerate(self._feature_columns(move)):
             features[:, index] = column
         features[:, -1] = diverged
-        self._state[rows], self._readings[rows] = after, readings
+        if whole:
+            self._state, self._readings = after, readings
+        else:
+            self._state[rows], self._readings[rows] = after, readings
         return torch.from_numpy(features)
 
     def _observe(self) -> Tensor:
