@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
@@ -211,3 +212,34 @@ def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
     again, _ = environment.reset(seed=7)
     assert (first == again).all()
     assert info["task"].tolist() == [2.0]
+
+
+@every_world
+def test_reward_changes_none_of_its_inputs(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+) -> None:
+    world = worlds[world_class]
+    world.restart()
+    features = world.advance(random_actions(world, torch.Generator())).features
+    tasks = world.tasks.clone()
+    kept = features.clone(), tasks.clone()
+    world.reward(features, tasks)
+    world.reward(features[None], tasks[:, None])
+    assert torch.equal(features, kept[0])
+    assert torch.equal(tasks, kept[1])
+
+
+@every_world
+def test_the_batch_is_a_gymnasium_vector_environment(world_class: type[MetaEnv]) -> None:
+    world = world_class(COPIES)
+    assert isinstance(world, gymnasium.vector.VectorEnv)
+    observation, _ = world.reset(seed=4)
+    assert world.observation_space.contains(observation)
+    world.action_space.seed(0)
+    observation, reward, terminated, truncated, info = world.step(world.action_space.sample())
+    assert world.observation_space.contains(observation)
+    assert reward.shape == terminated.shape == truncated.shape == info["sparse_reward"].shape == (COPIES,)
+    mask = np.array([True, False, True])
+    again, _ = world.reset(options={"reset_mask": mask})
+    assert (again[1] == observation[1]).all()
+    assert world._elapsed.tolist() == [0, 1, 0]
