@@ -2,25 +2,90 @@
 
 from envs.base import MetaEnv, Reward, Step, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError
-from envs.locomotion import HalfCheetahVel
-from envs.navigation import FourCorners, PointRobot, SparsePointRobot
+from envs.locomotion import (
+    AntBody,
+    AntDir,
+    AntGoal,
+    AntMass,
+    AntVel,
+    AntVelSparse,
+    HalfCheetahBody,
+    HalfCheetahDir,
+    HalfCheetahHighDim,
+    HalfCheetahMass,
+    HalfCheetahMulti,
+    HalfCheetahVel,
+    HalfCheetahVelSparse,
+    HopperRandParams,
+    HumanoidBody,
+    HumanoidDir,
+    HumanoidMass,
+    HumanoidVel,
+    WalkerRandParams,
+)
+from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
 from envs.registration import register_world
 
-WORLDS: tuple[type[MetaEnv], ...] = (FourCorners, HalfCheetahVel, PointRobot, SparsePointRobot)
+WORLDS: tuple[type[MetaEnv], ...] = (
+    AntBody,
+    AntDir,
+    AntGoal,
+    AntMass,
+    AntVel,
+    AntVelSparse,
+    FourCorners,
+    GridNavi,
+    HalfCheetahBody,
+    HalfCheetahDir,
+    HalfCheetahHighDim,
+    HalfCheetahMass,
+    HalfCheetahMulti,
+    HalfCheetahVel,
+    HalfCheetahVelSparse,
+    HopperRandParams,
+    HumanoidBody,
+    HumanoidDir,
+    HumanoidMass,
+    HumanoidVel,
+    KhazadDum,
+    PointRobot,
+    SparsePointRobot,
+    WalkerRandParams,
+)
 
 for _world in WORLDS:
     register_world(_world)
 
 __all__ = [
     "WORLDS",
+    "AntBody",
+    "AntDir",
+    "AntGoal",
+    "AntMass",
+    "AntVel",
+    "AntVelSparse",
     "ConfigurationError",
     "FourCorners",
+    "GridNavi",
+    "HalfCheetahBody",
+    "HalfCheetahDir",
+    "HalfCheetahHighDim",
+    "HalfCheetahMass",
+    "HalfCheetahMulti",
     "HalfCheetahVel",
+    "HalfCheetahVelSparse",
+    "HopperRandParams",
+    "HumanoidBody",
+    "HumanoidDir",
+    "HumanoidMass",
+    "HumanoidVel",
+    "KhazadDum",
     "MetaEnv",
     "PointRobot",
     "Reward",
     "SparsePointRobot",
     "Step",
     "TaskChanges",
+    "WalkerRandParams",
     "WorldSpec",
 ]

@@ -37,11 +37,12 @@ class WorldSpec:
     Attributes:
         name: the world's name, as in its gymnasium id.
         observation_dim: numbers in an observation.
-        action_dim: numbers in an action.
+        action_dim: numbers in an action; with discrete actions, the number of choices.
         task_names: names of the task's coordinates.
         feature_names: names of the numbers from which a transition's reward follows, for any task.
         horizon: steps after which an episode is cut off.
         task_changes: whether tasks differ in reward, dynamics or both.
+        discrete_actions: whether an action is a choice, given as a one-hot vector.
     """
 
     name: str
@@ -51,6 +52,7 @@ class WorldSpec:
     feature_names: tuple[str, ...]
     horizon: int
     task_changes: TaskChanges
+    discrete_actions: bool = False
 
     @property
     def task_dim(self) -> int:
@@ -105,13 +107,25 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     Args:
         num_envs: number of copies.
         seed: seed of the world's own random generator.
+
+    Attributes:
+        tasks: each copy's task, `[copies, task_dim]`.
+        diverged: episodes that ended because the simulation broke down, so far.
+        action_low: smallest entries of an action of `advance`, `[action_dim]`; −1 where actions are discrete.
+        action_high: largest entries, `[action_dim]`; 1 where actions are discrete.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": []}
+    metadata: dict[str, Any] = {
+        "autoreset_mode": AutoresetMode.DISABLED,
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+    }
+    render_mode = "rgb_array"
     world: WorldSpec
     task_distribution: TaskDistribution
     single_observation_space: gymnasium.spaces.Box
-    single_action_space: gymnasium.spaces.Box
+    single_action_space: Any
+    """A `Box`, or a `Discrete` space where `world.discrete_actions`."""
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         require_positive("num_envs", num_envs)
@@ -120,8 +134,19 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.generator = make_generator(seed, 0, "world")
         self.tasks = self.task_distribution.sample(num_envs, self.generator)
-        self._elapsed = torch.zeros(num_envs, dtype=torch.long)
-        self._running = torch.zeros(num_envs, dtype=torch.bool)
+        self.diverged = 0
+        # Numpy does the bookkeeping of a few dozen copies in a fraction of torch's time.
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._running = np.zeros(num_envs, np.bool_)
+        self._every_copy = torch.arange(num_envs)
+        self._action_shape = (num_envs, self.world.action_dim)
+        if self.world.discrete_actions:
+            self.action_high = torch.ones(self.world.action_dim)
+            self.action_low = -self.action_high
+        else:
+            self.action_low = torch.from_numpy(self.single_action_space.low)
+            self.action_high = torch.from_numpy(self.single_action_space.high)
+        self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -176,51 +201,63 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def restart(self, copies: Tensor | None = None) -> Tensor:
         """Start a new episode in `copies` (indices; None for all); the observations of every copy."""
         if copies is None:
-            copies = torch.arange(self.num_envs)
+            copies = self._every_copy
         self._start(copies)
-        self._elapsed[copies] = 0
-        self._running[copies] = True
+        self._elapsed[copies.numpy()] = 0
+        self._running[copies.numpy()] = True
         return self._observe()
 
     def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
         """Advance by one step.
 
         Args:
-            actions: `[copies, action_dim]`, within the world's bounds (clipped otherwise).
+            actions: `[copies, action_dim]`: within the world's bounds (clipped otherwise), or one-hot
+                where actions are discrete (the largest entry counts).
             active: `[copies]`, the copies that take part (None for all). The others stay as they
                 are; their rows of the result are meaningless.
 
         Raises:
             RuntimeError: if an active copy has ended or was never reset.
-            ValueError: if an active copy's action is not finite.
+            ValueError: if the actions' shape is wrong, no copy is active, or an active copy's action
+                is not finite.
         """
-        copies = self._indices(active)
-        self._check_step(actions, copies)
-        partial = len(copies) < self.num_envs
-        features = self._simulate(actions[copies] if partial else actions, copies)
-        if partial:
+        everyone = active is None or bool(active.all())
+        copies = self._every_copy if everyone or active is None else active.nonzero()[:, 0]
+        actions = self._checked(actions, copies, everyone)
+        features = self._simulate(actions, copies)
+        if not everyone:
             features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, copies, features)
         reward = self.reward(features, self.tasks)
-        self._elapsed[copies] += 1
-        truncated = (self._elapsed >= self.world.horizon) & ~reward.terminated
-        self._running[copies] = ~(reward.terminated | truncated)[copies]
-        return Step(self._observe(), features, reward, truncated, self.success(features, self.tasks))
+        terminated, rows = reward.terminated.numpy(), slice(None) if everyone else copies.numpy()
+        self._elapsed[rows] += 1
+        truncated = (self._elapsed >= self.world.horizon) & ~terminated
+        ended = terminated | truncated
+        if ended.any():
+            self._running[rows] = ~ended[rows]
+        return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
-    def _indices(self, active: Tensor | None) -> Tensor:
-        if active is None or bool(active.all()):
-            return torch.arange(self.num_envs)
-        return active.nonzero()[:, 0]
-
-    def _check_step(self, actions: Tensor, copies: Tensor) -> None:
-        if not bool(self._running[copies].all()):
-            copy = int(copies[(~self._running[copies]).nonzero()[0, 0]])
+    def _checked(self, actions: Tensor, copies: Tensor, everyone: bool) -> Tensor:
+        """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
+        if actions.shape != self._action_shape:
+            raise ValueError(
+                f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
+            )
+        if not len(copies):
+            raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
+        rows = slice(None) if everyone else copies.numpy()
+        running, chosen = self._running[rows], actions.numpy()[rows]
+        if not running.all():
+            copy = int(copies[int(np.flatnonzero(~running)[0])])
             raise RuntimeError(
                 f"{self.world.name}, copy {copy}: the episode has ended or never started; reset this copy first."
             )
-        if not bool(torch.isfinite(actions[copies]).all()):
-            row = int((~torch.isfinite(actions[copies]).all(-1)).nonzero()[0, 0])
-            copy = int(copies[row])
+        finite = np.isfinite(chosen)
+        if not finite.all():
+            copy = int(copies[int(np.flatnonzero(~finite.all(-1))[0])])
             raise ValueError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
+        if self.world.discrete_actions:
+            return torch.from_numpy(chosen)
+        return torch.from_numpy(np.minimum(np.maximum(chosen, self._lowest), self._highest))
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -236,7 +273,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Gymnasium's step; `info` holds `features` and `sparse_reward` (and `success`, where defined)."""
-        result = self.advance(torch.as_tensor(actions, dtype=torch.float32))
+        result = self.advance(self._action_tensor(actions))
         info: dict[str, Any] = {
             "features": result.features.numpy(),
             "sparse_reward": result.reward.sparse_reward.numpy(),
@@ -251,12 +288,35 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             info,
         )
 
+    def _action_tensor(self, actions: Array) -> Tensor:
+        """Gymnasium's actions as those of `advance`, `[copies, action_dim]`."""
+        if not self.world.discrete_actions:
+            return torch.as_tensor(actions, dtype=torch.float32)
+        choices = torch.as_tensor(actions).long()
+        wrong = (choices < 0) | (choices >= self.world.action_dim)
+        if bool(wrong.any()):
+            copy = int(wrong.nonzero()[0, 0])
+            raise ValueError(
+                f"{self.world.name}, copy {copy}: action {int(choices[copy])} is not one of 0 to "
+                f"{self.world.action_dim - 1}."
+            )
+        return torch.nn.functional.one_hot(choices, self.world.action_dim).float()
+
+    def draw(self, copy: int) -> NDArray[np.uint8]:
+        """A picture of a copy's current state, `[height, width, 3]`."""
+        raise NotImplementedError(f"{self.world.name} has no picture.")
+
+    def render(self) -> tuple[Array, ...]:
+        """A picture of every copy, `[height, width, 3]` each."""
+        return tuple(self.draw(copy) for copy in range(self.num_envs))
+
     def state_dict(self) -> dict[str, Tensor]:
         """The exact state: tasks, episode clocks, simulation and random generator."""
         return {
             "tasks": self.tasks.clone(),
-            "elapsed": self._elapsed.clone(),
-            "running": self._running.clone(),
+            "elapsed": torch.from_numpy(self._elapsed.copy()),
+            "running": torch.from_numpy(self._running.copy()),
+            "diverged": torch.tensor(self.diverged),
             "generator": self.generator.get_state(),
             **{f"simulation/{key}": value.clone() for key, value in self._simulation_state().items()},
         }
@@ -264,13 +324,19 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
         self.tasks = state["tasks"].clone()
-        self._elapsed = state["elapsed"].clone()
-        self._running = state["running"].clone()
+        self._elapsed = state["elapsed"].numpy().copy()
+        self._running = state["running"].numpy().copy()
+        self.diverged = int(state["diverged"])
         self.generator.set_state(state["generator"])
         prefix = "simulation/"
         self._load_simulation_state(
             {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
         )
+
+
+def never(like: Tensor) -> Tensor:
+    """No episode ends: False everywhere, shaped as `like`."""
+    return torch.zeros_like(like, dtype=torch.bool)
 
 
 def box(low: float, high: float, size: int) -> gymnasium.spaces.Box:

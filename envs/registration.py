@@ -11,20 +11,31 @@ import torch
 from envs.base import Array, MetaEnv
 
 
-class SingleTaskEnv(gymnasium.Env[Array, Array]):
+class SingleTaskEnv(gymnasium.Env[Array, Any]):
     """One copy of a world under one task.
 
     Args:
         world: the world's class.
         task: the task vector; None draws one from the reference distribution at every reset.
+        render_mode: "rgb_array" if `render` is to give pictures, `[height, width, 3]`.
         **arguments: further arguments of the world.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {
+        "render_modes": MetaEnv.metadata["render_modes"],
+        "render_fps": MetaEnv.metadata["render_fps"],
+    }
 
-    def __init__(self, world: type[MetaEnv], task: list[float] | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        world: type[MetaEnv],
+        task: list[float] | None = None,
+        render_mode: str | None = None,
+        **arguments: Any,
+    ) -> None:
         self._batch = world(num_envs=1, **arguments)
         self._task = task
+        self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
 
@@ -41,10 +52,13 @@ class SingleTaskEnv(gymnasium.Env[Array, Array]):
         observations, _ = self._batch.reset()
         return observations[0], {"task": task[0].numpy()}
 
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
         single = {key: value[0] for key, value in info.items()}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), single
+
+    def render(self) -> Any:
+        return self._batch.draw(0) if self.render_mode == "rgb_array" else None
 
 
 def register_world(world: type[MetaEnv]) -> None:

@@ -53,6 +53,55 @@ class UniformBox(TaskDistribution):
         return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
 
 
+class LogUniformBox(TaskDistribution):
+    """Independent coordinates, each uniform in its logarithm.
+
+    Args:
+        low: lower bound of every coordinate, above 0.
+        high: upper bound of every coordinate, above `low`.
+    """
+
+    def __init__(self, low: list[float], high: list[float]) -> None:
+        require(
+            len(low) == len(high) > 0 and all(0 < a < b for a, b in zip(low, high)),
+            "task bounds",
+            (low, high),
+            "every lower bound must be positive and lie below its upper bound",
+            "Correct the world's task bounds.",
+        )
+        self.low = torch.tensor(low)
+        self.high = torch.tensor(high)
+        self.task_dim = len(low)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        unit = torch.rand(n, self.task_dim, generator=generator)
+        # Rounding may step over a bound by one bit, and such a task would be refused.
+        return (self.low * (self.high / self.low) ** unit).clamp(self.low, self.high)
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
+
+
+class Exponential(TaskDistribution):
+    """One coordinate with an exponential distribution.
+
+    Args:
+        mean: mean of the coordinate.
+    """
+
+    task_dim = 1
+
+    def __init__(self, mean: float) -> None:
+        require(mean > 0, "mean", mean, "it must be positive", "KhazadDum's motion noise has a mean of 0.1.")
+        self.mean = mean
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return -self.mean * torch.log1p(-torch.rand(n, 1, generator=generator))
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        return ((tasks >= 0) & torch.isfinite(tasks)).all(-1)
+
+
 class HalfCircle(TaskDistribution):
     """Points on the upper half circle around the origin, uniform in the angle.
 

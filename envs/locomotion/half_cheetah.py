@@ -1,28 +1,75 @@
-"""Half-cheetah worlds."""
+"""Half-cheetah worlds whose tasks ask for a way of running."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-import gymnasium.envs.mujoco
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnv, Reward, TaskChanges, WorldSpec, box
+from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.errors import require
-from envs.physics import BatchedPhysics
-from envs.task_distributions import UniformBox
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.physics import RolloutPhysics
+from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
-MODEL_FILE = Path(gymnasium.envs.mujoco.__file__).parent / "assets" / "half_cheetah.xml"
 SUBSTEPS = 5
 CONTROL_COST = 0.05
-RESET_NOISE = 0.1
 TORSO_HEIGHT = 0.7  # of the torso's frame above its root joint, in the model file
+STATE_STATISTICS = Path(__file__).with_name("half_cheetah_state_stats.json")
 
 
-class HalfCheetahVel(MetaEnv):
+def cheetah_spec(
+    name: str,
+    task_names: Sequence[str],
+    feature_names: Sequence[str] = ("velocity", "control_cost"),
+    observation_dim: int = 20,
+    task_changes: TaskChanges = TaskChanges.REWARD,
+) -> WorldSpec:
+    """The sizes and names of a half-cheetah world; `diverged` is added to the features."""
+    return WorldSpec(
+        name=name,
+        observation_dim=observation_dim,
+        action_dim=6,
+        task_names=tuple(task_names),
+        feature_names=(*feature_names, "diverged"),
+        horizon=200,
+        task_changes=task_changes,
+    )
+
+
+class HalfCheetah(MujocoWorld):
+    """Gymnasium's HalfCheetah-v5 with PEARL's observation (20 numbers).
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    single_observation_space = box(-np.inf, np.inf, 20)
+    single_action_space = box(-1.0, 1.0, 6)
+    position_noise = 0.1
+    velocity_noise = 0.1
+
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, RolloutPhysics(load_model("half_cheetah.xml"), SUBSTEPS, threads))
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        moved = self._physics.positions(move.after)[:, 0] - self._physics.positions(move.before)[:, 0]
+        return [moved / self._physics.dt, CONTROL_COST * np.square(move.controls).sum(-1)]
+
+    def _observation_parts(self) -> list[Column]:
+        positions = self._physics.positions(self._state)
+        torso = np.zeros((self.num_envs, 3))
+        torso[:, 0], torso[:, 2] = positions[:, 0], positions[:, 1] + TORSO_HEIGHT
+        return [positions[:, 1:], self._physics.velocities(self._state), torso]
+
+
+class HalfCheetahVel(HalfCheetah):
     """Run at a hidden target velocity (Finn et al. 2017; PEARL, HFR, RoML).
 
     | | meaning | range |
@@ -30,7 +77,7 @@ class HalfCheetahVel(MetaEnv):
     | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
     | action | 6 joint torques, in units of the motors' range | [-1, 1] |
     | task | target velocity, m/s | uniform in [0, max_velocity] |
-    | features | forward velocity Δx/Δt (m/s), control cost | |
+    | features | forward velocity Δx/Δt (m/s), control cost, whether the simulation diverged | |
 
     Reward: −|v − v*| − 0.05‖a‖². Start: the standing pose, positions uniform within ±0.1,
     velocities normal with deviation 0.1. End: after 200 steps of 0.05 s; it never terminates.
@@ -43,59 +90,126 @@ class HalfCheetahVel(MetaEnv):
         threads: native physics threads; None takes one per core.
     """
 
-    single_observation_space = box(-np.inf, np.inf, 20)
-    single_action_space = box(-1.0, 1.0, 6)
-    world = WorldSpec(
-        name="HalfCheetahVel",
-        observation_dim=20,
-        action_dim=6,
-        task_names=("velocity",),
-        feature_names=("velocity", "control_cost"),
-        horizon=200,
-        task_changes=TaskChanges.REWARD,
-    )
+    world = cheetah_spec("HalfCheetahVel", ["velocity"])
 
     def __init__(self, num_envs: int, seed: int = 0, max_velocity: float = 3.0, threads: int | None = None) -> None:
         require(
             max_velocity > 0, "max_velocity", max_velocity, "it must be positive", "HFR uses 3, RoML 7 metres a second."
         )
         self.task_distribution = UniformBox([0.0], [max_velocity])
-        super().__init__(num_envs, seed)
-        self._physics = BatchedPhysics(mujoco.MjModel.from_xml_path(str(MODEL_FILE)), SUBSTEPS, threads)
-        self._state = np.tile(self._physics.initial_state, (num_envs, 1))
-
-    def _start(self, copies: Tensor) -> None:
-        model, number = self._physics.model, len(copies)
-        unit = torch.rand(number, model.nq, generator=self.generator, dtype=torch.float64).numpy()
-        normal = torch.randn(number, model.nv, generator=self.generator, dtype=torch.float64).numpy()
-        state = np.tile(self._physics.initial_state, (number, 1))
-        self._physics.positions(state)[:] += RESET_NOISE * (2.0 * unit - 1.0)
-        self._physics.velocities(state)[:] += RESET_NOISE * normal
-        self._state[copies.numpy()] = state
-
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        controls = actions.double().numpy()
-        rows = copies.numpy()
-        before = self._state[rows]
-        after = self._physics.advance(before, controls)
-        self._state[rows] = after
-        moved = self._physics.positions(after)[:, 0] - self._physics.positions(before)[:, 0]
-        cost = CONTROL_COST * np.square(controls).sum(-1)
-        return torch.from_numpy(np.stack((moved / self._physics.dt, cost), -1)).float()
-
-    def _observe(self) -> Tensor:
-        positions = self._physics.positions(self._state)
-        torso = np.stack((positions[:, 0], np.zeros(self.num_envs), TORSO_HEIGHT + positions[:, 1]), -1)
-        velocities = self._physics.velocities(self._state)
-        return torch.from_numpy(np.concatenate((positions[:, 1:], velocities, torso), -1)).float()
+        super().__init__(num_envs, seed, threads)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        velocity, control_cost = features.unbind(-1)
-        reward = -(velocity - tasks[..., 0]).abs() - control_cost
-        return Reward(reward, reward, torch.zeros_like(reward, dtype=torch.bool))
+        velocity, control_cost, diverged = features.unbind(-1)
+        # In place: this runs in every step of the fastest physics, where each new tensor counts.
+        reward = (velocity - tasks[..., 0]).abs_().add_(control_cost).neg_()
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
 
-    def _simulation_state(self) -> dict[str, Tensor]:
-        return {"physics": torch.from_numpy(self._state)}
 
-    def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
-        self._state = state["physics"].numpy()
+class HalfCheetahVelSparse(HalfCheetah):
+    """Find a hidden target velocity that only pays when nearly hit (HFR, Wan et al. 2022).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | target velocity, m/s | uniform in [0, 3] |
+    | features | forward velocity Δx/Δt (m/s), control cost, whether the simulation diverged | |
+
+    Reward: 2 − |v − v*| within `goal_radius`, else 0; minus 0.05‖a‖². HFR's critics learn from this
+    reward too, so there is no dense one. Start, end and dynamics: as HalfCheetahVel.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        goal_radius: largest |v − v*| that pays, m/s.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
+    task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
+
+    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.3, threads: int | None = None) -> None:
+        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.3 metres a second.")
+        self.goal_radius = goal_radius
+        super().__init__(num_envs, seed, threads)
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost, diverged = features.unbind(-1)
+        error = (velocity - tasks[..., 0]).abs()
+        reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - control_cost
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+
+
+class HalfCheetahDir(HalfCheetah):
+    """Run as fast as possible, forward or backward (Finn et al. 2017; PEARL).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | direction | −1 or 1, equally likely |
+    | features | forward velocity Δx/Δt (m/s), control cost, whether the simulation diverged | |
+
+    Reward: direction · v − 0.05‖a‖². Start, end and dynamics: as HalfCheetahVel.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = cheetah_spec("HalfCheetahDir", ["direction"])
+    task_distribution: TaskDistribution = FiniteTasks([[-1.0], [1.0]])
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost, diverged = features.unbind(-1)
+        reward = tasks[..., 0] * velocity - control_cost
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+
+
+class HalfCheetahHighDim(HalfCheetah):
+    """Reach a hidden direction of the whole state space (HFR, Wan et al. 2022).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 9 positions (m, rad), 9 velocities (m/s, rad/s) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | 18 weights on the normalised state | uniform in [-1, 1] |
+    | features | 18 normalised state coordinates after the step, control cost, whether it diverged | |
+
+    Reward: ⟨task, (s' − mean) / deviation⟩ − 0.05‖a‖², where s' is the observation after the step, and
+    mean and deviation are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    single_observation_space = box(-np.inf, np.inf, 18)
+    world = cheetah_spec(
+        "HalfCheetahHighDim",
+        [f"weight_{coordinate}" for coordinate in range(18)],
+        [*(f"state_{coordinate}" for coordinate in range(18)), "control_cost"],
+        observation_dim=18,
+    )
+    task_distribution: TaskDistribution = UniformBox([-1.0] * 18, [1.0] * 18)
+
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, threads)
+        statistics = json.loads(STATE_STATISTICS.read_text())
+        self._mean, self._deviation = np.array(statistics["mean"]), np.array(statistics["std"])
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        state = np.concatenate((self._physics.positions(move.after), self._physics.velocities(move.after)), -1)
+        normalised = (state - self._mean) / self._deviation
+        return [*normalised.T, CONTROL_COST * np.square(move.controls).sum(-1)]
+
+    def _observation_parts(self) -> list[Column]:
+        return [self._physics.positions(self._state), self._physics.velocities(self._state)]
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        state, control_cost, diverged = features[..., :-2], features[..., -2], features[..., -1]
+        reward = (state * tasks).sum(-1) - control_cost
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnv, Reward, TaskChanges, WorldSpec, box
+from envs.base import Reward, TaskChanges, WorldSpec, box, never
+from envs.errors import require
+from envs.navigation.planar import PlanarWorld
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MAX_MOVE = 0.1
 
 
-class PlanarPoint(MetaEnv):
+class PlanarPoint(PlanarWorld):
     """A point that moves by up to `MAX_MOVE` per axis and step; its features are its position."""
 
     single_observation_space = box(-np.inf, np.inf, 2)
@@ -24,20 +29,32 @@ class PlanarPoint(MetaEnv):
         super().__init__(num_envs, seed)
         self._position = torch.zeros(num_envs, 2)
 
+    def _start_positions(self, number: int) -> Tensor:
+        """Where `number` copies start, `[number, 2]`."""
+        return torch.zeros(number, 2)
+
     def _start(self, copies: Tensor) -> None:
-        self._position[copies] = 0.0
+        self._position[copies] = self._start_positions(len(copies))
+        self._begin_path(copies, self._position[copies])
 
     def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        self._position[copies] += actions.clamp(-MAX_MOVE, MAX_MOVE)
-        return self._position[copies]
+        positions = self._position[copies] + actions
+        self._position[copies] = positions
+        self._extend_path(copies, positions)
+        return positions
 
     def _observe(self) -> Tensor:
         return self._position.clone()
 
+    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+        axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
+        axes.plot(*task, color="tab:green", marker="*", markersize=14)
+
     def _simulation_state(self) -> dict[str, Tensor]:
-        return {"position": self._position}
+        return {**super()._simulation_state(), "position": self._position}
 
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
+        super()._load_simulation_state(state)
         self._position = state["position"]
 
 
@@ -58,10 +75,6 @@ def _distance(positions: Tensor, goals: Tensor) -> Tensor:
     return distance
 
 
-def _never(like: Tensor) -> Tensor:
-    return torch.zeros_like(like, dtype=torch.bool)
-
-
 class PointRobot(PlanarPoint):
     """Move to a hidden goal in the square (PEARL, Rakelly et al. 2019).
 
@@ -73,17 +86,21 @@ class PointRobot(PlanarPoint):
     | features | position after the move | |
 
     Reward: minus the distance to the goal. Start: uniform in [-1, 1]². End: after 20 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
     """
 
     world = _point_spec("PointRobot")
     task_distribution: TaskDistribution = UniformBox([-1.0, -1.0], [1.0, 1.0])
 
-    def _start(self, copies: Tensor) -> None:
-        self._position[copies] = 2.0 * torch.rand(len(copies), 2, generator=self.generator) - 1.0
+    def _start_positions(self, number: int) -> Tensor:
+        return 2.0 * torch.rand(number, 2, generator=self.generator) - 1.0
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward = -_distance(features, tasks)
-        return Reward(reward, reward, _never(reward))
+        return Reward(reward, reward, never(reward))
 
 
 class SparsePointRobot(PlanarPoint):
@@ -109,13 +126,14 @@ class SparsePointRobot(PlanarPoint):
     task_distribution: TaskDistribution = HalfCircle(1.0)
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.2) -> None:
+        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "PEARL uses 0.2.")
         super().__init__(num_envs, seed)
         self.goal_radius = goal_radius
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         distance = _distance(features, tasks)
         sparse = torch.where(distance <= self.goal_radius, 1.0 - distance, 0.0)
-        return Reward(-distance, sparse, _never(distance))
+        return Reward(-distance, sparse, never(distance))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return _distance(features, tasks) <= self.goal_radius
@@ -134,6 +152,10 @@ class FourCorners(PlanarPoint):
     Reward: −1 a step; −3 in the box |x|, |y| ∈ (0.1, 0.5) of the goal's own quadrant; 0 at the
     goal. The short way is a trap, and only it tells the tasks apart. Success and end: within 0.2
     of the goal. Start: the origin. Cut off after 20 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
     """
 
     world = _point_spec("FourCorners")
@@ -151,3 +173,9 @@ class FourCorners(PlanarPoint):
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return _distance(features, tasks) <= self.goal_radius
+
+    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+        super()._draw_scene(axes, task)
+        inner, outer = self.trap
+        (left, right), (low, high) = ((inner, outer) if side > 0 else (-outer, -inner) for side in task)
+        axes.fill_between([left, right], low, high, color="tab:red", alpha=0.4)

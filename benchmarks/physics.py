@@ -1,0 +1,151 @@
+"""Steps a second of the MuJoCo worlds, against Gymnasium's vector environments and against bare MuJoCo.
+
+All with 32 copies of the same model and uniformly random actions, in one process, taking turns. In
+every turn each rival starts all its copies anew and makes the same number of steps, so that all of
+them spend the same time standing, falling and lying. The limit is `mj_step` on every core with no
+Python around it: one long open-loop rollout of all copies.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from mujoco.rollout import Rollout
+
+from benchmarks.report import finish
+from envs import AntGoal, HalfCheetahVel, HumanoidVel
+from envs.locomotion.mujoco_world import MujocoWorld
+
+COPIES = 32
+ROUNDS = 5
+LEAST_OF_LIMIT = 0.85
+Turn = Callable[[int], float]  # makes that many steps of all copies; the seconds that they took
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world and Gymnasium's environment of the same robot.
+
+    Attributes:
+        world: our world.
+        gymnasium_id: Gymnasium's environment.
+        least_over_gymnasium: target for our speed over that of Gymnasium's faster vector environment.
+        steps: steps of all copies in a turn.
+        arguments: arguments of Gymnasium's environment.
+    """
+
+    world: type[MujocoWorld]
+    gymnasium_id: str
+    least_over_gymnasium: float
+    steps: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+ON_AND_ON = {"terminate_when_unhealthy": False}
+CASES = {
+    "half_cheetah": Case(HalfCheetahVel, "HalfCheetah-v5", 2.0, 100),
+    "ant": Case(AntGoal, "Ant-v5", 1.2, 50, ON_AND_ON),
+    "humanoid": Case(HumanoidVel, "Humanoid-v5", 1.2, 50, ON_AND_ON),
+}
+
+
+def world_turn(world: MujocoWorld) -> Turn:
+    """Our batched world; copies that end start again."""
+    generator = torch.Generator().manual_seed(0)
+
+    def turn(steps: int) -> float:
+        world.restart()
+        unit = torch.rand(steps, COPIES, world.world.action_dim, generator=generator)
+        actions = world.action_low + (world.action_high - world.action_low) * unit
+        start = time.perf_counter()
+        for moment in actions:
+            step = world.advance(moment)
+            ended = step.reward.terminated | step.truncated
+            if ended.any():
+                world.restart(ended.nonzero()[:, 0])
+        return time.perf_counter() - start
+
+    return turn
+
+
+def gymnasium_turn(vector: gymnasium.vector.VectorEnv[Any, Any, Any]) -> Turn:
+    """One of Gymnasium's vector environments."""
+
+    def turn(steps: int) -> float:
+        vector.reset()
+        actions = [vector.action_space.sample() for _ in range(steps)]
+        start = time.perf_counter()
+        for moment in actions:
+            vector.step(moment)
+        return time.perf_counter() - start
+
+    return turn
+
+
+def limit_turn(world: MujocoWorld, threads: int) -> Turn:
+    """Bare `mj_step` in every core's own thread."""
+    model, substeps = world._physics.model, world._physics.substeps
+    size = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)
+    data = [mujoco.MjData(model) for _ in range(threads)]
+    rollout = Rollout(nthread=threads)
+    low, high = model.actuator_ctrlrange.T
+    generator = np.random.default_rng(0)
+
+    def turn(steps: int) -> float:
+        world.restart()
+        controls = generator.uniform(low, high, (COPIES, steps, model.nu)).repeat(substeps, 1)
+        states = np.ascontiguousarray(world._state[:, :size])
+        start = time.perf_counter()
+        rollout.rollout(model, data, states, controls)
+        return time.perf_counter() - start
+
+    return turn
+
+
+def measure(case: Case, threads: int) -> dict[str, float]:
+    """Median speeds of all rivals, steps a second, and medians of our ratios to them within a round."""
+    make = [lambda: gymnasium.make(case.gymnasium_id, **case.arguments)] * COPIES
+    vectors = {"sync": SyncVectorEnv(make), "async": AsyncVectorEnv(make)}
+    turns = {
+        "world": world_turn(case.world(COPIES)),
+        "limit": limit_turn(case.world(COPIES), threads),
+        **{name: gymnasium_turn(vector) for name, vector in vectors.items()},
+    }
+    for turn in turns.values():
+        turn(2)
+    rounds = [{name: COPIES * case.steps / turn(case.steps) for name, turn in turns.items()} for _ in range(ROUNDS)]
+    for vector in vectors.values():
+        vector.close()
+    return {
+        **{f"{name}_steps_per_s": statistics.median(each[name] for each in rounds) for name in turns},
+        "of_limit": statistics.median(each["world"] / each["limit"] for each in rounds),
+        "over_gymnasium": statistics.median(each["world"] / max(each["sync"], each["async"]) for each in rounds),
+    }
+
+
+def main() -> int:
+    """Measure all cases and print the result; the exit status."""
+    torch.set_num_threads(1)
+    threads = len(os.sched_getaffinity(0))
+    figures: dict[str, float] = {}
+    targets: dict[str, tuple[str, float]] = {}
+    for name, case in CASES.items():
+        figures |= {f"{name}_{key}": value for key, value in measure(case, threads).items()}
+        targets[f"{name}_over_gymnasium"] = (">=", case.least_over_gymnasium)
+        targets[f"{name}_of_limit"] = (">=", LEAST_OF_LIMIT)
+    return finish("physics", figures, targets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Writes docs/worlds.md from the worlds' docstrings: `python -m envs.documentation` (a few minutes).
+
+The page's table tells what a zero and a uniformly random policy earn, measured anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs import WORLDS, MetaEnv
+from envs.randomness import make_generator
+
+PAGE = Path(__file__).parent.parent / "docs" / "worlds.md"
+TASKS = 100
+COMMON_ARGUMENTS = {"num_envs", "seed", "threads"}
+INTRODUCTION = f"""# The worlds
+
+Written by `python -m envs.documentation` from the docstrings of `envs`; edit those, not this page.
+
+Every world is a batch of copies, each under its own task (`envs.MetaEnv`). All of them are built as
+`World(num_envs, seed, **arguments)`: `num_envs` copies, and the `seed` of the world's own random
+generator. MuJoCo worlds also take `threads`, the number of native physics threads, by default one
+per core. As ordinary Gymnasium environments they have the ids `lit_metarl/<name>-v0`
+(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLWorld`
+makes them torchrl's. A configuration for each is in `configs/env`.
+
+The last two columns are mean returns of one episode over {TASKS} tasks of the reference distribution, of
+the reward that the task really pays: for the action 0 (the first choice, where actions are discrete)
+and for uniformly random actions. Tasks change the reward alone (relabeling works), the dynamics, or
+both.
+
+| world | tasks change | observation | action | task | features | horizon | zero | random |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+class Returns(NamedTuple):
+    """Mean returns of the two policies."""
+
+    zero: float
+    random: float
+
+
+def mean_return(world: MetaEnv, random: bool) -> float:
+    """Mean return of one episode in each copy, the copies' tasks being fresh reference tasks."""
+    generator = make_generator(0, 0, "documentation")
+    world.set_tasks(world.task_distribution.sample(world.num_envs, generator))
+    world.restart()
+    running, total = torch.ones(world.num_envs, dtype=torch.bool), torch.zeros(world.num_envs)
+    while bool(running.any()):
+        actions: Tensor = torch.zeros(world.num_envs, world.world.action_dim)
+        if random:
+            unit = torch.rand(actions.shape, generator=generator)
+            actions = world.action_low + (world.action_high - world.action_low) * unit
+        step = world.advance(actions, running)
+        total[running] += step.reward.sparse_reward[running]
+        running = running & ~(step.reward.terminated | step.truncated)
+    return float(total.mean())
+
+
+def measure(world: type[MetaEnv]) -> Returns:
+    """Returns of both policies over `TASKS` reference tasks."""
+    return Returns(mean_return(world(TASKS), random=False), mean_return(world(TASKS), random=True))
+
+
+def _row(world: type[MetaEnv], returns: Returns) -> str:
+    spec = world.world
+    action = f"{spec.action_dim} choices" if spec.discrete_actions else str(spec.action_dim)
+    cells = [
+        f"[{spec.name}](#{spec.name.lower()})",
+        spec.task_changes.value,
+        str(spec.observation_dim),
+        action,
+        str(spec.task_dim),
+        str(spec.feature_dim),
+        str(spec.horizon),
+        f"{returns.zero:.2f}",
+        f"{returns.random:.2f}",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _section(world: type[MetaEnv]) -> str:
+    description, _, arguments = inspect.cleandoc(world.__doc__ or "").partition("\nArgs:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE)
+    items = [f"- `{name}`: {' '.join(text.split())}\n" for name, text in entries if name not in COMMON_ARGUMENTS]
+    listing = f"\nArguments:\n\n{''.join(items)}" if items else ""
+    return f"\n## {world.world.name}\n\n{description.strip()}\n{listing}"
+
+
+def page(returns: Mapping[str, Returns]) -> str:
+    """The page's text, given the returns by the worlds' names."""
+    rows = "".join(_row(world, returns[world.world.name]) for world in WORLDS)
+    return INTRODUCTION + rows + "".join(_section(world) for world in WORLDS)
+
+
+def returns_of(text: str) -> dict[str, Returns]:
+    """The returns by the worlds' names, as a page's text has them."""
+    rows = re.findall(r"^\| \[(\w+)\]\(.*\| (\S+) \| (\S+) \|$", text, re.MULTILINE)
+    return {name: Returns(float(zero), float(random)) for name, zero, random in rows}
+
+
+def main() -> int:
+    """Measure, write the page; the exit status."""
+    PAGE.write_text(page({world.world.name: measure(world) for world in WORLDS}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

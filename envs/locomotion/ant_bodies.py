@@ -1,0 +1,88 @@
+"""Ant worlds whose tasks change the body (RoML)."""
+
+from __future__ import annotations
+
+import mujoco
+import torch
+from torch import Tensor
+
+from envs.base import Reward, TaskChanges
+from envs.locomotion.ant import StrongAnt, ant_spec, fallen
+from envs.locomotion.model_changes import set_masses, set_sizes
+from envs.locomotion.mujoco_world import Column, Move
+from envs.task_distributions import LogUniformBox, TaskDistribution
+
+LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
+FEATURES = ("velocity", "costs", "height")
+
+
+class WalkingBody(StrongAnt):
+    """Walk forward fast, whatever the body; the tasks change the dynamics alone."""
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        height = self._physics.positions(move.after)[:, 2]
+        return [self._planar_velocity(move)[:, 0], self._costs(move), height]
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        upright = (~fallen(height, diverged)).float()
+        reward = (velocity - costs + upright).expand(shape)
+        return Reward(reward, reward, (diverged > 0).expand(shape))
+
+
+class AntMass(WalkingBody):
+    """Walk forward with a body of unknown mass (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 13 positions without x, y (m, quaternion, rad), 14 velocities (m/s, rad/s) | unbounded |
+    | action | 8 joint torques, in units of the motors' range | [-1, 1] |
+    | task | mass factor | log₂-uniform in [½, 2] |
+    | features | velocity along x (m/s), control and contact cost, torso height (m), whether it diverged | |
+
+    Reward: v − 0.5‖a‖² − 0.0005‖contact forces clipped to ±1‖², plus 1 while the torso's height is
+    within [0.2, 1.0] m. Start: as AntGoal. End: after 200 steps of 0.05 s; a fall does not end it.
+    The factor scales every body's mass in Gymnasium's Ant-v5.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
+    task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        set_masses(model, task[0] * original.body_mass)
+
+
+class AntBody(WalkingBody):
+    """Walk forward with a body of unknown mass, damping and length (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 13 positions without x, y (m, quaternion, rad), 14 velocities (m/s, rad/s) | unbounded |
+    | action | 8 joint torques, in units of the motors' range | [-1, 1] |
+    | task | factors on mass, joint damping, length | each log₂-uniform in [½, 2] |
+    | features | velocity along x (m/s), control and contact cost, torso height (m), whether it diverged | |
+
+    Reward, start and end: as AntMass. The third factor scales the half length of geom 2, which in
+    Gymnasium's model is the first part of the front left leg.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
+    task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        set_masses(model, task[0] * original.body_mass)
+        model.dof_damping[:] = task[1] * original.dof_damping
+        sizes = original.geom_size.copy()
+        sizes[LENGTH_GEOM, 1] = task[2] * original.geom_size[LENGTH_GEOM, 1]
+        set_sizes(model, sizes)

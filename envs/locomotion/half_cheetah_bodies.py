@@ -1,0 +1,136 @@
+"""Half-cheetah worlds whose tasks change the body (RoML)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.base import Reward, TaskChanges
+from envs.locomotion.half_cheetah import HalfCheetah, cheetah_spec
+from envs.locomotion.model_changes import set_masses, set_sizes
+from envs.locomotion.mujoco_world import Column, Move
+from envs.task_distributions import LogUniformBox, TaskDistribution
+
+THICKNESS = 0.046  # radius of every capsule in the model file, m
+LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the head, the torso's second geom
+FEATURES = ("velocity", "control_cost", "height")
+
+
+class RunningBody(HalfCheetah):
+    """Run forward fast and upright, whatever the body; the tasks change the dynamics alone."""
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        return [*super()._feature_columns(move), self._physics.positions(move.after)[:, 1]]
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost, height, diverged = features.unbind(-1)
+        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        reward = (velocity - control_cost + height).expand(shape)
+        return Reward(reward, reward, (diverged > 0).expand(shape))
+
+
+class HalfCheetahMass(RunningBody):
+    """Run forward with a body of unknown mass (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | mass factor | log₂-uniform in [½, 2] |
+    | features | forward velocity (m/s), control cost, height (m), whether the simulation diverged | |
+
+    Reward: v − 0.05‖a‖² + height, the torso's height above its standing pose, which is about −0.5
+    when it lies upside down. The factor scales every body's mass, and with it the limbs' thickness
+    (0.046 m). Start and end: as HalfCheetahVel.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        set_masses(model, task[0] * original.body_mass)
+        sizes = original.geom_size.copy()
+        sizes[1:, 0] = THICKNESS * task[0]
+        set_sizes(model, sizes)
+
+
+class HalfCheetahBody(RunningBody):
+    """Run forward with a body of unknown mass, damping and length (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | factors on mass, joint damping, length | each log₂-uniform in [½, 2] |
+    | features | forward velocity (m/s), control cost, height (m), whether the simulation diverged | |
+
+    Reward, start and end: as HalfCheetahMass. The first factor scales masses and thickness as there;
+    the third the half length of geom 2, which in Gymnasium's model is the capsule of the head on the
+    torso.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = cheetah_spec("HalfCheetahBody", ["mass", "damping", "length"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        set_masses(model, task[0] * original.body_mass)
+        model.dof_damping[:] = task[1] * original.dof_damping
+        sizes = original.geom_size.copy()
+        sizes[1:, 0] = THICKNESS * task[0]
+        sizes[LENGTH_GEOM, 1] = task[2] * original.geom_size[LENGTH_GEOM, 1]
+        set_sizes(model, sizes)
+
+
+class HalfCheetahMulti(RunningBody):
+    """Run forward with ten unknown properties of the model (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities (m/s, rad/s), torso x, y, z (m) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | factors on ten properties of the MuJoCo model | each log₂-uniform in [2^-½, 2^½] |
+    | features | forward velocity (m/s), control cost, height (m), whether the simulation diverged | |
+
+    The properties are those that RoML drew at random from MuJoCo's model: actuator_gear,
+    actuator_lengthrange, body_inertia, cam_ipd, geom_solmix, geom_solref, jnt_margin, jnt_stiffness,
+    light_pos and mat_rgba. Some of them do not move the body: the task is mostly noise by design.
+    Reward, start and end: as HalfCheetahMass.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    properties: ClassVar[tuple[str, ...]] = (
+        "actuator_gear",
+        "actuator_lengthrange",
+        "body_inertia",
+        "cam_ipd",
+        "geom_solmix",
+        "geom_solref",
+        "jnt_margin",
+        "jnt_stiffness",
+        "light_pos",
+        "mat_rgba",
+    )
+    world = cheetah_spec("HalfCheetahMulti", properties, FEATURES, task_changes=TaskChanges.DYNAMICS)
+    task_distribution: TaskDistribution = LogUniformBox([2**-0.5] * 10, [2**0.5] * 10)
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        for name, factor in zip(self.properties, task):
+            getattr(model, name)[:] = np.asarray(factor * getattr(original, name))

@@ -1,0 +1,178 @@
+"""Humanoid worlds whose tasks ask for a way of walking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.physics import ReadingPhysics, State
+from envs.task_distributions import TaskDistribution, UniformBox
+
+SUBSTEPS = 5
+CONTROL_COST = 0.1
+CONTACT_COST, LARGEST_CONTACT_COST = 5e-7, 10.0
+VELOCITY_WEIGHT = 1.25
+ALIVE_BONUS = 5.0
+HEIGHTS = (1.0, 2.0)  # of the torso, m; outside, the humanoid has fallen or jumped
+
+
+def humanoid_spec(
+    name: str,
+    task_names: Sequence[str],
+    feature_names: Sequence[str] = ("velocity", "costs", "height"),
+    task_changes: TaskChanges = TaskChanges.REWARD,
+) -> WorldSpec:
+    """The sizes and names of a humanoid world; `diverged` is added to the features."""
+    return WorldSpec(
+        name=name,
+        observation_dim=376,
+        action_dim=17,
+        task_names=tuple(task_names),
+        feature_names=(*feature_names, "diverged"),
+        horizon=200,
+        task_changes=task_changes,
+    )
+
+
+def fallen(height: Tensor, diverged: Tensor) -> Tensor:
+    """Whether the torso is outside the allowed heights, or the simulation broke down."""
+    return (height < HEIGHTS[0]) | (height > HEIGHTS[1]) | (diverged > 0)
+
+
+class Humanoid(MujocoWorld):
+    """Gymnasium's Humanoid-v5 with the observation of Humanoid-v2 (376 numbers).
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    single_observation_space = box(-np.inf, np.inf, 376)
+    single_action_space = box(-0.4, 0.4, 17)
+    position_noise = 0.01
+    velocity_noise = 0.01
+    normal_velocity_noise = False
+    _physics: ReadingPhysics
+
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
+        fields = ["cinert", "cvel", "qfrc_actuator", "cfrc_ext", "xipos"]
+        super().__init__(num_envs, seed, ReadingPhysics(load_model("humanoid.xml"), SUBSTEPS, fields, threads))
+
+    @cached_property
+    def _mass_shares(self) -> Column:
+        """Each body's share of the whole mass, `[bodies]`; no task changes it."""
+        mass = self._physics.model.body_mass
+        shares: Column = mass / mass.sum()
+        return shares
+
+    def _mass_centre(self, readings: State) -> Column:
+        """x and y of the centre of mass, m, `[copies, 2]`."""
+        places = readings[:, self._physics.field_slices["xipos"]].reshape(len(readings), -1, 3)
+        centre: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
+        return centre
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        moved = self._mass_centre(move.readings_after) - self._mass_centre(move.readings_before)
+        forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
+        contact = np.minimum(CONTACT_COST * np.square(forces).sum(-1), LARGEST_CONTACT_COST)
+        costs = CONTROL_COST * np.square(move.controls).sum(-1) + contact
+        height = self._physics.positions(move.after)[:, 2]
+        return [*self._velocity_columns(moved / self._physics.dt), costs, height]
+
+    def _velocity_columns(self, velocity: Column) -> list[Column]:
+        """The features that tell the velocity `[copies, 2]` of the centre of mass, m/s."""
+        return [velocity[:, 0]]
+
+    def _observation_parts(self) -> list[Column]:
+        observed = slice(0, self._physics.field_slices["cfrc_ext"].stop)
+        return [
+            self._physics.positions(self._state)[:, 2:],
+            self._physics.velocities(self._state),
+            self._readings[:, observed],
+        ]
+
+
+class HumanoidVel(Humanoid):
+    """Walk at a hidden target velocity (RoML, Greenberg et al. 2023).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 22 positions without x, y, 23 velocities, then MuJoCo's cinert (140), cvel (84), | unbounded |
+    | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
+    | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
+    | task | target velocity along x, m/s | uniform in [0, 2.5] |
+    | features | mass centre's velocity along x (m/s), control and contact cost, torso height (m), | |
+    | | whether the simulation diverged | |
+
+    Reward: −1.25 |v − v*| − 0.1‖a‖² − min(5·10⁻⁷‖contact forces‖², 10), plus 5 while the torso's height
+    is within [1, 2] m. Start: the standing pose, positions and velocities uniform within ±0.01. End:
+    after 200 steps of 0.015 s; a fall does not end it. The dynamics are Gymnasium's Humanoid-v5.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = humanoid_spec("HumanoidVel", ["velocity"])
+    task_distribution: TaskDistribution = UniformBox([0.0], [2.5])
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        alive = ALIVE_BONUS * (~fallen(height, diverged)).float()
+        reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+
+
+class HumanoidDir(Humanoid):
+    """Walk as fast as possible in a hidden direction (PEARL, Rakelly et al. 2019).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 22 positions without x, y, 23 velocities, then MuJoCo's cinert (140), cvel (84), | unbounded |
+    | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
+    | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
+    | task | heading, rad | uniform in [0, 2π) |
+    | features | mass centre's velocity along x, y (m/s), control and contact cost, torso height (m), | |
+    | | whether the simulation diverged | |
+
+    Reward: 0.25 · heading · Δ(mass centre) / 0.003 s, which is 1.25 times the velocity, − 0.1‖a‖² −
+    min(5·10⁻⁷‖contact forces‖², 10) + 5. Start: as HumanoidVel. End: when the torso's height leaves
+    [1, 2] m; after 200 steps of 0.015 s.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    world = humanoid_spec("HumanoidDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"])
+    task_distribution: TaskDistribution = UniformBox([0.0], [2.0 * np.pi])
+
+    def _velocity_columns(self, velocity: Column) -> list[Column]:
+        return [*velocity.T]
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity_x, velocity_y, costs, height, diverged = features.unbind(-1)
+        heading = tasks[..., 0]
+        along = velocity_x * heading.cos() + velocity_y * heading.sin()
+        reward = VELOCITY_WEIGHT * along - costs + ALIVE_BONUS
+        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+
+
+class WalkingHumanoid(Humanoid):
+    """Walk forward fast, whatever the body; the tasks change the dynamics alone."""
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        alive = ALIVE_BONUS * (~fallen(height, diverged)).float()
+        reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
+        return Reward(reward, reward, (diverged > 0).expand(shape))

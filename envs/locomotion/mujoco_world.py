@@ -1,0 +1,168 @@
+"""What all MuJoCo worlds share: state, starts, divergence, models of each copy, pictures."""
+
+from __future__ import annotations
+
+import copy as copying
+from abc import abstractmethod
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import gymnasium.envs.mujoco
+import mujoco
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.base import MetaEnv, TaskChanges
+from envs.physics import BatchedPhysics, State
+
+ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+Column = NDArray[np.float64]
+
+
+@lru_cache
+def load_model(file: str) -> mujoco.MjModel:
+    """Gymnasium's model of that file name, without automatic reset. It is shared: copy it before changing it."""
+    model = mujoco.MjModel.from_xml_path(str(ASSETS / file))
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
+    return model
+
+
+class Move(NamedTuple):
+    """One step of some copies.
+
+    Attributes:
+        before: states before it, `[copies, state]`.
+        after: states after it, `[copies, state]`.
+        readings_before: readings before it, `[copies, readings]`.
+        readings_after: readings after it, `[copies, readings]`.
+        controls: the actions, `[copies, action_dim]`.
+    """
+
+    before: State
+    after: State
+    readings_before: State
+    readings_after: State
+    controls: Column
+
+
+class MujocoWorld(MetaEnv):
+    """A world whose state is a MuJoCo simulation.
+
+    The last feature of every such world is `diverged`: 1 where the simulation broke down in this
+    step, else 0. Such a step ends the episode, and the copy stays in its last finite state.
+
+    A world whose tasks change the dynamics implements `_shape_model`; each copy then has its own
+    model, shaped for its task when its next episode starts.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        physics: the engine.
+    """
+
+    position_noise: ClassVar[float]
+    """Starts deviate from the model's pose uniformly within ± this, m or rad."""
+    velocity_noise: ClassVar[float]
+    """Starts deviate from rest by this deviation (normal) or bound (uniform), m/s or rad/s."""
+    normal_velocity_noise: ClassVar[bool] = True
+
+    def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics) -> None:
+        super().__init__(num_envs, seed)
+        self._physics = physics
+        self._own_models = self.world.task_changes is not TaskChanges.REWARD
+        self._models = [physics.model] * num_envs
+        self._model_tasks = torch.full_like(self.tasks, torch.nan)
+        self._state: State = np.tile(physics.initial_state, (num_envs, 1))
+        self._readings: State = np.zeros((num_envs, 0))
+
+    @abstractmethod
+    def _feature_columns(self, move: Move) -> list[Column]:
+        """The features but the last, `[copies]` each."""
+
+    @abstractmethod
+    def _observation_parts(self) -> list[Column]:
+        """The parts of every copy's observation, in order, `[copies, numbers]` each."""
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
+        raise NotImplementedError
+
+    def _start(self, copies: Tensor) -> None:
+        if self._own_models:
+            self._shape_models(copies)
+        physics, number = self._physics, len(copies)
+        unit = torch.rand(number, physics.model.nq, generator=self.generator, dtype=torch.float64)
+        if self.normal_velocity_noise:
+            push = torch.randn(number, physics.model.nv, generator=self.generator, dtype=torch.float64)
+        else:
+            push = 2.0 * torch.rand(number, physics.model.nv, generator=self.generator, dtype=torch.float64) - 1.0
+        state = np.tile(physics.initial_state, (number, 1))
+        physics.positions(state)[:] += self.position_noise * (2.0 * unit.numpy() - 1.0)
+        physics.velocities(state)[:] += self.velocity_noise * push.numpy()
+        rows = copies.numpy()
+        self._state[rows] = state
+        readings = physics.read([self._models[row] for row in rows], state)
+        if self._readings.shape[1] != readings.shape[1]:
+            self._readings = np.zeros((self.num_envs, readings.shape[1]))
+        self._readings[rows] = readings
+
+    def _shape_models(self, copies: Tensor) -> None:
+        """Bring the models of `copies` (indices) in line with their tasks."""
+        changed = (self._model_tasks[copies] != self.tasks[copies]).any(-1)
+        for row in copies[changed].tolist():
+            if self._models[row] is self._physics.model:
+                self._models[row] = copying.copy(self._physics.model)
+            self._shape_model(self._models[row], self._physics.model, self.tasks[row].double().numpy())
+            self._model_tasks[row] = self.tasks[row]
+
+    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+        whole = len(copies) == self.num_envs
+        rows: slice | NDArray[np.int64] = slice(None) if whole else copies.numpy()
+        controls = actions.numpy().astype(np.float64)
+        before = self._state[rows]
+        models = self._models if whole else [self._models[copy] for copy in copies.tolist()]
+        after, readings = self._physics.advance(models, before, controls)
+        diverged = self._physics.diverged(before, after)
+        if diverged.any():
+            self.diverged += int(diverged.sum())
+            after[diverged], readings[diverged] = before[diverged], self._readings[rows][diverged]
+        features = np.empty((len(after), self.world.feature_dim), np.float32)
+        move = Move(before, after, self._readings[rows], readings, controls)
+        for index, column in enumerate(self._feature_columns(move)):
+            features[:, index] = column
+        features[:, -1] = diverged
+        if whole:
+            self._state, self._readings = after, readings
+        else:
+            self._state[rows], self._readings[rows] = after, readings
+        return torch.from_numpy(features)
+
+    def _observe(self) -> Tensor:
+        return torch.from_numpy(np.concatenate(self._observation_parts(), -1, dtype=np.float32, casting="same_kind"))
+
+    def draw(self, copy: int) -> NDArray[np.uint8]:
+        from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask
+
+        return draw_state(self._models[copy], self._physics.positions(self._state)[copy])
+
+    def _simulation_state(self) -> dict[str, Tensor]:
+        return {
+            "physics": torch.from_numpy(self._state),
+            "readings": torch.from_numpy(self._readings),
+            "model_tasks": self._model_tasks,
+        }
+
+    def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
+        self._state = state["physics"].numpy()
+        self._readings = state["readings"].numpy()
+        if self._own_models:
+            self._restore_models(state["model_tasks"])
+
+    def _restore_models(self, tasks: Tensor) -> None:
+        """Shape every model that was in use for the task it had, `[copies, task_dim]`; NaN where none was."""
+        current, self.tasks = self.tasks, tasks
+        self._shape_models((~tasks.isnan().any(-1)).nonzero()[:, 0])
+        self.tasks = current

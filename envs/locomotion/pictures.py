@@ -1,0 +1,46 @@
+"""Pictures of MuJoCo states, drawn off-screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 480, 360
+
+
+def _use_off_screen_library() -> None:
+    """Without a screen, draw with EGL unless MUJOCO_GL chose a library: MuJoCo's default needs a screen."""
+    if sys.platform == "linux" and not {"DISPLAY", "MUJOCO_GL"} & os.environ.keys():
+        from mujoco.egl import GLContext
+
+        mujoco.gl_context.GLContext = GLContext
+
+
+def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A picture of `model` at `positions` `[nq]`, `[HEIGHT, WIDTH, 3]`.
+
+    Raises:
+        RuntimeError: if no GL library can draw off-screen on this machine.
+    """
+    data = mujoco.MjData(model)
+    data.qpos[:] = positions
+    mujoco.mj_forward(model, data)
+    try:
+        _use_off_screen_library()
+        renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+    except Exception as error:  # what a missing library raises differs by library and by version
+        raise RuntimeError(
+            "MuJoCo found no GL library that draws off-screen. Install one (Debian and Ubuntu: "
+            "`apt install libegl1 libgl1`, or `libosmesa6` for software rendering) and set the environment "
+            "variable MUJOCO_GL to egl or osmesa before Python starts."
+        ) from error
+    try:
+        has_camera = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0
+        renderer.update_scene(data, camera="track" if has_camera else -1)
+        return np.array(renderer.render())
+    finally:
+        renderer.close()

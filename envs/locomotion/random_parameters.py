@@ -1,0 +1,177 @@
+"""Planar walkers whose tasks randomise many parameters of the model at once (PEARL)."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.locomotion.model_changes import set_masses
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.physics import RolloutPhysics
+from envs.task_distributions import TaskDistribution, UniformBox
+
+SUBSTEPS = 4
+TIMESTEP = 0.004  # s; Gymnasium's models have 0.002
+CONTROL_COST = 0.001
+ALIVE_BONUS = 1.0
+LARGEST_EXPONENT = 3.0
+FACTOR_BASES = {"body_mass": 1.5, "body_inertia": 1.5, "dof_damping": 1.3, "geom_friction": 1.5}
+
+
+@lru_cache
+def slow_model(file: str) -> mujoco.MjModel:
+    """Gymnasium's model with PEARL's time step; shared, as `load_model`'s."""
+    model = copy.copy(load_model(file))
+    model.opt.timestep = TIMESTEP
+    return model
+
+
+def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple[str, ...]) -> WorldSpec:
+    model = load_model(model_file)
+    return WorldSpec(
+        name=name,
+        observation_dim=observation_dim,
+        action_dim=model.nu,
+        task_names=tuple(f"{field}_{index}" for field in FACTOR_BASES for index in range(getattr(model, field).size)),
+        feature_names=(*feature_names, "diverged"),
+        horizon=200,
+        task_changes=TaskChanges.DYNAMICS,
+    )
+
+
+def _exponents(world: WorldSpec) -> UniformBox:
+    return UniformBox([-LARGEST_EXPONENT] * world.task_dim, [LARGEST_EXPONENT] * world.task_dim)
+
+
+class RandomParameters(MujocoWorld):
+    """A planar robot that runs forward; every mass, inertia, damping and friction has its own factor.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        model: the robot's model.
+        threads: native physics threads; None takes one per core.
+    """
+
+    position_noise = 0.005
+    velocity_noise = 0.005
+    normal_velocity_noise = False
+
+    def __init__(self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None) -> None:
+        super().__init__(num_envs, seed, RolloutPhysics(model, SUBSTEPS, threads))
+
+    def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
+        start = 0
+        for field, base in FACTOR_BASES.items():
+            published = getattr(original, field)
+            factors = base ** task[start : start + published.size].reshape(published.shape)
+            start += published.size
+            if field == "body_mass":
+                set_masses(model, factors * published)
+            else:
+                getattr(model, field)[:] = factors * published
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        x, height, angle = self._physics.positions(move.after)[:, :3].T
+        velocity = (x - self._physics.positions(move.before)[:, 0]) / self._physics.dt
+        return [velocity, CONTROL_COST * np.square(move.controls).sum(-1), height, angle]
+
+    def _observation_parts(self) -> list[Column]:
+        return [
+            self._physics.positions(self._state)[:, 1:],
+            self._physics.velocities(self._state).clip(-10.0, 10.0),
+        ]
+
+    def _fallen(self, features: Tensor) -> Tensor:
+        """Whether the episode ends in a transition with `features` `[..., feature_dim]`."""
+        raise NotImplementedError
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost = features[..., 0], features[..., 1]
+        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        reward = (velocity + ALIVE_BONUS - control_cost).expand(shape)
+        return Reward(reward, reward, self._fallen(features).expand(shape))
+
+
+class WalkerRandParams(RandomParameters):
+    """Run forward on two legs with unknown masses, inertias, damping and friction (PEARL, Rakelly et al. 2019).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 8 positions without x (m, rad), 9 velocities clipped to ±10 (m/s, rad/s) | unbounded |
+    | action | 6 joint torques, in units of the motors' range | [-1, 1] |
+    | task | 65 exponents, one for each number of body_mass, body_inertia, dof_damping, | uniform in [-3, 3] |
+    | | geom_friction | |
+    | features | forward velocity (m/s), control cost, torso height (m), torso angle (rad), whether it diverged | |
+
+    Reward: v + 1 − 0.001‖a‖². Start: the standing pose, positions and velocities uniform within ±0.005.
+    End: when the torso's height leaves (0.8, 2) m or its angle (−1, 1) rad; after 200 steps of 0.016 s.
+    A number of the model is multiplied by 1.5 (damping: 1.3) to the power of its exponent. The model is
+    Gymnasium's Walker2d with the feet's friction of Walker2d-v4 and time steps of 0.004 s.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    single_observation_space = box(-np.inf, np.inf, 17)
+    single_action_space = box(-1.0, 1.0, 6)
+    world = _spec("WalkerRandParams", "walker2d.xml", 17, ("velocity", "control_cost", "height", "angle"))
+    task_distribution: TaskDistribution = _exponents(world)
+
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, slow_model("walker2d.xml"), threads)
+
+    def _fallen(self, features: Tensor) -> Tensor:
+        _, _, height, angle, diverged = features.unbind(-1)
+        return (height <= 0.8) | (height >= 2.0) | (angle.abs() >= 1.0) | (diverged > 0)
+
+
+class HopperRandParams(RandomParameters):
+    """Hop forward with unknown masses, inertias, damping and friction (PEARL, Rakelly et al. 2019).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | 5 positions without x (m, rad), 6 velocities clipped to ±10 (m/s, rad/s) | unbounded |
+    | action | 3 joint torques, in units of the motors' range | [-1, 1] |
+    | task | 41 exponents, one for each number of body_mass, body_inertia, dof_damping, | uniform in [-3, 3] |
+    | | geom_friction | |
+    | features | forward velocity (m/s), control cost, torso height (m), torso angle (rad), | |
+    | | largest of the other state coordinates, whether it diverged | |
+
+    Reward: v + 1 − 0.001‖a‖². Start: the standing pose, positions and velocities uniform within ±0.005.
+    End: when the torso's height falls to 0.7 m, its angle leaves (−0.2, 0.2) rad, or a joint position or
+    a velocity reaches 100; after 200 steps of 0.016 s. The task changes Gymnasium's Hopper, with time
+    steps of 0.004 s, as that of WalkerRandParams.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+        threads: native physics threads; None takes one per core.
+    """
+
+    single_observation_space = box(-np.inf, np.inf, 11)
+    single_action_space = box(-1.0, 1.0, 3)
+    world = _spec(
+        "HopperRandParams", "hopper.xml", 11, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
+    )
+    task_distribution: TaskDistribution = _exponents(world)
+
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, slow_model("hopper.xml"), threads)
+
+    def _feature_columns(self, move: Move) -> list[Column]:
+        positions, velocities = self._physics.positions(move.after), self._physics.velocities(move.after)
+        largest = np.maximum(np.abs(positions[:, 2:]).max(-1), np.abs(velocities).max(-1))
+        return [*super()._feature_columns(move), largest]
+
+    def _fallen(self, features: Tensor) -> Tensor:
+        _, _, height, angle, largest, diverged = features.unbind(-1)
+        return (height <= 0.7) | (angle.abs() >= 0.2) | (largest >= 100.0) | (diverged > 0)

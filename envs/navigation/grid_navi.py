@@ -1,0 +1,93 @@
+"""A gridworld with a hidden goal cell."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import gymnasium
+import torch
+from torch import Tensor
+
+from envs.base import Reward, TaskChanges, WorldSpec, box, never
+from envs.navigation.planar import PlanarWorld
+from envs.task_distributions import FiniteTasks, TaskDistribution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CELLS = 5
+MOVES = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
+STEP_REWARD, GOAL_REWARD = -0.1, 1.0
+GOALS = [[float(x), float(y)] for x, y in product(range(CELLS), repeat=2) if max(x, y) > 1]
+
+
+class GridNavi(PlanarWorld):
+    """Search a 5×5 grid for a hidden goal cell (VariBAD, Zintgraf et al. 2020).
+
+    | | meaning | range |
+    |---|---|---|
+    | observation | cell x, y | 0 to 4 |
+    | action | one of: stay, up, right, down, left | one-hot of 5 |
+    | task | goal cell x, y | uniform over the 21 cells further than one (also diagonal) step from the start |
+    | features | cell x, y after the move | |
+
+    Reward: 1 on the goal, else −0.1, in every step. Moves over the edge do nothing. Success: on the
+    goal. Start: cell (0, 0). End: after 15 steps.
+
+    Args:
+        num_envs: number of copies.
+        seed: seed of the world's own random generator.
+    """
+
+    single_observation_space = box(0.0, CELLS - 1.0, 2)
+    single_action_space = gymnasium.spaces.Discrete(len(MOVES))
+    world = WorldSpec(
+        name="GridNavi",
+        observation_dim=2,
+        action_dim=len(MOVES),
+        task_names=("goal_x", "goal_y"),
+        feature_names=("x", "y"),
+        horizon=15,
+        task_changes=TaskChanges.REWARD,
+        discrete_actions=True,
+    )
+    task_distribution: TaskDistribution = FiniteTasks(GOALS)
+
+    def __init__(self, num_envs: int, seed: int = 0) -> None:
+        super().__init__(num_envs, seed)
+        self._cell = torch.zeros(num_envs, 2)
+
+    def _start(self, copies: Tensor) -> None:
+        self._cell[copies] = 0.0
+        self._begin_path(copies, self._cell[copies])
+
+    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+        cells = (self._cell[copies] + MOVES[actions.argmax(-1)]).clamp(0.0, CELLS - 1.0)
+        self._cell[copies] = cells
+        self._extend_path(copies, cells)
+        return cells
+
+    def _observe(self) -> Tensor:
+        return self._cell.clone()
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = torch.where(self.success(features, tasks), GOAL_REWARD, STEP_REWARD)
+        return Reward(reward, reward, never(reward))
+
+    def success(self, features: Tensor, tasks: Tensor) -> Tensor:
+        return (features == tasks).all(-1)
+
+    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+        edges = [cell - 0.5 for cell in range(CELLS + 1)]
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(edges[0], edges[-1]))
+        axes.hlines(edges, edges[0], edges[-1], color="0.7")
+        axes.vlines(edges, edges[0], edges[-1], color="0.7")
+        axes.plot(*task, color="tab:green", marker="*", markersize=14)
+
+    def _simulation_state(self) -> dict[str, Tensor]:
+        return {**super()._simulation_state(), "cell": self._cell}
+
+    def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
+        super()._load_simulation_state(state)
+        self._cell = state["cell"]

@@ -1,0 +1,22 @@
+"""Helpers of the world tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from envs import MetaEnv
+
+
+def _random_actions(world: MetaEnv, generator: torch.Generator) -> Tensor:
+    unit = torch.rand(world.num_envs, world.world.action_dim, generator=generator)
+    return world.action_low + (world.action_high - world.action_low) * unit
+
+
+@pytest.fixture
+def random_actions() -> Callable[[MetaEnv, torch.Generator], Tensor]:
+    """Uniformly random actions for every copy of a world."""
+    return _random_actions

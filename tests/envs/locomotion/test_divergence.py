@@ -1,0 +1,50 @@
+"""A simulation that breaks down ends its episode, is counted, and leaves nothing that is not finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from envs import AntVel, HalfCheetahVel, HumanoidVel, WalkerRandParams
+from envs.locomotion.mujoco_world import MujocoWorld
+
+
+@pytest.mark.parametrize("world_class", [HalfCheetahVel, AntVel, HumanoidVel, WalkerRandParams])
+@pytest.mark.parametrize("fault", [np.nan, 1e11])
+def test_a_diverging_copy_terminates_alone_in_its_last_finite_state(
+    world_class: type[MujocoWorld], fault: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log file into the working directory
+    world, healthy = world_class(3, seed=2), world_class(3, seed=2)
+    observation = world.restart()
+    healthy.restart()
+    advance = world._physics.advance
+
+    def break_second_copy(models, state, controls):  # type: ignore[no-untyped-def]
+        state = state.copy()
+        world._physics.velocities(state)[1] = fault
+        return advance(models, state, controls)
+
+    monkeypatch.setattr(world._physics, "advance", break_second_copy)
+    actions = torch.zeros(3, world.world.action_dim)
+    step, expected = world.advance(actions), healthy.advance(actions)
+    assert world.diverged == 1
+    assert step.reward.terminated.tolist() == [False, True, False]
+    assert world._running.tolist() == [True, False, True]
+    assert torch.equal(step.observation[1], observation[1])
+    for mine, other in ((step.observation, expected.observation), (step.features, expected.features)):
+        assert bool(torch.isfinite(mine).all())
+        assert torch.equal(mine[[0, 2]], other[[0, 2]])
+    assert bool(torch.isfinite(step.reward.reward).all())
+    recomputed = world.reward(step.features, world.tasks)
+    assert torch.equal(recomputed.terminated, step.reward.terminated)
+
+
+def test_the_count_of_divergences_is_part_of_the_state() -> None:
+    world, other = HalfCheetahVel(1), HalfCheetahVel(1)
+    world.diverged = 4
+    other.load_state_dict(world.state_dict())
+    assert other.diverged == 4

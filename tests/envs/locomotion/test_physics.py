@@ -1,0 +1,52 @@
+"""The physics engines: lazy, exact, and independent of how many threads share the work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from envs import AntGoal, HalfCheetahMass, HalfCheetahVel, HumanoidVel
+from envs.locomotion.mujoco_world import MujocoWorld
+
+ENGINES = pytest.mark.parametrize("world_class", [HalfCheetahVel, HalfCheetahMass, AntGoal, HumanoidVel])
+
+
+@ENGINES
+def test_threads_and_their_memory_wait_for_the_first_episode(world_class: type[MujocoWorld]) -> None:
+    physics = world_class(2)._physics
+    assert not {"_data", "_rollout", "_pool"} & physics.__dict__.keys()
+
+
+@ENGINES
+def test_results_do_not_depend_on_the_number_of_threads(world_class: type[MujocoWorld]) -> None:
+    worlds = [world_class(5, seed=1, threads=threads) for threads in (1, 2, 3)]
+    for world in worlds:
+        world.restart()
+    for _ in range(8):
+        actions = torch.rand(5, worlds[0].world.action_dim)
+        first, *others = [world.advance(actions) for world in worlds]
+        for other in others:
+            assert torch.equal(first.observation, other.observation)
+            assert torch.equal(first.features, other.features)
+
+
+@ENGINES
+def test_a_copy_does_not_depend_on_its_neighbours(world_class: type[MujocoWorld]) -> None:
+    together, alone = world_class(4, seed=2), world_class(1, seed=2)
+    together.restart()
+    alone.set_tasks(together.tasks[2:3])
+    alone.restart()
+    alone._state[:], alone._readings[:] = together._state[2], together._readings[2]
+    for _ in range(8):
+        actions = torch.rand(4, together.world.action_dim)
+        ours, own = together.advance(actions), alone.advance(actions[2:3])
+        assert torch.equal(ours.observation[2], own.observation[0])
+
+
+def test_the_time_of_a_state_moves_on_by_the_duration_of_an_action() -> None:
+    world = HalfCheetahVel(2)
+    world.restart()
+    for _ in range(3):
+        world.advance(torch.zeros(2, 6))
+    np.testing.assert_allclose(world._state[:, 0], 0.15)

@@ -1,0 +1,78 @@
+"""KhazadDum reproduces recorded transitions of the published implementation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from envs import KhazadDum
+from envs.navigation.khazad_dum import bilinear_one_hot, move, on_narrow_bridge
+
+DATA = Path(__file__).parents[1] / "data"
+MOVES = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+
+
+@pytest.fixture(params=["discrete", "continuous"])
+def recorded(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
+    with np.load(DATA / f"khazad_dum_{request.param}.npz") as data:
+        return {"continuous": np.array(request.param == "continuous"), **data}
+
+
+def _steps(recorded: dict[str, np.ndarray]) -> np.ndarray:
+    return recorded["action"] if recorded["continuous"] else MOVES[recorded["action"].astype(int)]
+
+
+def _status_before(recorded: dict[str, np.ndarray]) -> np.ndarray:
+    """1 at the goal, −1 fallen, else 0, before each step."""
+    before = np.roll(recorded["reached_dest"], 1)
+    before[recorded["t"] == 0] = 0
+    return before
+
+
+def test_positions_and_observations_are_exact(recorded: dict[str, np.ndarray]) -> None:
+    moving = _status_before(recorded) == 0
+    noisy = moving & on_narrow_bridge(recorded["xy"])
+    assert (noisy == recorded["is_noisy"]).all()
+    after = np.where(moving[:, None], move(recorded["xy"], _steps(recorded), recorded["noise_draw"]), recorded["xy"])
+    assert (after == recorded["next_xy"]).all()
+    assert (bilinear_one_hot(after) == recorded["next_obs"]).all()
+
+
+def test_whole_steps_give_the_recorded_rewards(
+    recorded: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, status = len(recorded["noise"]), _status_before(recorded)
+    world = KhazadDum(number, continuous=bool(recorded["continuous"]))
+    world.set_tasks(torch.from_numpy(recorded["noise"])[:, None])
+    world.restart()
+    world._position[:] = recorded["xy"]
+    world._at_goal[:], world._fallen[:] = status > 0, status < 0
+    steps = torch.from_numpy(_steps(recorded))
+    scale = torch.from_numpy(recorded["noise"])[:, None].float().double() * steps.square().sum(-1, keepdim=True)
+    draws = torch.from_numpy(recorded["noise_draw"]) / scale.clamp(min=1e-9)
+    monkeypatch.setattr(torch, "randn", lambda *shape, **settings: draws)
+    actions = (
+        steps.float()
+        if recorded["continuous"]
+        else torch.nn.functional.one_hot(torch.from_numpy(recorded["action"]).long(), 4).float()
+    )
+    step = world.advance(actions)
+    np.testing.assert_allclose(step.reward.reward, recorded["reward"], rtol=0, atol=5e-7)
+    np.testing.assert_allclose(step.observation, recorded["next_obs"], rtol=0, atol=1e-6)
+    assert (step.success.numpy() == (recorded["reached_dest"] > 0)).all()
+    assert (world._fallen == (recorded["reached_dest"] < 0)).all()
+    assert not step.reward.terminated.any()
+
+
+def test_the_noise_of_a_step_has_the_tasks_deviation() -> None:
+    world = KhazadDum(20_000, continuous=True)
+    world.set_tasks(torch.full((20_000, 1), 0.05))
+    world.restart()
+    world._position[:] = [2.0, 4.0]
+    world.advance(torch.tensor([0.0, 0.5]).expand(20_000, 2))
+    slips = world._position - [2.0, 4.5]
+    assert slips.std(0) == pytest.approx([0.0125, 0.0125], rel=0.03)
+    assert slips.mean(0) == pytest.approx([0.0, 0.0], abs=5e-4)

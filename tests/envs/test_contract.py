@@ -1,0 +1,245 @@
+"""What holds for every world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from envs import WORLDS, MetaEnv, TaskChanges
+
+COPIES = 3
+every_world = pytest.mark.parametrize("world_class", WORLDS, ids=lambda world: world.__name__)
+Actions = Callable[[MetaEnv, torch.Generator], Tensor]
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[type[MetaEnv], MetaEnv]:
+    """One instance of every world, each built once."""
+    return {world: world(COPIES, seed=1) for world in WORLDS}
+
+
+@every_world
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_reward_of_a_step_equals_reward_recomputed_from_features(world_class: type[MetaEnv], seed: int) -> None:
+    world, generator = world_class(COPIES, seed=seed), torch.Generator().manual_seed(seed)
+    world.set_tasks(world.task_distribution.sample(COPIES, generator))
+    world.restart()
+    other_tasks = world.task_distribution.sample(5, generator)
+    steps, active = [], torch.ones(COPIES, dtype=torch.bool)
+    for _ in range(6):
+        unit = torch.rand(COPIES, world.world.action_dim, generator=generator)
+        steps.append(world.advance(world.action_low + (world.action_high - world.action_low) * unit, active))
+        assert all(
+            torch.equal(mine[active], again[active])
+            for mine, again in zip(steps[-1].reward, world.reward(steps[-1].features, world.tasks))
+        )
+        active = active & ~(steps[-1].reward.terminated | steps[-1].truncated)
+        if not active.any():
+            break
+    features = torch.stack([step.features for step in steps], 1)[0]  # [time, features] of the first copy
+    grid = world.reward(features[None], other_tasks[:, None])
+    for row, task in enumerate(other_tasks):
+        for time, moment in enumerate(features):
+            one = world.reward(moment, task)
+            assert all(torch.allclose(grid[part][row, time], one[part]) for part in range(3))
+    assert all(part.shape == (5, len(features)) for part in grid)
+    assert grid.terminated.dtype == torch.bool
+
+
+@every_world
+def test_a_saved_state_continues_bit_identically(world_class: type[MetaEnv], random_actions: Actions) -> None:
+    def play(world: MetaEnv, generator: torch.Generator, steps: int) -> list[Tensor]:
+        """Random actions; a copy that ends gets a new task and starts again."""
+        seen = []
+        for _ in range(steps):
+            step = world.advance(random_actions(world, generator))
+            seen += [step.observation, step.features, *step.reward, step.truncated]
+            ended = step.reward.terminated | step.truncated
+            if ended.any():
+                world.set_tasks(world.task_distribution.sample(COPIES, world.generator))
+                seen.append(world.restart(ended.nonzero()[:, 0]))
+        return seen
+
+    original = world_class(COPIES, seed=3)
+    original.restart()
+    play(original, torch.Generator().manual_seed(0), 17)
+    state = original.state_dict()
+    restored = world_class(COPIES, seed=99)
+    restored.load_state_dict(state)
+    expected = play(original, torch.Generator().manual_seed(1), 25)
+    continued = play(restored, torch.Generator().manual_seed(1), 25)
+    assert len(expected) == len(continued)
+    assert all(torch.equal(a, b) for a, b in zip(expected, continued))
+
+
+@every_world
+@pytest.mark.filterwarnings("ignore::UserWarning")  # advice about bounds and seeding, not failures
+def test_the_registered_environment_passes_gymnasiums_checker(world_class: type[MetaEnv]) -> None:
+    environment = gymnasium.make(f"lit_metarl/{world_class.world.name}-v0")
+    check_env(environment.unwrapped, skip_render_check=True)
+    environment.close()
+
+
+@every_world
+def test_sizes_are_those_of_the_spec(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+) -> None:
+    world, spec = worlds[world_class], world_class.world
+    observation = world.restart()
+    assert observation.shape == (COPIES, spec.observation_dim)
+    assert observation.dtype == torch.float32
+    assert world.tasks.shape == (COPIES, spec.task_dim)
+    step = world.advance(random_actions(world, torch.Generator()))
+    assert step.observation.shape == (COPIES, spec.observation_dim)
+    assert step.features.shape == (COPIES, spec.feature_dim)
+    assert step.features.dtype == step.reward.reward.dtype == step.reward.sparse_reward.dtype == torch.float32
+    expected_success = None if step.success is None else (COPIES,)
+    assert expected_success is None or step.success.shape == expected_success
+    assert world.single_observation_space.contains(observation[0].numpy())
+
+
+@every_world
+def test_an_observation_that_was_handed_out_does_not_change_later(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+) -> None:
+    world, generator = worlds[world_class], torch.Generator()
+    kept = world.restart()
+    before = kept.clone()
+    step = world.advance(random_actions(world, generator))
+    after = step.observation.clone(), step.features.clone()
+    active = ~(step.reward.terminated | step.truncated)
+    world.advance(random_actions(world, generator), active)
+    assert torch.equal(kept, before)
+    assert torch.equal(step.observation, after[0])
+    assert torch.equal(step.features, after[1])
+
+
+@every_world
+def test_inactive_copies_stay_as_they_are(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+) -> None:
+    world = worlds[world_class]
+    observation = world.restart()
+    active = torch.tensor([True, False, True])
+    step = world.advance(random_actions(world, torch.Generator()), active)
+    assert torch.equal(step.observation[1], observation[1])
+    assert world._elapsed.tolist() == [1, 0, 1]
+
+
+@every_world
+def test_an_episode_is_cut_off_at_the_horizon(world_class: type[MetaEnv], random_actions: Actions) -> None:
+    world, generator = world_class(2, seed=0), torch.Generator()
+    world.restart()
+    world._elapsed[:] = world.world.horizon - 1
+    step = world.advance(random_actions(world, generator))
+    assert (step.truncated | step.reward.terminated).all()
+    with pytest.raises(RuntimeError, match=f"{world.world.name}, copy 0: the episode has ended"):
+        world.advance(random_actions(world, generator))
+
+
+@every_world
+def test_tasks_of_the_reference_distribution_are_accepted(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv]
+) -> None:
+    world = worlds[world_class]
+    tasks = world.task_distribution.sample(2000, torch.Generator().manual_seed(0))
+    assert bool(world.task_distribution.contains(tasks).all())
+    assert tasks.shape == (2000, world.world.task_dim)
+
+
+@every_world
+def test_wrong_tasks_are_refused_with_world_copy_and_value(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv]
+) -> None:
+    world = worlds[world_class]
+    name, good = world.world.name, world.tasks.clone()
+    with pytest.raises(ValueError, match=rf"{name}: tasks have shape \(3, {world.world.task_dim + 1}\), expected"):
+        world.set_tasks(torch.zeros(COPIES, world.world.task_dim + 1))
+    for wrong in (torch.nan, -100.0):
+        tasks = good.clone()
+        tasks[1] = wrong
+        with pytest.raises(ValueError, match=rf"{name}, copy 1: task .*{wrong}.* lies outside"):
+            world.set_tasks(tasks)
+    assert torch.equal(world.tasks, good)
+
+
+@every_world
+def test_wrong_steps_are_refused_with_world_copy_and_value(world_class: type[MetaEnv], random_actions: Actions) -> None:
+    world, generator = world_class(COPIES), torch.Generator()
+    name, actions = world.world.name, random_actions(world, generator)
+    with pytest.raises(RuntimeError, match=f"{name}, copy 0: the episode has ended or never started"):
+        world.advance(actions)
+    world.restart()
+    actions[2, 0] = torch.inf
+    with pytest.raises(ValueError, match=rf"{name}, copy 2: action \[inf.* is not finite"):
+        world.advance(actions)
+    with pytest.raises(ValueError, match=f"{name}: no copy is active"):
+        world.advance(random_actions(world, generator), torch.zeros(COPIES, dtype=torch.bool))
+    with pytest.raises(ValueError, match=rf"{name}: actions have shape \(3, 99\), expected"):
+        world.advance(torch.zeros(COPIES, 99))
+
+
+@every_world
+def test_tasks_of_reward_worlds_leave_the_dynamics_alone(world_class: type[MetaEnv], random_actions: Actions) -> None:
+    first, second = world_class(2, seed=5), world_class(2, seed=5)
+    tasks = first.task_distribution.sample(4, torch.Generator().manual_seed(1))
+    first.set_tasks(tasks[:2])
+    second.set_tasks(tasks[2:])
+    observations = []
+    for world in (first, second):
+        world.restart()
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(12):
+            if world._running.any():
+                step = world.advance(random_actions(world, generator), torch.from_numpy(world._running.copy()))
+        observations.append(step.observation)
+    same = torch.equal(*observations)
+    assert same == (world_class.world.task_changes is TaskChanges.REWARD) or world_class.world.name == "KhazadDum"
+
+
+def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
+    environment = gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[2.0])
+    first, info = environment.reset(seed=7)
+    again, _ = environment.reset(seed=7)
+    assert (first == again).all()
+    assert info["task"].tolist() == [2.0]
+
+
+@every_world
+def test_reward_changes_none_of_its_inputs(
+    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+) -> None:
+    world = worlds[world_class]
+    world.restart()
+    features = world.advance(random_actions(world, torch.Generator())).features
+    tasks = world.tasks.clone()
+    kept = features.clone(), tasks.clone()
+    world.reward(features, tasks)
+    world.reward(features[None], tasks[:, None])
+    assert torch.equal(features, kept[0])
+    assert torch.equal(tasks, kept[1])
+
+
+@every_world
+def test_the_batch_is_a_gymnasium_vector_environment(world_class: type[MetaEnv]) -> None:
+    world = world_class(COPIES)
+    assert isinstance(world, gymnasium.vector.VectorEnv)
+    observation, _ = world.reset(seed=4)
+    assert world.observation_space.contains(observation)
+    world.action_space.seed(0)
+    observation, reward, terminated, truncated, info = world.step(world.action_space.sample())
+    assert world.observation_space.contains(observation)
+    assert reward.shape == terminated.shape == truncated.shape == info["sparse_reward"].shape == (COPIES,)
+    mask = np.array([True, False, True])
+    again, _ = world.reset(options={"reset_mask": mask})
+    assert (again[1] == observation[1]).all()
+    assert world._elapsed.tolist() == [0, 1, 0]

@@ -1,0 +1,33 @@
+"""docs/worlds.md says what the docstrings say."""
+
+from __future__ import annotations
+
+from envs import WORLDS, PointRobot
+from envs.documentation import PAGE, measure, page, returns_of
+
+
+def test_the_page_is_what_the_docstrings_give() -> None:
+    text = PAGE.read_text()
+    assert text == page(returns_of(text)), "run `python -m envs.documentation`"
+
+
+def test_every_docstring_tells_observation_action_task_features_reward_start_and_end() -> None:
+    for world in WORLDS:
+        text = (world.__doc__ or "").lower()
+        for part in (
+            "| observation |",
+            "| action |",
+            "| task |",
+            "| features |",
+            "reward",
+            "start",
+            "end",
+            "num_envs:",
+        ):
+            assert part in text, (world.__name__, part)
+
+
+def test_a_random_point_stays_far_from_its_goal() -> None:
+    returns = measure(PointRobot)
+    assert -40 < returns.random < -10
+    assert -40 < returns.zero < -10

@@ -1,0 +1,40 @@
+"""Every world is a torchrl environment, too."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torchrl.collectors import Collector
+from torchrl.envs.utils import RandomPolicy, check_env_specs
+
+from envs import WORLDS, GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv
+from envs.torchrl_adapter import TorchRLWorld
+
+
+@pytest.mark.parametrize("world_class", WORLDS, ids=lambda world: world.__name__)
+def test_specs_hold(world_class: type[MetaEnv]) -> None:
+    check_env_specs(TorchRLWorld(world_class(2)), seed=0)
+
+
+@pytest.mark.parametrize("world_class", [GridNavi, HalfCheetahVel, HopperRandParams])
+def test_a_collector_runs_it_over_the_ends_of_episodes(world_class: type[MetaEnv]) -> None:
+    environment = TorchRLWorld(world_class(4))
+    steps = 2 * world_class.world.horizon + 10
+    collector = Collector(
+        environment, RandomPolicy(environment.action_spec), frames_per_batch=4 * steps, total_frames=4 * steps
+    )
+    (batch,) = list(collector)
+    assert batch.batch_size == (4, steps)
+    assert bool(batch["next", "done"].sum(1).ge(2).all())
+    expected = environment.world.reward(batch["next", "features"], batch["next", "task"])
+    assert torch.allclose(expected.reward, batch["next", "reward"][..., 0])
+    assert torch.equal(expected.terminated, batch["next", "terminated"][..., 0])
+
+
+def test_a_partial_reset_leaves_the_other_copies_alone() -> None:
+    environment = TorchRLWorld(HalfCheetahVel(3))
+    before = environment.reset()
+    mask = before.clone().set("_reset", torch.tensor([[True], [False], [False]]))
+    after = environment.reset(mask)
+    assert not torch.equal(after["observation"][0], before["observation"][0])
+    assert torch.equal(after["observation"][1:], before["observation"][1:])
