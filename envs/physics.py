@@ -122,8 +122,8 @@ class RolloutPhysics(BatchedPhysics):
             nstep=self.substeps,
             state=trajectory,
             sensordata=np.empty((copies, self.substeps, self.model.nsensordata)),
-            # Fewer chunks need fewer hand-overs; four a thread even out copies in hard contact.
-            chunk_size=max(1, copies // (4 * self.threads)),
+            # Fewer chunks need fewer hand-overs; two a thread even out copies in hard contact.
+            chunk_size=max(1, copies // (2 * self.threads)),
         )
         return trajectory[:, -1].copy(), np.empty((copies, 0))
 
