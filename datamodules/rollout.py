@@ -255,6 +255,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.metrics = {
             "collect/return": float(trials.episode_returns[:, -1].mean()),
             "collect/return_exploration": float(trials.episode_returns[:, 0].mean()),
+            "collect/diverged_episodes": float(self.env.diverged),
             **self.task_sampler.metrics(),
             **self.relabeler.metrics(),
         }

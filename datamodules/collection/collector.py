@@ -26,8 +26,8 @@ class Collector:
 
     def __init__(self, env: MetaEnv) -> None:
         self.env = env
-        self._low = torch.from_numpy(env.single_action_space.low)
-        self._half_range = torch.from_numpy(env.single_action_space.high - env.single_action_space.low) / 2
+        self._low = env.action_low
+        self._half_range = (env.action_high - env.action_low) / 2
 
     @torch.no_grad()
     def collect(

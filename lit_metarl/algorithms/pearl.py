@@ -142,7 +142,8 @@ class PEARL(MetaRLModule):
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """Write the transition into the context."""
-        step = int(belief["steps"][0])
+        steps = belief["steps"]
+        step = int(steps[0])
         if step == belief["valid"].shape[1]:
             belief["context"] = functional.pad(belief["context"], (0, 0, 0, step))
             belief["valid"] = functional.pad(belief["valid"], (0, step))
@@ -151,7 +152,7 @@ class PEARL(MetaRLModule):
             parts.append(transition.next_observation)
         torch.cat(parts, -1, out=belief["context"][:, step])
         belief["valid"][:, step] = transition.active
-        belief["steps"] += 1
+        steps += 1
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
