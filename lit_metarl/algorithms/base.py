@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -38,6 +39,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         self.generator = make_generator(seed, 0, "algorithm")
         self._seed = seed
         self._evaluation = TrialMetrics(cvar_alpha)
+        self._started = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._updates = 0
 
@@ -72,6 +74,10 @@ class MetaRLModule(pl.LightningModule, ABC):
         if stage == "fit":
             self.generator = make_generator(self._seed, self.global_rank, "algorithm")
 
+    def on_fit_start(self) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One update; its scalars are averaged over the meta-iteration."""
         for name, value in self.update(batch).items():
@@ -82,7 +88,11 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Log the meta-iteration's averages and what the data side has to tell."""
         data: Any = getattr(self.trainer, "datamodule", None)
         averages = {f"train/{name}": total / self._updates for name, total in self._sums.items()}
-        self._log({**averages, **data.metrics})
+        beside = {
+            "progress/meta_steps": float(self.trainer.fit_loop.total_batch_idx + 1),
+            "progress/wall_clock_s": time.monotonic() - self._started,
+        }
+        self._log({**averages, **data.metrics, **beside})
         self._sums, self._updates = {}, 0
 
     def validation_step(self, trials: Trials, batch_idx: int) -> None:

@@ -74,6 +74,13 @@ class PEARL(MetaRLModule):
             "PEARL needs at least one episode to gather context in",
             "The published runs use 2.",
         )
+        require(
+            not world.discrete_actions,
+            "data.env",
+            world.name,
+            "PEARL's policy needs continuous actions, and this world's are a choice",
+            "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
+        )
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
         super().__init__(world, exploration_episodes, **common)
         self.latent_dim = latent_dim

@@ -41,6 +41,7 @@ def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
     events = scalars(tmp_path)
     initial, iteration = 4 * 1 * 20, 2 * 2 * 20
     assert [event.step for event in events.Scalars("val/return")] == [initial + iteration, initial + 2 * iteration]
+    assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
     logged = set(events.Tags()["scalars"])
     assert {"train/kl", "train/critic_loss", "val/cvar", "val/return_episode_1", "collect/return"} <= logged
 

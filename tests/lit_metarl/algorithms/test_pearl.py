@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchrl.modules import TanhNormal
 
 from datamodules.contracts import Agent, Foresight, Transition
-from envs import ConfigurationError, PointRobot
+from envs import ConfigurationError, KhazadDum, PointRobot
 from lit_metarl.algorithms import PEARL
 
 TASKS, TRANSITIONS, CONTEXT = 3, 7, 5
@@ -244,6 +244,11 @@ def test_the_deterministic_action_is_the_policys_mode() -> None:
     mean, log_std = model.policy(torch.cat((observation, belief["z"]), -1))
     mode = TanhNormal(mean, log_std.exp()).deterministic_sample
     torch.testing.assert_close(model.act(observation, belief, True, generator).action, mode)
+
+
+def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="KhazadDum.*continuous"):
+        PEARL(KhazadDum.world)
 
 
 def test_no_exploration_episode_is_refused() -> None:
