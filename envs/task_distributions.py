@@ -25,13 +25,8 @@ class TaskDistribution(ABC):
         """Whether each of `tasks` `[n, task_dim]` is a task of this world, `[n]`."""
 
 
-class UniformBox(TaskDistribution):
-    """Independent uniform coordinates.
-
-    Args:
-        low: lower bound of every coordinate.
-        high: upper bound of every coordinate, above `low`.
-    """
+class _Box(TaskDistribution):
+    """Tasks in a box."""
 
     def __init__(self, low: list[float], high: list[float]) -> None:
         require(
@@ -45,15 +40,24 @@ class UniformBox(TaskDistribution):
         self.high = torch.tensor(high)
         self.task_dim = len(low)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        unit = torch.rand(n, self.task_dim, generator=generator)
-        return self.low + (self.high - self.low) * unit
-
     def contains(self, tasks: Tensor) -> Tensor:
         return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
 
 
-class LogUniformBox(TaskDistribution):
+class UniformBox(_Box):
+    """Independent uniform coordinates.
+
+    Args:
+        low: lower bound of every coordinate.
+        high: upper bound of every coordinate, above `low`.
+    """
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        unit = torch.rand(n, self.task_dim, generator=generator)
+        return self.low + (self.high - self.low) * unit
+
+
+class LogUniformBox(_Box):
     """Independent coordinates, each uniform in its logarithm.
 
     Args:
@@ -62,24 +66,15 @@ class LogUniformBox(TaskDistribution):
     """
 
     def __init__(self, low: list[float], high: list[float]) -> None:
+        super().__init__(low, high)
         require(
-            len(low) == len(high) > 0 and all(0 < a < b for a, b in zip(low, high)),
-            "task bounds",
-            (low, high),
-            "every lower bound must be positive and lie below its upper bound",
-            "Correct the world's task bounds.",
+            min(low) > 0, "task bounds", (low, high), "every bound must be positive", "Correct the world's task bounds."
         )
-        self.low = torch.tensor(low)
-        self.high = torch.tensor(high)
-        self.task_dim = len(low)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         unit = torch.rand(n, self.task_dim, generator=generator)
         # Rounding may step over a bound by one bit, and such a task would be refused.
         return (self.low * (self.high / self.low) ** unit).clamp(self.low, self.high)
-
-    def contains(self, tasks: Tensor) -> Tensor:
-        return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
 
 
 class Exponential(TaskDistribution):

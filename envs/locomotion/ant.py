@@ -14,7 +14,7 @@ from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.errors import require
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, fallen, load_model, robot_spec
 from envs.physics import ReadingPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
@@ -42,20 +42,7 @@ def ant_spec(
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> WorldSpec:
     """The sizes and names of an ant world; `diverged` is added to the features."""
-    return WorldSpec(
-        name=name,
-        observation_dim=observation_dim,
-        action_dim=8,
-        task_names=tuple(task_names),
-        feature_names=(*feature_names, "diverged"),
-        horizon=200,
-        task_changes=task_changes,
-    )
-
-
-def fallen(height: Tensor, diverged: Tensor) -> Tensor:
-    """Whether the torso is outside the allowed heights, or the simulation broke down."""
-    return (height < HEIGHTS[0]) | (height > HEIGHTS[1]) | (diverged > 0)
+    return robot_spec(name, 8, observation_dim, task_names, feature_names, task_changes)
 
 
 class Ant(MujocoWorld):
@@ -156,7 +143,7 @@ class AntGoal(LowGearAnt):
         near = off_x.square() + off_y.square() <= self.goal_radius**2
         distance = torch.where(near, off_x.abs() + off_y.abs(), goal_x.abs() + goal_y.abs())
         reward = 4.0 - distance - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class VelocityAnt(LowGearAnt):
@@ -193,7 +180,7 @@ class AntVel(VelocityAnt):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
         reward = 1.0 - (velocity - tasks[..., 0]).abs() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class AntVelSparse(VelocityAnt):
@@ -229,7 +216,7 @@ class AntVelSparse(VelocityAnt):
         velocity, costs, height, diverged = features.unbind(-1)
         error = (velocity - tasks[..., 0]).abs()
         reward = -error + (error < self.goal_radius).float() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class StrongAnt(Ant):
@@ -289,4 +276,4 @@ class AntDir(StrongAnt):
         velocity_x, velocity_y, costs, height, diverged = features.unbind(-1)
         heading = tasks[..., 0]
         reward = velocity_x * heading.cos() + velocity_y * heading.sin() - costs + 1.0
-        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges
-from envs.locomotion.ant import StrongAnt, ant_spec, fallen
+from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Move
+from envs.locomotion.mujoco_world import Column, Move, fallen
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
@@ -26,7 +26,7 @@ class WalkingBody(StrongAnt):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
         shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
-        upright = (~fallen(height, diverged)).float()
+        upright = (~fallen(height, HEIGHTS, diverged)).float()
         reward = (velocity - costs + upright).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.errors import require
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model, robot_spec
 from envs.physics import RolloutPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
@@ -30,15 +30,7 @@ def cheetah_spec(
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> WorldSpec:
     """The sizes and names of a half-cheetah world; `diverged` is added to the features."""
-    return WorldSpec(
-        name=name,
-        observation_dim=observation_dim,
-        action_dim=6,
-        task_names=tuple(task_names),
-        feature_names=(*feature_names, "diverged"),
-        horizon=200,
-        task_changes=task_changes,
-    )
+    return robot_spec(name, 6, observation_dim, task_names, feature_names, task_changes)
 
 
 class HalfCheetah(MujocoWorld):

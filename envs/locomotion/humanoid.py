@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
+from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, fallen, load_model, robot_spec
 from envs.physics import ReadingPhysics, State
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -29,20 +29,7 @@ def humanoid_spec(
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> WorldSpec:
     """The sizes and names of a humanoid world; `diverged` is added to the features."""
-    return WorldSpec(
-        name=name,
-        observation_dim=376,
-        action_dim=17,
-        task_names=tuple(task_names),
-        feature_names=(*feature_names, "diverged"),
-        horizon=200,
-        task_changes=task_changes,
-    )
-
-
-def fallen(height: Tensor, diverged: Tensor) -> Tensor:
-    """Whether the torso is outside the allowed heights, or the simulation broke down."""
-    return (height < HEIGHTS[0]) | (height > HEIGHTS[1]) | (diverged > 0)
+    return robot_spec(name, 17, 376, task_names, feature_names, task_changes)
 
 
 class Humanoid(MujocoWorld):
@@ -126,7 +113,7 @@ class HumanoidVel(Humanoid):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
-        alive = ALIVE_BONUS * (~fallen(height, diverged)).float()
+        alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
         return Reward(reward, reward, (diverged > 0).expand_as(reward))
 
@@ -164,7 +151,7 @@ class HumanoidDir(Humanoid):
         heading = tasks[..., 0]
         along = velocity_x * heading.cos() + velocity_y * heading.sin()
         reward = VELOCITY_WEIGHT * along - costs + ALIVE_BONUS
-        return Reward(reward, reward, fallen(height, diverged).expand_as(reward))
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class WalkingHumanoid(Humanoid):
@@ -173,6 +160,6 @@ class WalkingHumanoid(Humanoid):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
         shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
-        alive = ALIVE_BONUS * (~fallen(height, diverged)).float()
+        alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy as copying
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, TaskChanges
+from envs.base import MetaEnv, TaskChanges, WorldSpec
 from envs.physics import BatchedPhysics, State
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
@@ -28,6 +29,31 @@ def load_model(file: str) -> mujoco.MjModel:
     model = mujoco.MjModel.from_xml_path(str(ASSETS / file))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
     return model
+
+
+def robot_spec(
+    name: str,
+    action_dim: int,
+    observation_dim: int,
+    task_names: Sequence[str],
+    feature_names: Sequence[str],
+    task_changes: TaskChanges,
+) -> WorldSpec:
+    """The sizes and names of a MuJoCo world of 200 steps; `diverged` is added to the features."""
+    return WorldSpec(
+        name=name,
+        observation_dim=observation_dim,
+        action_dim=action_dim,
+        task_names=tuple(task_names),
+        feature_names=(*feature_names, "diverged"),
+        horizon=200,
+        task_changes=task_changes,
+    )
+
+
+def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
+    """Whether the torso's `height` (m) is outside the `allowed` ones, or the simulation broke down."""
+    return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
 
 
 class Move(NamedTuple):
