@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from jsonargparse import set_parsing_settings
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
@@ -80,8 +81,10 @@ class MetaRLCLI(LightningCLI):
         """Build everything, then check that the parts fit together."""
         try:
             super().instantiate_classes()
-        except ValueError as error:  # jsonargparse wraps what a constructor raises
-            raise error.__cause__ if isinstance(error.__cause__, ConfigurationError) else error from None
+        except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
+            if isinstance(error.__cause__, ConfigurationError):
+                raise error.__cause__ from error
+            raise MisconfigurationException(str(error)) from error
         self.datamodule.check_agent(self.model)
         _check_writable(self._folder)
 
@@ -200,7 +203,7 @@ def main(args: list[str] | None = None) -> int:
             },
             args=args,
         )
-    except ConfigurationError as error:
+    except (ConfigurationError, MisconfigurationException) as error:  # ours, and Lightning's
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

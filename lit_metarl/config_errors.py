@@ -33,6 +33,8 @@ class ConciseParser(LightningArgumentParser):
             if found is not None:
                 message = self._unknown_key(found["key"], details)
                 break
+        if "arguments are required" in message:
+            message += ". Give a configuration: --config configs/quickstart.yaml, for example."
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2)
 

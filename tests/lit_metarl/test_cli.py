@@ -148,6 +148,7 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
             ["--data.relabeler=datamodules.relabeling.RandomRelabeler", "--data.relabeler.init_args.probability=2"],
             ["probability", "2", "[0, 1]"],
         ),
+        (["--trainer.strategy=nonsense"], ["strategy", "nonsense"]),
         (["--ckpt_path=nowhere.ckpt"], ["ckpt_path", "nowhere.ckpt", "no such file"]),
         (["--trainer.logger.init_args.save_dir=/dev/null/runs"], ["save_dir", "/dev/null/runs", "cannot be written"]),
         (
