@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from jsonargparse import set_parsing_settings
+from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -38,9 +39,16 @@ class MetaRLCLI(LightningCLI):
     model: MetaRLModule
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The seed of all random streams."""
+        """The seed of all random streams, and the number of threads."""
         parser.add_argument(
             "--seed_everything", type=int, default=1, help="Seed of the weights and of every random stream of the run."
+        )
+
+        parser.add_argument(
+            "--threads",
+            type=PositiveInt | None,
+            default=None,
+            help="Threads of the networks on a CPU (null: torch's choice); a world's physics has its own.",
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -76,6 +84,12 @@ class MetaRLCLI(LightningCLI):
         resumes = self.config.subcommand == "fit" and config.ckpt_path in RESUME_KEYWORDS
         if config.ckpt_path and not resumes:
             _check_checkpoint(Path(config.ckpt_path))
+
+    def before_instantiate_classes(self) -> None:
+        """Set the number of threads."""
+        threads = self.config[self.config.subcommand].threads
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     def instantiate_classes(self) -> None:
         """Build everything, then check that the parts fit together."""
