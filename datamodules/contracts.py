@@ -75,22 +75,68 @@ class Agent(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StartStates:
+    """Start states drawn with replacement, so that what depends on the state alone is computed once.
+
+    Attributes:
+        distinct: the observations that there are to draw from, `[tasks, distinct, observation_dim]`.
+        draws: which of them each draw is, `[tasks, draws]`.
+    """
+
+    distinct: Tensor
+    draws: Tensor
+
+    @property
+    def observations(self) -> Tensor:
+        """The drawn observations, `[tasks, draws, observation_dim]`."""
+        return self.distinct[torch.arange(len(self.draws))[:, None], self.draws]
+
+
 @runtime_checkable
 class Foresight(Protocol):
-    """How much a trajectory helps adapting to a task, in units of scaled return (HFR, Wan et al. 2022)."""
+    """What a trajectory is worth to a task, in units of scaled return (HFR, Wan et al. 2022).
 
-    def adaptation_utility(
-        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """The utility of adapting to a task from a trajectory relabeled for that task.
+    Transitions are as `datamodules.replay.TaskReplay.price` gives them: `valid` marks the steps of
+    a trajectory that exist; tensors that are the same for all tasks may be expanded views. All
+    random numbers come from `generator`.
+    """
+
+    def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
+        """How much return the agent expects once adapted to a task from a trajectory relabeled for it.
 
         Args:
-            trajectories: transitions as `datamodules.replay.TaskReplay.price` gives them, batch
-                shape `[..., time]`, with `valid` marking the steps that exist.
-            start_observations: start states of each task, `[..., starts, observation_dim]`.
+            trajectories: batch shape `[tasks, time]`.
+            starts: start states of each task.
             generator: source of the latent samples and actions.
 
         Returns:
-            Utilities, `[...]`.
+            Utilities, `[tasks]`.
+        """
+        ...
+
+    def bellman_utility(self, trajectories: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
+        """How well the critics, adapted from a trajectory relabeled for a task, predict that task's data.
+
+        Args:
+            trajectories: batch shape `[tasks, time]`.
+            transitions: data of each task, batch shape `[tasks, transitions]`.
+            generator: source of the latent samples.
+
+        Returns:
+            Minus the Bellman errors, `[tasks]`.
+        """
+        ...
+
+    def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
+        """The value of given actions to agents that have adapted to each task.
+
+        Args:
+            contexts: data of each task to adapt from, batch shape `[tasks, context]`, all valid.
+            transitions: batch shape `[transitions]`.
+            generator: source of the latent samples.
+
+        Returns:
+            Values, `[tasks, transitions]`.
         """
         ...

@@ -2,5 +2,6 @@
 
 from datamodules.relabeling.base import NoRelabeler, ProbabilisticRelabeler, RandomRelabeler, Relabeler
 from datamodules.relabeling.hfr import HFRRelabeler
+from datamodules.relabeling.hipi import HIPIRelabeler
 
-__all__ = ["HFRRelabeler", "NoRelabeler", "ProbabilisticRelabeler", "RandomRelabeler", "Relabeler"]
+__all__ = ["HFRRelabeler", "HIPIRelabeler", "NoRelabeler", "ProbabilisticRelabeler", "RandomRelabeler", "Relabeler"]

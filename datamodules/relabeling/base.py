@@ -33,7 +33,11 @@ class Relabeler(ABC):
 
     @abstractmethod
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
-        """The slot `[trajectories]` of the task that each trajectory is to be kept for."""
+        """The slots of the tasks that the data are kept for.
+
+        Returns:
+            `[trajectories]`, or `[trajectories, time]` where every transition may go its own way.
+        """
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last call of `relabel`."""
@@ -62,7 +66,12 @@ class ProbabilisticRelabeler(Relabeler):
 
     Args:
         probability: share of the trajectories that is relabeled.
+
+    Attributes:
+        flow: transitions collected for a slot `[row]` and kept for a slot `[column]` so far, `[slots, slots]`.
     """
+
+    flow: Tensor
 
     def __init__(self, probability: float = 0.5) -> None:
         require(
@@ -73,19 +82,33 @@ class ProbabilisticRelabeler(Relabeler):
             "HFR uses 0.5.",
         )
         self.probability = probability
+        self.flow = torch.zeros(0, 0, dtype=torch.long)
         self._relabeled_share = 0.0
 
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         relabeled = torch.rand(len(trajectories.slots), generator=self.generator) < self.probability
         assigned = trajectories.slots.clone()
         if bool(relabeled.any()):
-            assigned[relabeled] = self.choose(trajectories.select(relabeled), replay, foresight)
-        self._relabeled_share = float((assigned != trajectories.slots).float().mean())
+            chosen = self.choose(trajectories.select(relabeled), replay, foresight)
+            if chosen.dim() == 2:
+                assigned = assigned[:, None].repeat(1, int(trajectories.lengths.max()))
+                relabeled = relabeled[:, None] & (torch.arange(assigned.shape[1]) < chosen.shape[1])
+            assigned[relabeled] = chosen.flatten()
+        self._record(trajectories, assigned, replay.slots)
         return assigned
 
     @abstractmethod
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
-        """The slot `[trajectories]` that each of these trajectories, at least one, is relabeled for."""
+        """What these trajectories, at least one, are relabeled for: slots as `relabel` gives them."""
+
+    def _record(self, trajectories: Trajectories, assigned: Tensor, slots: int) -> None:
+        time = torch.arange(int(trajectories.lengths.max()))
+        kept_for = assigned if assigned.dim() == 2 else assigned[:, None].expand(-1, len(time))
+        pairs = trajectories.slots[:, None] * slots + kept_for
+        exists = time < trajectories.lengths[:, None]
+        flow = torch.bincount(pairs[exists], minlength=slots * slots).view(slots, slots)
+        self.flow = flow + self.flow if len(self.flow) else flow
+        self._relabeled_share = 1.0 - float(flow.diagonal().sum() / flow.sum())
 
     def metrics(self) -> dict[str, float]:
         return {"relabel/rate": self._relabeled_share}

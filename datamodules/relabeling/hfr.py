@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from tensordict import TensorDict
@@ -11,8 +10,11 @@ from torch import Tensor
 
 from datamodules.contracts import Foresight
 from datamodules.relabeling.base import ProbabilisticRelabeler
+from datamodules.relabeling.distribution import Draw, draw_task, entropy, log_mean_exp
 from datamodules.replay import TaskReplay, Trajectories
 from envs.errors import require_positive
+
+Utility = Literal["q", "bellman"]
 
 
 class HFRRelabeler(ProbabilisticRelabeler):
@@ -24,45 +26,54 @@ class HFRRelabeler(ProbabilisticRelabeler):
 
     Args:
         probability: share of the trajectories that is relabeled.
-        start_states: start states a task over which a utility is averaged.
+        utility: `q`, the return that the adapted agent expects from start states of ψ; or `bellman`,
+            minus the adapted critics' error on data of ψ.
+        utility_batch: start states (`q`) or transitions (`bellman`) a task that a utility is averaged over.
         partition_contexts: on-policy contexts a task from which log Z is estimated.
+        draw: a sample of the distribution, or its most probable task.
     """
 
     needs_foresight: ClassVar[bool] = True
 
-    def __init__(self, probability: float = 0.5, start_states: int = 256, partition_contexts: int = 20) -> None:
+    def __init__(
+        self,
+        probability: float = 0.5,
+        utility: Utility = "q",
+        utility_batch: int = 256,
+        partition_contexts: int = 20,
+        draw: Draw = "softmax",
+    ) -> None:
         super().__init__(probability)
-        require_positive("data.relabeler.init_args.start_states", start_states)
+        require_positive("data.relabeler.init_args.utility_batch", utility_batch)
         require_positive("data.relabeler.init_args.partition_contexts", partition_contexts)
-        self.start_states = start_states
+        self.utility = utility
+        self.utility_batch = utility_batch
         self.partition_contexts = partition_contexts
+        self.draw = draw
         self._metrics: dict[str, float] = {}
 
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         assert foresight is not None  # checked when the run was configured
-        candidates = replay.slots_with(replay.critic, replay.recent)
+        candidates = replay.slots_with(replay.beginnings, replay.recent)
         log_z = self.log_partition(candidates, replay, foresight)
         utilities = self.utilities(trajectories, candidates, replay, foresight)
-        log_probabilities = (utilities - log_z).log_softmax(-1)
-        probabilities = log_probabilities.exp()
+        logits = utilities - log_z
         self._metrics = {
             "relabel/utility": float(utilities.mean()),
             "relabel/log_partition": float(log_z.mean()),
-            "relabel/entropy": float(-(probabilities * log_probabilities).sum(-1).mean()),
+            "relabel/entropy": float(entropy(logits).mean()),
         }
-        return candidates[torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]]
+        return candidates[draw_task(logits, self.draw, self.generator)]
 
     def utilities(
         self, trajectories: Trajectories, candidates: Tensor, replay: TaskReplay, foresight: Foresight
     ) -> Tensor:
         """U_ψ(τ) for all trajectories τ and the tasks ψ of the slots `candidates`, `[trajectories, candidates]`."""
-        steps = replay.trajectory_steps(trajectories)
+        tasks = replay.tasks[candidates][:, None]
         rows = []
-        for trajectory in steps.unbind(0):  # one at a time: a trajectory under every task is a large batch already
-            hindsight = replay.price(trajectory[None], replay.tasks[candidates][:, None])
-            starts = replay.start_observations(candidates, self.start_states, self.generator)
-            rows.append(foresight.adaptation_utility(hindsight, starts, self.generator))
+        for trajectory in replay.trajectory_steps(trajectories).unbind(0):  # under every task, one is a large batch
+            rows.append(self._utility(replay.price(trajectory[None], tasks), candidates, replay, foresight))
         return torch.stack(rows)
 
     def log_partition(self, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:
@@ -71,14 +82,19 @@ class HFRRelabeler(ProbabilisticRelabeler):
         Each context is as long as an episode and drawn from the task's latest collected,
         un-relabeled transitions.
         """
-        horizon = replay.env.world.horizon
         utilities = []
         for _ in range(self.partition_contexts):
-            context: TensorDict = replay.draw(replay.recent, candidates, horizon, self.generator)
-            context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
-            starts = replay.start_observations(candidates, self.start_states, self.generator)
-            utilities.append(foresight.adaptation_utility(context, starts, self.generator))
-        return torch.stack(utilities).logsumexp(0) - math.log(self.partition_contexts)
+            context = replay.draw_context(candidates, replay.env.world.horizon, self.generator)
+            utilities.append(self._utility(context, candidates, replay, foresight))
+        return log_mean_exp(torch.stack(utilities), 0)
+
+    def _utility(self, hindsight: TensorDict, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:
+        """Utility of row i of `hindsight` `[candidates, time]` for the task of slot `candidates[i]`, `[candidates]`."""
+        if self.utility == "q":
+            starts = replay.start_states(candidates, self.utility_batch, self.generator)
+            return foresight.adaptation_utility(hindsight, starts, self.generator)
+        transitions = replay.draw(replay.critic, candidates, self.utility_batch, self.generator)
+        return foresight.bellman_utility(hindsight, transitions, self.generator)
 
     def metrics(self) -> dict[str, float]:
         return {**super().metrics(), **self._metrics}

@@ -84,12 +84,22 @@ class ReferenceTable:
         before = torch.where(column > 0, ends.gather(1, (column - 1).clamp(min=0)), 0)
         return self._starts[slots[:, None], column] + position - before
 
-    def draw_starts(self, slots: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Numbers of the first transitions of `n` references of each of `slots` `[k]`, `[k, n]`."""
+    def draw_references(self, slots: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`n` references of each of `slots` `[k]`, uniform with replacement.
+
+        Returns:
+            Numbers of the first transitions of the references there are to choose from (of no more
+            than `n`), `[k, choices]`, and which of them each draw is, `[k, n]`.
+        """
         counts = self.counts[slots]
         self._require_content(slots, counts)
         uniform = torch.rand(len(slots), n, generator=generator, dtype=torch.float64)
-        return self._starts[slots[:, None], (uniform * counts[:, None]).long()]
+        chosen = (uniform * counts[:, None]).long()
+        widest = int(counts.max())
+        if widest > n:
+            return self._starts[slots[:, None], chosen], torch.arange(n).expand_as(chosen)
+        choices = torch.arange(widest).minimum(counts[:, None] - 1)
+        return self._starts[slots[:, None], choices], chosen
 
     @staticmethod
     def _require_content(slots: Tensor, sizes: Tensor) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection import Trials
+from datamodules.contracts import StartStates
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, TaskChanges
+from envs.errors import ConfigurationError
 
 STORED = ("observation", "action", "next_observation", "features")
 
@@ -40,9 +43,9 @@ class Trajectories:
 class TaskReplay:
     """Stored transitions, the training tasks (one a slot), and which transitions each task may use.
 
-    Three lists of references a slot: `critic` (all its data), `context` (recent data for the
-    belief, emptied at its first write of an iteration) and `recent` (its latest collected data,
-    never relabeled).
+    Four lists of references a slot: `critic` (all its data), `beginnings` (the transitions among
+    them that begin an episode), `context` (recent data for the belief, emptied at its first write of
+    an iteration) and `recent` (its latest collected data, never relabeled).
 
     Args:
         env: the world, for its reward function.
@@ -55,8 +58,10 @@ class TaskReplay:
         self.tasks = torch.zeros(slots, env.world.task_dim)
         self.store = TransitionStore(capacity)
         self.critic = ReferenceTable(slots)
+        self.beginnings = ReferenceTable(slots)
         self.context = ReferenceTable(slots)
         self.recent = ReferenceTable(slots)
+        self._tables = (self.critic, self.beginnings, self.context, self.recent)
         self._context_is_fresh = torch.zeros(slots, dtype=torch.bool)
 
     @property
@@ -91,7 +96,7 @@ class TaskReplay:
         slots[new] = candidates[: len(new)]
         self.tasks[slots[new]] = tasks[new]
         if self.env.world.task_changes is not TaskChanges.REWARD:
-            for table in (self.critic, self.context, self.recent):
+            for table in self._tables:
                 table.clear(slots[new])
         return slots
 
@@ -114,20 +119,37 @@ class TaskReplay:
             lengths=lengths,
             feeds_context=feeds_context.repeat(len(slots)),
         )
-        for table in (self.critic, self.context, self.recent):
+        for table in self._tables:
             table.discard_before(self.store.oldest)
         self.recent.clear(slots)
         self.recent.append(trajectories.slots, starts, lengths)
         return trajectories
 
     def keep(self, trajectories: Trajectories, slots: Tensor) -> None:
-        """Keep each trajectory for the task in `slots` `[trajectories]`, which need not be its own."""
-        self.critic.append(slots, trajectories.starts, trajectories.lengths)
-        feeding = trajectories.feeds_context
+        """Keep each trajectory, or each of its transitions, for a task that need not be its own.
+
+        Args:
+            trajectories: what `add` gave.
+            slots: the slot of the task that each trajectory is kept for, `[trajectories]`, or each
+                transition, `[trajectories, time]`. Consecutive transitions of one slot are one reference.
+        """
+        if slots.dim() == 1:
+            starts, lengths, feeding = trajectories.starts, trajectories.lengths, trajectories.feeds_context
+            first = torch.ones_like(feeding)
+        else:
+            pieces, offsets, lengths = _runs(slots, trajectories.lengths)
+            slots = slots[pieces, offsets]
+            starts, feeding, first = (
+                trajectories.starts[pieces] + offsets,
+                trajectories.feeds_context[pieces],
+                offsets == 0,
+            )
+        self.critic.append(slots, starts, lengths)
+        self.beginnings.append(slots[first], starts[first], torch.ones_like(starts[first]))
         receiving = slots[feeding].unique()
         self.context.clear(receiving[~self._context_is_fresh[receiving]])
         self._context_is_fresh[receiving] = True
-        self.context.append(slots[feeding], trajectories.starts[feeding], trajectories.lengths[feeding])
+        self.context.append(slots[feeding], starts[feeding], lengths[feeding])
 
     def price(self, transitions: TensorDict, tasks: Tensor) -> TensorDict:
         """`transitions` with `reward`, `sparse_reward` and `terminated` under `tasks`.
@@ -138,8 +160,14 @@ class TaskReplay:
 
         Returns:
             Batch shape: the two broadcast together.
+
+        Raises:
+            ConfigurationError: if the world's reward is not finite, naming world, task and features.
         """
         reward = self.env.reward(transitions["features"], tasks)
+        finite = torch.isfinite(reward.reward) & torch.isfinite(reward.sparse_reward)
+        if not bool(finite.all()):
+            self._refuse_reward(transitions["features"], tasks, ~finite)
         priced = transitions.expand(reward.reward.shape).copy()
         return priced.update(
             {"reward": reward.reward, "sparse_reward": reward.sparse_reward, "terminated": reward.terminated}
@@ -149,10 +177,29 @@ class TaskReplay:
         """`n` transitions of each of `slots` `[k]` from `table`, priced for the slots' tasks, `[k, n]`."""
         return self.price(self.store.get(table.draw(slots, n, generator)), self.tasks[slots][:, None])
 
-    def start_observations(self, slots: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """`n` initial observations of each of `slots` `[k]`, `[k, n, observation_dim]`."""
-        observations: Tensor = self.store.get(self.critic.draw_starts(slots, n, generator))["observation"]
-        return observations
+    def draw_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
+        """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, priced, all valid, `[k, n]`."""
+        context = self.draw(self.recent, slots, n, generator)
+        return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
+
+    def _refuse_reward(self, features: Tensor, tasks: Tensor, refused: Tensor) -> NoReturn:
+        world = self.env.world
+        where = tuple(refused.nonzero()[0].tolist())
+        task, feature = (
+            dict(zip(names, values.expand(*refused.shape, -1)[where].tolist()))
+            for names, values in ((world.task_names, tasks), (world.feature_names, features))
+        )
+        raise ConfigurationError(
+            "data.env",
+            world.name,
+            f"its reward for the features {feature} under the task {task} is not finite",
+            "Correct the world's reward function, or the features that its simulation gives.",
+        )
+
+    def start_states(self, slots: Tensor, n: int, generator: torch.Generator) -> StartStates:
+        """`n` initial observations of each of `slots` `[k]`."""
+        numbers, draws = self.beginnings.draw_references(slots, n, generator)
+        return StartStates(self.store.get(numbers)["observation"], draws)
 
     def trajectory_steps(self, trajectories: Trajectories) -> TensorDict:
         """The transitions of `trajectories`, `[trajectories, time]`, with `valid` marking those that exist."""
@@ -160,3 +207,18 @@ class TaskReplay:
         valid = time < trajectories.lengths[:, None]
         numbers = trajectories.starts[:, None] + time.minimum(trajectories.lengths[:, None] - 1)
         return self.store.get(numbers).set("valid", valid)
+
+
+def _runs(slots: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Runs of equal `slots` `[trajectories, time]` within each trajectory's first `lengths` steps.
+
+    Returns:
+        Of every run: its trajectory, the step it begins at and its length.
+    """
+    time = torch.arange(slots.shape[1])
+    valid = time < lengths[:, None]
+    changes = slots != torch.nn.functional.pad(slots[:, :-1], (1, 0), value=-1)
+    trajectory, step = (valid & changes).nonzero(as_tuple=True)
+    last = torch.cat((trajectory[1:] != trajectory[:-1], torch.ones(1, dtype=torch.bool)))
+    end = torch.where(last, lengths[trajectory], step.roll(-1))
+    return trajectory, step, end - step

@@ -9,15 +9,16 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
+from torchrl.modules import MLP
 
-from datamodules.contracts import Decision, Transition
+from datamodules.contracts import Decision, StartStates, Transition
 from envs.base import WorldSpec
 from envs.errors import require
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, product_of_gaussians
-from lit_metarl.networks import TanhGaussianPolicy, relu_mlp
+from lit_metarl.networks import TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
 
 CONTEXT_CHUNK = 256
 
@@ -112,16 +113,22 @@ class PEARL(MetaRLModule):
         `valid` `[..., transitions]` marks the transitions that exist; None for all.
         """
         rows = self.encoder(context.flatten(0, -2))
-        mean, raw_variance = rows.unflatten(0, context.shape[:-1]).chunk(2, -1)
+        return self._posterior(rows.unflatten(0, context.shape[:-1]), valid)
+
+    @staticmethod
+    def _posterior(factors: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        mean, raw_variance = factors.chunk(2, -1)
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
     def context_features(self, transitions: TensorDict) -> Tensor:
         """What the encoder sees of transitions: the reward is the one the task really pays, `[..., context_dim]`."""
+        return torch.cat(self._context_parts(transitions), -1)
+
+    def _context_parts(self, transitions: TensorDict) -> list[Tensor]:
         parts = [transitions["observation"], transitions["action"], transitions["sparse_reward"][..., None]]
         if self.context_next_observation:
             parts.append(transitions["next_observation"])
-        shape = parts[2].shape[:-1]
-        return torch.cat([part.expand(*shape, -1) for part in parts], -1)
+        return parts
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         """Prior beliefs and z ~ N(0, I); the context is empty."""
@@ -172,20 +179,48 @@ class PEARL(MetaRLModule):
         belief["z"] = belief["mean"] + belief["variance"].sqrt() * noise
         return belief
 
-    # Foresight: what adapting from a trajectory is worth (HFR, eq. 4).
+    # Foresight: what adapting from a trajectory is worth (HFR).
 
-    def adaptation_utility(
-        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory."""
-        context = self.context_features(trajectories).to(self.device)
-        mean, variance = self.infer(context, trajectories["valid"].to(self.device))
-        z = mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean)
-        starts = start_observations.to(self.device)
-        z = z[..., None, :].expand(*starts.shape[:-1], -1)
-        noise = normal((*starts.shape[:-1], self.world.action_dim), generator, starts)
-        action = self.policy.sample(torch.cat((starts, z), -1), noise).action
-        return self._min_q(starts, action, z).mean(-1).cpu()
+    def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
+        """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory (eq. 4)."""
+        z = self._adapted_z(trajectories, generator)
+        draws = starts.draws.to(self.device)
+        tasks = torch.arange(len(draws), device=self.device)[:, None]
+        distinct = starts.distinct.to(self.device)
+        policy = bounded(evaluate(self.policy.network, (distinct, z)))  # the same for equal start states
+        mean, log_std = (values[tasks, draws] for values in policy)
+        action, _ = squash(mean, log_std, normal(tuple(mean.shape), generator, mean))
+        return self._frozen_min_q(distinct[tasks, draws], action, z).mean(-1).cpu()
+
+    def bellman_utility(self, trajectories: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
+        """Minus the critics' loss on the task's transitions, with z from the belief given the trajectory."""
+        z = self._adapted_z(trajectories, generator)
+        data = transitions.to(self.device)
+        next_value = evaluate(self.target_value, (data["next_observation"], z))[..., 0]
+        target = sac.bellman_target(self.reward_scale * data["reward"], data["terminated"], next_value, self.discount)
+        inputs = (data["observation"], data["action"], z)
+        errors = [(evaluate(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
+        return -torch.stack(errors).sum(0).cpu()
+
+    def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
+        """min Q(s, a, z) of the same transitions under the z of every task's own context."""
+        z = self._adapted_z(contexts, generator)
+        data = transitions.to(self.device)
+        return self._frozen_min_q(data["observation"], data["action"], z).cpu()
+
+    @torch.no_grad()
+    def _adapted_z(self, trajectories: TensorDict, generator: torch.Generator) -> Tensor:
+        """z from the belief given each trajectory, `[tasks, 1, latent]`."""
+        parts = [part.to(self.device) for part in self._context_parts(trajectories)]
+        mean, variance = self._posterior(evaluate(self.encoder, parts), trajectories["valid"].to(self.device))
+        return (mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean))[:, None]
+
+    def _frozen_min_q(self, observation: Tensor, action: Tensor, z: Tensor) -> Tensor:
+        first, second = (evaluate(critic, (observation, action, z))[..., 0] for critic in self._critics())
+        return torch.minimum(first, second)
+
+    def _critics(self) -> list[MLP]:
+        return list(self.critics)
 
     # Learning.
 

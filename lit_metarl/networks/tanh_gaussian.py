@@ -42,6 +42,12 @@ def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor
     return raw.tanh(), (log_normal - log_slope).sum(-1)
 
 
+def bounded(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log-deviation `[..., action_dim]` from a policy network's `outputs` `[..., 2 * action_dim]`."""
+    mean, log_std = outputs.chunk(2, -1)
+    return mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD)
+
+
 class TanhGaussianPolicy(nn.Module):
     """π(a | input) as a tanh-squashed diagonal Gaussian.
 
@@ -57,8 +63,7 @@ class TanhGaussianPolicy(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-deviation before squashing, `[..., action_dim]` each."""
-        mean, log_std = self.network(inputs).chunk(2, -1)
-        return mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD)
+        return bounded(self.network(inputs))
 
     def mode(self, inputs: Tensor) -> Tensor:
         """The squashed mean: the action without exploration noise."""

@@ -13,6 +13,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection import Trials
+from datamodules.contracts import StartStates
 from datamodules.relabeling import HFRRelabeler, NoRelabeler, ProbabilisticRelabeler, RandomRelabeler, Relabeler
 from datamodules.replay import TaskReplay, Trajectories
 from envs import ConfigurationError, PointRobot
@@ -30,11 +31,9 @@ class MeanRewardForesight:
 
     asked: list[tuple[TensorDict, Tensor]] = field(default_factory=list)
 
-    def adaptation_utility(
-        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
         assert not torch.is_grad_enabled()
-        self.asked.append((trajectories, start_observations))
+        self.asked.append((trajectories, starts.observations))
         valid = trajectories["valid"]
         total = torch.where(valid, trajectories["reward"], 0.0).sum(-1)
         return SCALE * total / valid.sum(-1)
@@ -46,9 +45,7 @@ class ScriptedForesight:
 
     rows: list[list[float]]
 
-    def adaptation_utility(
-        self, trajectories: TensorDict, start_observations: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
         return torch.tensor(self.rows.pop(0))
 
 
@@ -82,8 +79,8 @@ def bound(relabeler: Relabeler, seed: int = 0, rank: int = 0) -> Relabeler:
     return relabeler
 
 
-def hfr(probability: float = 1.0, *, start_states: int = 2, partition_contexts: int = 3) -> HFRRelabeler:
-    relabeler = HFRRelabeler(probability, start_states, partition_contexts)
+def hfr(probability: float = 1.0, *, utility_batch: int = 2, partition_contexts: int = 3) -> HFRRelabeler:
+    relabeler = HFRRelabeler(probability, "q", utility_batch, partition_contexts)
     relabeler.bind(0, 0)
     return relabeler
 
@@ -204,7 +201,7 @@ def test_contexts_for_the_partition_are_an_episode_of_the_tasks_own_latest_unrel
 
 def test_utilities_are_averaged_over_start_states_of_the_task_itself(replay: TaskReplay) -> None:
     foresight = MeanRewardForesight()
-    hfr(start_states=4).relabel(stored([1, 1]), replay, foresight)
+    hfr(utility_batch=4).relabel(stored([1, 1]), replay, foresight)
     assert len(foresight.asked) == 3 + 2  # contexts for log Z, then trajectories
     for _, starts in foresight.asked:
         assert starts.shape == (3, 4, 2)
@@ -263,7 +260,7 @@ def test_a_probability_out_of_range_is_refused_by_name(make: type[ProbabilisticR
         make(probability)
 
 
-@pytest.mark.parametrize("key", ["start_states", "partition_contexts"])
+@pytest.mark.parametrize("key", ["utility_batch", "partition_contexts"])
 def test_nothing_to_average_over_is_refused_by_name(key: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"data\.relabeler\.init_args\.{key} = 0"):
         HFRRelabeler(**{key: 0})

@@ -67,8 +67,12 @@ def test_any_history_of_operations_agrees_with_lists_of_references(history: list
         generator = torch.Generator().manual_seed(len(history))
         for slot, row in zip(filled, table.draw(torch.tensor(filled), 4000, generator)):
             assert_uniform(row, transitions(model[slot]))
-        for slot, row in zip(filled, table.draw_starts(torch.tensor(filled), 2000, generator)):
-            assert_uniform(row, Counter(start for start, _ in model[slot]))
+        for draws in (3, 2000):  # fewer and more than there are references
+            choices, chosen = table.draw_references(torch.tensor(filled).repeat(2000 // draws), draws, generator)
+            drawn = choices.gather(1, chosen)
+            for row, slot in enumerate(filled):
+                expected = Counter(start for start, _ in model[slot])
+                assert_uniform(drawn[row :: len(filled)].flatten(), expected)
 
 
 def test_transitions_of_long_and_short_episodes_are_equally_likely(generator: torch.Generator) -> None:
@@ -149,7 +153,7 @@ def test_a_reference_that_reaches_back_before_the_oldest_transition_is_dropped_w
     assert set(table.draw(torch.tensor([0]), 500, generator)[0].tolist()) == {20, 21, 22, 8, 9, 10, 11}
 
 
-@pytest.mark.parametrize("method", ["draw", "draw_starts"])
+@pytest.mark.parametrize("method", ["draw", "draw_references"])
 def test_drawing_from_an_empty_slot_names_the_slot(method: str, generator: torch.Generator) -> None:
     table = ReferenceTable(4)
     append(table, [(1, 0, 5)])

@@ -317,13 +317,13 @@ def test_an_episode_that_was_overwritten_in_part_is_dropped_whole(make_trials: M
 # Start states
 
 
-def test_start_observations_are_the_first_ones_of_the_episodes_kept_for_a_slot(
+def test_start_states_are_the_first_ones_of_the_episodes_kept_for_a_slot(
     make_trials: MakeTrials, generator: torch.Generator
 ) -> None:
     replay = make_replay()
     fill(replay, make_trials)
     trajectories = replay.add(make_trials(GOALS[:1], [[3, 6]]), torch.tensor([0]), TWO_EPISODES)
     replay.keep(trajectories, torch.tensor([0, 2]))
-    starts = replay.start_observations(torch.tensor([2, 0, 1]), 60, generator)
+    starts = replay.start_states(torch.tensor([2, 0, 1]), 60, generator).observations
     assert starts.shape == (3, 60, 2)
     assert [set(row.tolist()) for row in starts[..., 0]] == [{20.0, 43.0}, {0.0, 40.0}, {10.0}]

@@ -12,7 +12,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn import functional
 from torchrl.modules import TanhNormal
 
-from datamodules.contracts import Agent, Foresight, Transition
+from datamodules.contracts import Agent, Foresight, StartStates, Transition
 from envs import ConfigurationError, KhazadDum, PointRobot
 from lit_metarl.algorithms import PEARL
 
@@ -215,24 +215,77 @@ def test_steps_after_an_episode_ended_do_not_enter_the_belief() -> None:
     assert not torch.allclose(belief["mean"][0], mean[0])
 
 
+def adapted_z(model: PEARL, data: TensorDict, noise: Tensor, task: int) -> Tensor:
+    """z of one task from the existing steps of its trajectory, `[1, latent]`."""
+    seen = data[task][data[task]["valid"]]
+    mean, variance = model.infer(model.context_features(seen))
+    return (mean + variance.sqrt() * noise[task])[None]
+
+
+def both_q(model: PEARL, observation: Tensor, action: Tensor, z: Tensor) -> list[Tensor]:
+    inputs = torch.cat((observation, action, z.expand(len(observation), -1)), -1)
+    return [critic(inputs)[:, 0] for critic in model.critics]
+
+
+@pytest.mark.parametrize("context_next_observation", [False, True])
 @torch.no_grad()
-def test_the_foresight_is_the_mean_min_q_of_the_adapted_policy_task_by_task() -> None:
-    model = pearl()
+def test_the_foresight_is_the_mean_min_q_of_the_adapted_policy_task_by_task(context_next_observation: bool) -> None:
+    model = pearl(context_next_observation=context_next_observation)
     data = transitions(TASKS, 6)
     data["valid"][1, 4:] = False
-    starts = torch.randn(TASKS, 4, 2)
+    starts = StartStates(torch.randn(TASKS, 3, 2), torch.tensor([[0, 2, 2, 1], [0, 0, 0, 0], [1, 2, 0, 2]]))
     utility = model.adaptation_utility(data, starts, torch.Generator().manual_seed(3))
     generator = torch.Generator().manual_seed(3)
     z_noise = torch.randn(TASKS, 2, generator=generator)
     action_noise = torch.randn(TASKS, 4, 2, generator=generator)
     for task in range(TASKS):
-        seen = data[task][data[task]["valid"]]
-        mean, variance = model.infer(model.context_features(seen))
-        z = (mean + variance.sqrt() * z_noise[task]).expand(4, -1)
-        policy_mean, log_std = model.policy(torch.cat((starts[task], z), -1))
+        z = adapted_z(model, data, z_noise, task)
+        start = starts.distinct[task, starts.draws[task]]
+        policy_mean, log_std = model.policy(torch.cat((start, z.expand(4, -1)), -1))
         action = torch.tanh(policy_mean + log_std.exp() * action_noise[task])
-        q = [critic(torch.cat((starts[task], action, z), -1)) for critic in model.critics]
-        torch.testing.assert_close(utility[task], torch.minimum(*q).mean())
+        expected = torch.minimum(*both_q(model, start, action, z)).mean()
+        torch.testing.assert_close(utility[task], expected)
+
+
+@torch.no_grad()
+def test_one_trajectory_expanded_over_tasks_is_foreseen_as_copies_of_it_are() -> None:
+    model = pearl()
+    one = transitions(1, 6).expand(TASKS, 6)
+    rewards = torch.randn(TASKS, 6)
+    expanded = one.copy().update({"sparse_reward": rewards})
+    starts = StartStates(torch.randn(TASKS, 3, 2), torch.randint(3, (TASKS, 4)))
+    copied = one.clone().update({"sparse_reward": rewards})
+    assert expanded["observation"].stride(0) == 0
+    utilities = [model.adaptation_utility(d, starts, torch.Generator().manual_seed(3)) for d in (expanded, copied)]
+    torch.testing.assert_close(*utilities)
+
+
+@torch.no_grad()
+def test_the_bellman_foresight_is_minus_the_critic_loss_on_the_tasks_data_under_the_adapted_z() -> None:
+    model = pearl()
+    trajectories, data = transitions(TASKS, 6), transitions(TASKS, 9, seed=4)
+    trajectories["valid"][2, 3:] = False
+    utility = model.bellman_utility(trajectories, data, torch.Generator().manual_seed(3))
+    z_noise = torch.randn(TASKS, 2, generator=torch.Generator().manual_seed(3))
+    for task in range(TASKS):
+        z = adapted_z(model, trajectories, z_noise, task)
+        rows = data[task]
+        next_value = model.target_value(torch.cat((rows["next_observation"], z.expand(9, -1)), -1))[:, 0]
+        target = model.reward_scale * rows["reward"] + model.discount * next_value * (~rows["terminated"]).float()
+        loss = sum(functional.mse_loss(q, target) for q in both_q(model, rows["observation"], rows["action"], z))
+        torch.testing.assert_close(utility[task], -torch.as_tensor(loss))
+
+
+@torch.no_grad()
+def test_action_values_are_the_min_q_of_the_same_transitions_under_every_tasks_own_z() -> None:
+    model = pearl()
+    contexts, data = transitions(TASKS, 6), transitions(9, seed=4)
+    values = model.action_values(contexts, data, torch.Generator().manual_seed(3))
+    z_noise = torch.randn(TASKS, 2, generator=torch.Generator().manual_seed(3))
+    for task in range(TASKS):
+        z = adapted_z(model, contexts, z_noise, task)
+        expected = torch.minimum(*both_q(model, data["observation"], data["action"], z))
+        torch.testing.assert_close(values[task], expected)
 
 
 @torch.no_grad()
