@@ -59,6 +59,14 @@ def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
 
 
+@pytest.mark.parametrize("relabel", ["hfr_bellman", "hipi"])
+def test_the_other_relabelers_are_one_more_config_too(
+    run_tiny: Run, configs: Path, tmp_path: Path, relabel: str
+) -> None:
+    assert run_tiny("fit", f"--config={configs}/relabel/{relabel}.yaml") == 0
+    assert "relabel/entropy" in scalars(tmp_path).Tags()["scalars"]
+
+
 @pytest.mark.parametrize("world", ["half_cheetah_vel", "sparse_point_robot", "four_corners"])
 def test_the_world_is_one_more_config_and_sizes_follow(run_tiny: Run, configs: Path, world: str) -> None:
     assert run_tiny("fit", f"--config={configs}/env/{world}.yaml", "--trainer.max_epochs=1") == 0
