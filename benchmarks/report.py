@@ -18,7 +18,7 @@ def finish(name: str, figures: Mapping[str, float], targets: Mapping[str, Target
     result = {
         "name": name,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "figures": {key: round(value, 4) for key, value in figures.items()},
+        "figures": {key: float(f"{value:.6g}") for key, value in figures.items()},
         "targets": {key: list(target) for key, target in targets.items()},
         "met": met,
     }
