@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -13,66 +12,13 @@ from torch import Tensor
 
 from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent, Foresight
+from datamodules.plans import CollectionPlan, EvaluationPlan, MetaBatchPlan, check_plans
 from datamodules.relabeling import Relabeler
 from datamodules.replay import TaskReplay
 from datamodules.tasks import TaskSampler
 from envs.base import MetaEnv, TaskChanges, WorldSpec
-from envs.errors import ConfigurationError, require, require_positive
+from envs.errors import ConfigurationError, require
 from envs.randomness import derive_seed, make_generator
-
-
-@dataclass(frozen=True)
-class CollectionPlan:
-    """How much is collected.
-
-    Attributes:
-        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration.
-        adapted_episodes: episodes of a trial after the agent's exploration episodes.
-        adapted_feed_context: whether the adapted episodes may serve as context for the belief
-            (PEARL's `num_steps_posterior`) or feed the critics only (`num_extra_rl_steps_posterior`).
-        initial_episodes: single-episode trials collected for every task slot before training.
-    """
-
-    tasks_per_iteration: int = 5
-    adapted_episodes: int = 3
-    adapted_feed_context: bool = False
-    initial_episodes: int = 10
-
-
-@dataclass(frozen=True)
-class MetaBatchPlan:
-    """What a gradient step is computed from.
-
-    Attributes:
-        meta_steps: gradient steps in a meta-iteration.
-        tasks: tasks in a meta-batch.
-        transitions: transitions a task for the critics and the policy.
-        context: transitions a task for the belief.
-    """
-
-    meta_steps: int = 1000
-    tasks: int = 16
-    transitions: int = 256
-    context: int = 100
-
-
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """How validation and test are done.
-
-    Attributes:
-        validation_tasks: held-out tasks of every validation.
-        test_tasks: held-out tasks of the test.
-        adapted_episodes: episodes of a trial after the agent's exploration episodes.
-        copies: tasks that are evaluated at once.
-        seed: seed of the held-out tasks and of the evaluation's randomness; independent of the run's seed.
-    """
-
-    validation_tasks: int = 30
-    test_tasks: int = 100
-    adapted_episodes: int = 1
-    copies: int = 32
-    seed: int = 20_230_111
 
 
 class CollectionProgress(Protocol):
@@ -123,7 +69,7 @@ class RolloutDataModule(pl.LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        _check_plans(task_slots, collection, batches, evaluation)
+        check_plans(task_slots, collection, batches, evaluation)
         self.make_env = env
         self.task_sampler = task_sampler
         self.relabeler = relabeler
@@ -364,38 +310,3 @@ class _EvaluationTrials:
                 deterministic=True,
                 device=self._data._device,
             )
-
-
-def _check_plans(
-    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, evaluation: EvaluationPlan
-) -> None:
-    require(
-        task_slots >= 1,
-        "data.task_slots",
-        task_slots,
-        "a training set needs at least one task",
-        "Set data.task_slots to the number of training tasks; the published runs hold 100.",
-    )
-    for group, plan, names in (
-        ("collection", collection, ("tasks_per_iteration", "initial_episodes")),
-        ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
-        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "copies")),
-    ):
-        for name in names:
-            require_positive(f"data.{group}.{name}", getattr(plan, name))
-    for key, episodes in (
-        ("data.collection.adapted_episodes", collection.adapted_episodes),
-        ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
-    ):
-        require_positive(key, episodes)
-    for key, number in (
-        ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
-        ("data.batches.tasks", batches.tasks),
-    ):
-        require(
-            number <= task_slots,
-            key,
-            number,
-            f"it cannot exceed the {task_slots} task slots",
-            f"Lower it, or raise data.task_slots (now {task_slots}).",
-        )
