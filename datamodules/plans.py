@@ -14,14 +14,15 @@ class CollectionPlan:
     Attributes:
         tasks_per_iteration: trials (one a task, all at once) in a meta-iteration.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
-        adapted_feed_context: whether the adapted episodes may serve as context for the belief
-            (PEARL's `num_steps_posterior`) or feed the critics only (`num_extra_rl_steps_posterior`).
+        adapted_context_episodes: how many of the adapted episodes, the first ones, may also serve as
+            context for the belief (PEARL's `num_steps_posterior`); the others feed the critics only
+            (`num_extra_rl_steps_posterior`).
         initial_episodes: single-episode trials collected for every task slot before training.
     """
 
     tasks_per_iteration: int = 5
     adapted_episodes: int = 3
-    adapted_feed_context: bool = False
+    adapted_context_episodes: int = 0
     initial_episodes: int = 10
 
 
@@ -50,6 +51,7 @@ class EvaluationPlan:
         validation_tasks: held-out tasks of every validation.
         test_tasks: held-out tasks of the test.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
+        trials_per_task: independent trials on every task; a task's return is their mean.
         copies: tasks that are evaluated at once.
         seed: seed of the held-out tasks and of the evaluation's randomness; independent of the run's seed.
     """
@@ -57,6 +59,7 @@ class EvaluationPlan:
     validation_tasks: int = 30
     test_tasks: int = 100
     adapted_episodes: int = 1
+    trials_per_task: int = 1
     copies: int = 32
     seed: int = 20_230_111
 
@@ -75,7 +78,7 @@ def check_plans(
     for group, plan, names in (
         ("collection", collection, ("tasks_per_iteration", "initial_episodes")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
-        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "copies")),
+        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "copies")),
     ):
         for name in names:
             require_positive(f"data.{group}.{name}", getattr(plan, name))
@@ -84,6 +87,13 @@ def check_plans(
         ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
     ):
         require_positive(key, episodes)
+    require(
+        0 <= collection.adapted_context_episodes <= collection.adapted_episodes,
+        "data.collection.adapted_context_episodes",
+        collection.adapted_context_episodes,
+        f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
+        "Lower it, or raise data.collection.adapted_episodes.",
+    )
     for key, number in (
         ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
         ("data.batches.tasks", batches.tasks),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -14,7 +15,7 @@ from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent, Foresight
 from datamodules.plans import CollectionPlan, EvaluationPlan, MetaBatchPlan, check_plans
 from datamodules.relabeling import Relabeler
-from datamodules.replay import TaskReplay
+from datamodules.replay import RewardModel, TaskReplay
 from datamodules.tasks import TaskSampler
 from envs.base import MetaEnv, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError, require
@@ -53,6 +54,7 @@ class RolloutDataModule(pl.LightningDataModule):
         batches: what a gradient step is computed from.
         evaluation: how validation and test are done.
         replay_capacity: transitions kept in all.
+        reward_model: learned rewards for hindsight; None for the world's own reward function.
         seed: seed of the run's random streams.
     """
 
@@ -66,6 +68,7 @@ class RolloutDataModule(pl.LightningDataModule):
         batches: MetaBatchPlan = MetaBatchPlan(),
         evaluation: EvaluationPlan = EvaluationPlan(),
         replay_capacity: int = 1_000_000,
+        reward_model: RewardModel | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__()
@@ -78,6 +81,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.batches = batches
         self.evaluation = evaluation
         self.replay_capacity = replay_capacity
+        self.reward_model = reward_model
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
         self.world: WorldSpec = self.env.world
@@ -151,7 +155,9 @@ class RolloutDataModule(pl.LightningDataModule):
         self._rollout_generator = make_generator(self.seed, rank, "rollout")
         self._batch_generator = make_generator(self.seed, rank, "meta-batches")
         self.collector = Collector(self.env)
-        self.replay = TaskReplay(self.env, self.task_slots, self.replay_capacity)
+        if self.reward_model is not None:
+            self.reward_model.bind(self.world, self.seed, rank)
+        self.replay = TaskReplay(self.env, self.task_slots, self.replay_capacity, self.reward_model)
         self.replay.tasks.copy_(self.initial_tasks)
         self._ready = True
 
@@ -193,8 +199,10 @@ class RolloutDataModule(pl.LightningDataModule):
         slots = self.replay.assign_tasks(tasks, self._batch_generator)
         trials = self._run_trials(tasks, episodes)
         self.task_sampler.update(tasks, trials.returns)
-        feeds_context = (torch.arange(episodes) < self.agent.exploration_episodes) | plan.adapted_feed_context
+        feeds_context = torch.arange(episodes) < self.agent.exploration_episodes + plan.adapted_context_episodes
         trajectories = self.replay.add(trials, slots, feeds_context)
+        if self.reward_model is not None:
+            self.reward_model.fit(self.replay.store)
         foresight = cast(Foresight, self.agent) if self.relabeler.needs_foresight else None
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
         self._end()
@@ -204,6 +212,7 @@ class RolloutDataModule(pl.LightningDataModule):
             "collect/diverged_episodes": float(self.env.diverged),
             **self.task_sampler.metrics(),
             **self.relabeler.metrics(),
+            **(self.reward_model.metrics() if self.reward_model is not None else {}),
         }
 
     def draw_meta_batch(self) -> TensorDict:
@@ -247,6 +256,7 @@ class RolloutDataModule(pl.LightningDataModule):
             "batch_generator": self._batch_generator.get_state(),
             "env": self.env.state_dict(),
             "tasks": self.replay.tasks,
+            "reward_model": None if self.reward_model is None else self.reward_model.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -262,6 +272,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self._batch_generator.set_state(state_dict["batch_generator"])
         self.env.load_state_dict(state_dict["env"])
         self.replay.tasks.copy_(state_dict["tasks"])
+        if self.reward_model is not None:
+            self.reward_model.load_state_dict(state_dict["reward_model"])
 
 
 class _MetaIteration:
@@ -293,20 +305,22 @@ class _EvaluationTrials:
         self._groups = data.env.task_distribution.sample(number, generator).split(plan.copies)
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._groups) * self._data.evaluation.trials_per_task
 
     def __iter__(self) -> Iterator[Trials]:
         plan, agent = self._data.evaluation, self._data.agent
         env = self._data.make_env(len(self._groups[0]), plan.seed)
         collector = Collector(env)
-        for index, tasks in enumerate(self._groups):
-            purpose = f"{self._purpose} trials {index}"
+        for number in range(len(self)):
+            repetition, index = divmod(number, len(self._groups))
+            purpose = f"{self._purpose} trials {index}" + (f", repetition {repetition}" if repetition else "")
             env.reset(seed=derive_seed(plan.seed, 0, purpose))
-            yield collector.collect(
+            trials = collector.collect(
                 agent,
-                tasks,
+                self._groups[index],
                 agent.exploration_episodes + plan.adapted_episodes,
                 make_generator(plan.seed, 0, f"{purpose} agent"),
                 deterministic=True,
                 device=self._data._device,
             )
+            yield replace(trials, task_numbers=index * plan.copies + torch.arange(len(trials.tasks)))

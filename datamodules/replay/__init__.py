@@ -2,6 +2,15 @@
 
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories
+from datamodules.replay.rewards import KnownReward, RewardModel, RewardSource
 from datamodules.replay.store import TransitionStore
 
-__all__ = ["ReferenceTable", "TaskReplay", "Trajectories", "TransitionStore"]
+__all__ = [
+    "KnownReward",
+    "ReferenceTable",
+    "RewardModel",
+    "RewardSource",
+    "TaskReplay",
+    "Trajectories",
+    "TransitionStore",
+]

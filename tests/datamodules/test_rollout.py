@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,12 +78,23 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
 
 
-@pytest.mark.parametrize("feeds", [False, True])
-def test_only_exploration_episodes_feed_the_context_unless_asked_otherwise(feeds: bool) -> None:
-    data = build(collection=CollectionPlan(TASKS, 2, adapted_feed_context=feeds, initial_episodes=2))
+@pytest.mark.parametrize("feeding", [0, 1, 2])
+def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
+    data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))
     list(data.train_dataloader())
     counts = data.replay.context.counts.tolist()
-    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + 2 * feeds] * TASKS)
+    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + feeding] * TASKS)
+
+
+def test_further_trials_of_the_evaluations_tasks_are_independent_and_leave_the_first_as_they_were() -> None:
+    once, twice = build(), build(evaluation=replace(build().evaluation, trials_per_task=2))
+    first, repeated = list(once.test_dataloader()), list(twice.test_dataloader())
+    assert len(repeated) == 2 * len(first)
+    for one, same, other in zip(first, repeated, repeated[len(first) :]):
+        assert torch.equal(one.steps["observation"], same.steps["observation"])
+        assert torch.equal(one.tasks, other.tasks)
+        assert torch.equal(one.task_numbers, other.task_numbers)
+        assert not torch.equal(one.steps["observation"], other.steps["observation"])
 
 
 def evaluation(data: RolloutDataModule) -> list[Tensor]:
