@@ -315,8 +315,7 @@ def test_a_deterministic_context_gives_the_mean_vector_as_z_and_zero_before_ther
     belief = model.start_trial(3, generator)
     assert belief["z"].abs().sum() == 0
     data = transitions(3, 4)
-    for step in range(4):
-        belief = observe(model, belief, data[:, step])
+    belief = observe(model, belief, data)
     belief = model.end_episode(belief, generator)
     vectors = model.encoder(model.context_features(data))
     torch.testing.assert_close(belief["z"], vectors.mean(1))
