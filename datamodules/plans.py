@@ -32,7 +32,7 @@ class MetaBatchPlan:
 
     Attributes:
         meta_steps: gradient steps in a meta-iteration.
-        tasks: tasks in a meta-batch.
+        tasks: tasks in a meta-batch; of more than the task slots hold, each occurs several times.
         transitions: transitions a task for the critics and the policy.
         context: transitions a task for the belief.
     """
@@ -65,9 +65,16 @@ class EvaluationPlan:
 
 
 def check_plans(
-    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, evaluation: EvaluationPlan
+    task_slots: int,
+    collection: CollectionPlan,
+    batches: MetaBatchPlan,
+    evaluation: EvaluationPlan,
+    draws_new_tasks: bool = True,
 ) -> None:
-    """Raise a `ConfigurationError` for a plan that cannot be carried out."""
+    """Raise a `ConfigurationError` for a plan that cannot be carried out.
+
+    `draws_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
+    """
     require(
         task_slots >= 1,
         "data.task_slots",
@@ -94,14 +101,10 @@ def check_plans(
         f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
         "Lower it, or raise data.collection.adapted_episodes.",
     )
-    for key, number in (
-        ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
-        ("data.batches.tasks", batches.tasks),
-    ):
-        require(
-            number <= task_slots,
-            key,
-            number,
-            f"it cannot exceed the {task_slots} task slots",
-            f"Lower it, or raise data.task_slots (now {task_slots}).",
-        )
+    require(
+        collection.tasks_per_iteration <= task_slots or not draws_new_tasks,
+        "data.collection.tasks_per_iteration",
+        collection.tasks_per_iteration,
+        f"each is a new task, and there are {task_slots} task slots",
+        f"Lower it, or raise data.task_slots (now {task_slots}).",
+    )

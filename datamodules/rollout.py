@@ -72,7 +72,7 @@ class RolloutDataModule(pl.LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        check_plans(task_slots, collection, batches, evaluation)
+        check_plans(task_slots, collection, batches, evaluation, task_sampler.draws_new_tasks)
         self.make_env = env
         self.task_sampler = task_sampler
         self.relabeler = relabeler
@@ -219,7 +219,9 @@ class RolloutDataModule(pl.LightningDataModule):
         """A meta-batch: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`, both priced."""
         plan, generator = self.batches, self._batch_generator
         usable = self.replay.slots_with(self.replay.critic, self.replay.context)
-        slots = usable[torch.randperm(len(usable), generator=generator)[: plan.tasks]]
+        rounds = -(-plan.tasks // len(usable))
+        order = torch.cat([torch.randperm(len(usable), generator=generator) for _ in range(rounds)])
+        slots = usable[order[: plan.tasks]]
         return TensorDict(
             {
                 "transitions": self.replay.draw(self.replay.critic, slots, plan.transitions, generator),

@@ -97,6 +97,15 @@ def test_further_trials_of_the_evaluations_tasks_are_independent_and_leave_the_f
         assert not torch.equal(one.steps["observation"], other.steps["observation"])
 
 
+def test_a_meta_batch_of_more_tasks_than_slots_holds_every_task_equally_often() -> None:
+    data = build(batches=MetaBatchPlan(meta_steps=1, tasks=2 * SLOTS, transitions=400, context=3))
+    (batch,) = data.train_dataloader()
+    drawn = [set(map(tuple, rows.tolist())) for rows in batch["transitions"]["observation"]]
+    everything = data.replay.draw(data.replay.critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
+    held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]
+    assert [sum(rows <= of_slot for rows in drawn) for of_slot in held] == [2] * SLOTS
+
+
 def evaluation(data: RolloutDataModule) -> list[Tensor]:
     return [trials.episode_returns for trials in data.test_dataloader()]
 
@@ -132,7 +141,7 @@ def test_validation_and_test_tasks_differ() -> None:
         ({"task_slots": 2}, "data.collection.tasks_per_iteration"),
         ({"replay_capacity": 100}, "data.replay_capacity"),
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
-        ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
+        ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:
