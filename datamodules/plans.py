@@ -12,7 +12,8 @@ class CollectionPlan:
     """How much is collected.
 
     Attributes:
-        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration.
+        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration; with a fixed set of
+            fewer tasks, some have several.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
         adapted_context_episodes: how many of the adapted episodes, the first ones, may also serve as
             context for the belief (PEARL's `num_steps_posterior`); the others feed the critics only
@@ -32,7 +33,7 @@ class MetaBatchPlan:
 
     Attributes:
         meta_steps: gradient steps in a meta-iteration.
-        tasks: tasks in a meta-batch; of more than the task slots hold, each occurs several times.
+        tasks: tasks in a meta-batch; with a fixed set of fewer tasks, each occurs several times.
         transitions: transitions a task for the critics and the policy.
         context: transitions a task for the belief.
     """
@@ -101,10 +102,14 @@ def check_plans(
         f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
         "Lower it, or raise data.collection.adapted_episodes.",
     )
-    require(
-        collection.tasks_per_iteration <= task_slots or not draws_new_tasks,
-        "data.collection.tasks_per_iteration",
-        collection.tasks_per_iteration,
-        f"each is a new task, and there are {task_slots} task slots",
-        f"Lower it, or raise data.task_slots (now {task_slots}).",
-    )
+    for key, number in (
+        ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
+        ("data.batches.tasks", batches.tasks),
+    ):
+        require(
+            number <= task_slots or not draws_new_tasks,
+            key,
+            number,
+            f"it cannot exceed the {task_slots} task slots",
+            f"Lower it, raise data.task_slots (now {task_slots}), or train on a fixed set (configs/robust/fixed.yaml).",
+        )

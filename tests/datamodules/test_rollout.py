@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules import CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
 from datamodules.relabeling import NoRelabeler
-from datamodules.tasks import UniformTaskSampler
+from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, PointRobot
 from lit_metarl.algorithms import PEARL
 from tests.worlds import Blind
@@ -97,8 +97,9 @@ def test_further_trials_of_the_evaluations_tasks_are_independent_and_leave_the_f
         assert not torch.equal(one.steps["observation"], other.steps["observation"])
 
 
-def test_a_meta_batch_of_more_tasks_than_slots_holds_every_task_equally_often() -> None:
-    data = build(batches=MetaBatchPlan(meta_steps=1, tasks=2 * SLOTS, transitions=400, context=3))
+def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_often() -> None:
+    plan = MetaBatchPlan(meta_steps=1, tasks=2 * SLOTS, transitions=400, context=3)
+    data = build(batches=plan, task_sampler=FixedTaskSampler())
     (batch,) = data.train_dataloader()
     drawn = [set(map(tuple, rows.tolist())) for rows in batch["transitions"]["observation"]]
     everything = data.replay.draw(data.replay.critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
@@ -141,6 +142,7 @@ def test_validation_and_test_tasks_differ() -> None:
         ({"task_slots": 2}, "data.collection.tasks_per_iteration"),
         ({"replay_capacity": 100}, "data.replay_capacity"),
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
+        ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
         ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
     ],
 )
