@@ -16,18 +16,22 @@ class CollectionPlan:
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
         adapted_feed_context: whether the adapted episodes may serve as context for the belief
             (PEARL's `num_steps_posterior`) or feed the critics only (`num_extra_rl_steps_posterior`).
-        initial_episodes: single-episode trials collected for every task slot before training.
+        initial_episodes: single-episode trials collected for every task slot before training; an on-policy
+            algorithm has none.
+        iterations: meta-iterations (collect, then learn) of one epoch. Logging, validation and checkpoints
+            happen between epochs; where a meta-iteration takes a fraction of a second, they cost less so.
     """
 
     tasks_per_iteration: int = 5
     adapted_episodes: int = 3
     adapted_feed_context: bool = False
     initial_episodes: int = 10
+    iterations: int = 1
 
 
 @dataclass(frozen=True)
 class MetaBatchPlan:
-    """What a gradient step is computed from.
+    """What a gradient step of an algorithm that learns from replay is computed from.
 
     Attributes:
         meta_steps: gradient steps in a meta-iteration.
@@ -40,6 +44,21 @@ class MetaBatchPlan:
     tasks: int = 16
     transitions: int = 256
     context: int = 100
+
+
+@dataclass(frozen=True)
+class BeliefPlan:
+    """What the belief model of an on-policy algorithm learns from.
+
+    Attributes:
+        capacity: trials that are remembered.
+        trials: trials a gradient step.
+        updates: gradient steps in a meta-iteration.
+    """
+
+    capacity: int = 10_000
+    trials: int = 10
+    updates: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +81,11 @@ class EvaluationPlan:
 
 
 def check_plans(
-    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, evaluation: EvaluationPlan
+    task_slots: int,
+    collection: CollectionPlan,
+    batches: MetaBatchPlan,
+    belief: BeliefPlan,
+    evaluation: EvaluationPlan,
 ) -> None:
     """Raise a `ConfigurationError` for a plan that cannot be carried out."""
     require(
@@ -73,8 +96,9 @@ def check_plans(
         "Set data.task_slots to the number of training tasks; the published runs hold 100.",
     )
     for group, plan, names in (
-        ("collection", collection, ("tasks_per_iteration", "initial_episodes")),
+        ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
+        ("belief", belief, ("capacity", "trials", "updates")),
         ("evaluation", evaluation, ("validation_tasks", "test_tasks", "copies")),
     ):
         for name in names:
@@ -84,6 +108,17 @@ def check_plans(
         ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
     ):
         require_positive(key, episodes)
+    require(
+        collection.tasks_per_iteration <= belief.capacity,
+        "data.belief.capacity",
+        belief.capacity,
+        f"it must hold the {collection.tasks_per_iteration} trials of a meta-iteration",
+        "Raise it, or lower data.collection.tasks_per_iteration.",
+    )
+
+
+def check_replay_plan(task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan) -> None:
+    """Raise a `ConfigurationError` for a plan that an algorithm that learns from replay cannot carry out."""
     for key, number in (
         ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
         ("data.batches.tasks", batches.tasks),

@@ -3,5 +3,6 @@
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories
 from datamodules.replay.store import TransitionStore
+from datamodules.replay.trial_buffer import TrialBuffer
 
-__all__ = ["ReferenceTable", "TaskReplay", "Trajectories", "TransitionStore"]
+__all__ = ["ReferenceTable", "TaskReplay", "Trajectories", "TransitionStore", "TrialBuffer"]
