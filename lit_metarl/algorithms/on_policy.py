@@ -227,7 +227,10 @@ class OnPolicyModule(MetaRLModule):
         if not bool(active.all()):
             hidden = torch.where(active, hidden, belief["hidden"])
             border = torch.where(active, border, belief["border"])
-        return belief.update({"hidden": hidden, "features": self.belief_features(hidden), "border": border})
+        belief["hidden"] = hidden
+        belief["features"] = self.belief_features(hidden)
+        belief["border"] = border
+        return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
         """The belief as it is: a trial's episodes are one experience."""
@@ -243,7 +246,7 @@ class OnPolicyModule(MetaRLModule):
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """State and belief side by side `[..., state_dim + belief_dim]`, normalised as far as statistics are kept."""
-        kept = len(self.input_moments.mean)
+        kept = self.input_moments.size
         if kept == inputs.shape[-1]:
             return self.input_moments.normalise(inputs)
         return torch.cat((self.input_moments.normalise(inputs[..., :kept]), inputs[..., kept:]), -1)
@@ -295,7 +298,7 @@ class OnPolicyModule(MetaRLModule):
         inputs = self.policy_inputs(sequences)
         raw_action = sequences.get("raw_action", sequences["action"])
         _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
-        self.input_moments.update(inputs[valid][:, : len(self.input_moments.mean)])
+        self.input_moments.update(inputs[valid][:, : self.input_moments.size])
 
         trials = self._learnt_from(returns)
         inputs, raw_action, valid = inputs[trials], raw_action[trials], valid[trials]

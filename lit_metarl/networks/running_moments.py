@@ -9,6 +9,8 @@ from torch import Tensor, nn
 class RunningMoments(nn.Module):
     """Mean and variance of all rows seen so far (Chan et al. 1979); saved with the module.
 
+    Before the first update, `normalise` changes nothing.
+
     Args:
         size: numbers in a row.
     """
@@ -16,12 +18,19 @@ class RunningMoments(nn.Module):
     mean: Tensor
     variance: Tensor
     count: Tensor
+    scale: Tensor
+    """1 / deviation, `[size]`."""
+    shift: Tensor
+    """−mean / deviation, `[size]`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        self.size = size
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("variance", torch.ones(size))
         self.register_buffer("count", torch.tensor(1e-4, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("shift", torch.zeros(size))
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
@@ -35,12 +44,9 @@ class RunningMoments(nn.Module):
         self.variance.lerp_(variance, share)
         self.variance += difference.square() * share * (1.0 - share)
         self.count.copy_(total)
-
-    @property
-    def scale(self) -> Tensor:
-        """1 / deviation, `[size]`."""
-        return (self.variance + 1e-8).rsqrt()
+        self.scale.copy_((self.variance + 1e-8).rsqrt())
+        self.shift.copy_(-self.mean * self.scale)
 
     def normalise(self, rows: Tensor) -> Tensor:
         """(rows − mean) / deviation, `[..., size]`."""
-        return (rows - self.mean) * self.scale
+        return torch.addcmul(self.shift, rows, self.scale)
