@@ -1,6 +1,6 @@
 """The data side: tasks, collection, relabeling and replay."""
 
-from datamodules.plans import CollectionPlan, EvaluationPlan, MetaBatchPlan
+from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan
 from datamodules.rollout import RolloutDataModule
 
-__all__ = ["CollectionPlan", "EvaluationPlan", "MetaBatchPlan", "RolloutDataModule"]
+__all__ = ["BeliefPlan", "CollectionPlan", "EvaluationPlan", "MetaBatchPlan", "RolloutDataModule"]

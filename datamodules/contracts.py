@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from enum import Enum
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
+
+
+class LearnsFrom(Enum):
+    """What a batch of training data is."""
+
+    REPLAY = "replay"
+    """Meta-batches drawn from everything collected so far (off-policy)."""
+    TRIALS = "trials"
+    """The trials just collected (on-policy), as a `datamodules.batches.TrialBatch`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,7 @@ class Transition:
         reward: the reward that the task really pays (sparse where the world is), `[tasks]`.
         next_observation: after the step, `[tasks, observation_dim]`.
         terminated: whether the episode ended for good, `[tasks]`.
+        truncated: whether the episode was cut off by the time limit, `[tasks]`.
         active: whether this task's episode was still running, `[tasks]`; other rows are void.
     """
 
@@ -28,6 +39,7 @@ class Transition:
     reward: Tensor
     next_observation: Tensor
     terminated: Tensor
+    truncated: Tensor
     active: Tensor
 
 
@@ -54,9 +66,13 @@ class Agent(Protocol):
 
     Attributes:
         exploration_episodes: episodes at a trial's start that gather information and are reported apart.
+        learns_from: what its batches of training data are.
+        remembers_trials: whether an on-policy algorithm learns from earlier trials too (its belief model).
     """
 
     exploration_episodes: int
+    learns_from: ClassVar[LearnsFrom]
+    remembers_trials: ClassVar[bool]
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         """The belief before anything of `n` new tasks was seen."""

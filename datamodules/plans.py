@@ -18,18 +18,22 @@ class CollectionPlan:
         adapted_context_episodes: how many of the adapted episodes, the first ones, may also serve as
             context for the belief (PEARL's `num_steps_posterior`); the others feed the critics only
             (`num_extra_rl_steps_posterior`).
-        initial_episodes: single-episode trials collected for every task slot before training.
+        initial_episodes: single-episode trials collected for every task slot before training; an on-policy
+            algorithm has none.
+        iterations: meta-iterations (collect, then learn) of one epoch. Logging, validation and checkpoints
+            happen between epochs; where a meta-iteration takes a fraction of a second, they cost less so.
     """
 
     tasks_per_iteration: int = 5
     adapted_episodes: int = 3
     adapted_context_episodes: int = 0
     initial_episodes: int = 10
+    iterations: int = 1
 
 
 @dataclass(frozen=True)
 class MetaBatchPlan:
-    """What a gradient step is computed from.
+    """What a gradient step of an algorithm that learns from replay is computed from.
 
     Attributes:
         meta_steps: gradient steps in a meta-iteration.
@@ -42,6 +46,21 @@ class MetaBatchPlan:
     tasks: int = 16
     transitions: int = 256
     context: int = 100
+
+
+@dataclass(frozen=True)
+class BeliefPlan:
+    """What the belief model of an on-policy algorithm learns from.
+
+    Attributes:
+        capacity: trials that are remembered.
+        trials: trials a gradient step.
+        updates: gradient steps in a meta-iteration.
+    """
+
+    capacity: int = 10_000
+    trials: int = 10
+    updates: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,13 +88,10 @@ def check_plans(
     task_slots: int,
     collection: CollectionPlan,
     batches: MetaBatchPlan,
+    belief: BeliefPlan,
     evaluation: EvaluationPlan,
-    draws_new_tasks: bool = True,
 ) -> None:
-    """Raise a `ConfigurationError` for a plan that cannot be carried out.
-
-    `draws_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
-    """
+    """Raise a `ConfigurationError` for a plan that cannot be carried out."""
     require(
         task_slots >= 1,
         "data.task_slots",
@@ -84,8 +100,9 @@ def check_plans(
         "Set data.task_slots to the number of training tasks; the published runs hold 100.",
     )
     for group, plan, names in (
-        ("collection", collection, ("tasks_per_iteration", "initial_episodes")),
+        ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
+        ("belief", belief, ("capacity", "trials", "updates")),
         ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "copies")),
     ):
         for name in names:
@@ -102,6 +119,22 @@ def check_plans(
         f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
         "Lower it, or raise data.collection.adapted_episodes.",
     )
+    require(
+        collection.tasks_per_iteration <= belief.capacity,
+        "data.belief.capacity",
+        belief.capacity,
+        f"it must hold the {collection.tasks_per_iteration} trials of a meta-iteration",
+        "Raise it, or lower data.collection.tasks_per_iteration.",
+    )
+
+
+def check_replay_plan(
+    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, draws_new_tasks: bool
+) -> None:
+    """Raise a `ConfigurationError` for a plan that an algorithm that learns from replay cannot carry out.
+
+    `draws_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
+    """
     for key, number in (
         ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
         ("data.batches.tasks", batches.tasks),

@@ -11,11 +11,19 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules.batches import TrialBatch
 from datamodules.collection import Collector, Trials
-from datamodules.contracts import Agent, Foresight
-from datamodules.plans import CollectionPlan, EvaluationPlan, MetaBatchPlan, check_plans
+from datamodules.contracts import Agent, Foresight, LearnsFrom
+from datamodules.plans import (
+    BeliefPlan,
+    CollectionPlan,
+    EvaluationPlan,
+    MetaBatchPlan,
+    check_plans,
+    check_replay_plan,
+)
 from datamodules.relabeling import Relabeler
-from datamodules.replay import RewardModel, TaskReplay
+from datamodules.replay import RewardModel, TaskReplay, TrialBuffer
 from datamodules.tasks import TaskSampler
 from envs.base import MetaEnv, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError, require
@@ -39,11 +47,12 @@ class CollectionProgress(Protocol):
 
 
 class RolloutDataModule(pl.LightningDataModule):
-    """Draws tasks, runs trials on them, relabels, and yields meta-batches.
+    """Draws tasks, runs trials on them, and yields what the algorithm learns from.
 
-    A meta-iteration is one epoch of the training loader: trials are collected when the epoch
-    begins, then the loader yields `batches.meta_steps` meta-batches. Validation and test loaders
-    yield finished trials on held-out tasks, run by the same collector.
+    A meta-iteration collects trials; then the loader yields `batches.meta_steps` meta-batches from
+    replay, or, for an algorithm that learns from trials, one `TrialBatch`. An epoch is
+    `collection.iterations` of them. Validation and test loaders yield finished trials on held-out
+    tasks, run by the same collector.
 
     Args:
         env: the world; called with a number of copies and a seed.
@@ -51,7 +60,8 @@ class RolloutDataModule(pl.LightningDataModule):
         relabeler: decides for which task each trajectory is kept.
         task_slots: training tasks whose data are held at a time.
         collection: how much is collected.
-        batches: what a gradient step is computed from.
+        batches: what a gradient step is computed from, for an algorithm that learns from replay.
+        belief: what the belief model learns from, for one that learns from trials and remembers them.
         evaluation: how validation and test are done.
         replay_capacity: transitions kept in all.
         reward_model: learned rewards for hindsight; None for the world's own reward function.
@@ -66,39 +76,34 @@ class RolloutDataModule(pl.LightningDataModule):
         task_slots: int = 100,
         collection: CollectionPlan = CollectionPlan(),
         batches: MetaBatchPlan = MetaBatchPlan(),
+        belief: BeliefPlan = BeliefPlan(),
         evaluation: EvaluationPlan = EvaluationPlan(),
         replay_capacity: int = 1_000_000,
         reward_model: RewardModel | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__()
-        check_plans(task_slots, collection, batches, evaluation, task_sampler.draws_new_tasks)
+        check_plans(task_slots, collection, batches, belief, evaluation)
         self.make_env = env
         self.task_sampler = task_sampler
         self.relabeler = relabeler
         self.task_slots = task_slots
         self.collection = collection
         self.batches = batches
+        self.belief = belief
         self.evaluation = evaluation
         self.replay_capacity = replay_capacity
         self.reward_model = reward_model
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
         self.world: WorldSpec = self.env.world
-        initial_steps = task_slots * collection.initial_episodes * self.world.horizon
-        require(
-            initial_steps <= replay_capacity,
-            "data.replay_capacity",
-            replay_capacity,
-            f"it must hold the {initial_steps} transitions of the initial data",
-            "Raise it, or lower data.task_slots or data.collection.initial_episodes.",
-        )
         if relabeler.changes_tasks:
             self._check_relabeling()
         self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
         self.initial_tasks = self.task_sampler.initial(task_slots)
         self.environment_steps = 0
         self.metrics: dict[str, float] = {}
+        self._returns: list[Tensor] = []
         self.progress: CollectionProgress | None = None
         self._ready = False
 
@@ -120,12 +125,22 @@ class RolloutDataModule(pl.LightningDataModule):
             "Raise data.task_slots, or use configs/relabel/none.yaml.",
         )
 
-    def check_agent(self, agent: object) -> None:
-        """Refuse an algorithm that lacks what this configuration asks of it.
+    def check_agent(self, agent: Agent) -> None:
+        """Refuse an algorithm that lacks what this configuration asks of it, or cannot use what it offers.
 
         Raises:
             ConfigurationError: naming the key.
         """
+        if agent.learns_from is LearnsFrom.REPLAY:
+            self._check_replay()
+        else:
+            require(
+                not self.relabeler.changes_tasks,
+                "data.relabeler",
+                type(self.relabeler).__name__,
+                f"{type(agent).__name__} learns from the trials just collected, and a relabeled one is not its own",
+                "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
+            )
         if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
             raise ConfigurationError(
                 "data.relabeler",
@@ -133,6 +148,17 @@ class RolloutDataModule(pl.LightningDataModule):
                 f"it asks the algorithm for a foresight, and {type(agent).__name__} has none",
                 "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
             )
+
+    def _check_replay(self) -> None:
+        check_replay_plan(self.task_slots, self.collection, self.batches, self.task_sampler.draws_new_tasks)
+        initial_steps = self.task_slots * self.collection.initial_episodes * self.world.horizon
+        require(
+            initial_steps <= self.replay_capacity,
+            "data.replay_capacity",
+            self.replay_capacity,
+            f"it must hold the {initial_steps} transitions of the initial data",
+            "Raise it, or lower data.task_slots or data.collection.initial_episodes.",
+        )
 
     @property
     def agent(self) -> Agent:
@@ -150,20 +176,44 @@ class RolloutDataModule(pl.LightningDataModule):
         """Create what training needs, once."""
         if stage != "fit" or self._ready:
             return
+        self.check_agent(self.agent)
         rank = self.trainer.global_rank if self.trainer is not None else 0
         self.relabeler.bind(self.seed, rank)
         self._rollout_generator = make_generator(self.seed, rank, "rollout")
         self._batch_generator = make_generator(self.seed, rank, "meta-batches")
         self.collector = Collector(self.env)
-        if self.reward_model is not None:
-            self.reward_model.bind(self.world, self.seed, rank)
-        self.replay = TaskReplay(self.env, self.task_slots, self.replay_capacity, self.reward_model)
-        self.replay.tasks.copy_(self.initial_tasks)
+        if self.agent.learns_from is LearnsFrom.REPLAY:
+            if self.reward_model is not None:
+                self.reward_model.bind(self.world, self.seed, rank)
+            self.replay = TaskReplay(self.env, self.task_slots, self.replay_capacity, self.reward_model)
+            self.replay.tasks.copy_(self.initial_tasks)
+        elif self.agent.remembers_trials:
+            self.trial_buffer = TrialBuffer(self.belief.capacity)
         self._ready = True
 
-    def train_dataloader(self) -> _MetaIteration:
-        """Meta-batches; iterating it is one meta-iteration."""
-        return _MetaIteration(self)
+    def train_dataloader(self) -> _MetaIterations:
+        """What the algorithm learns from; iterating it runs the meta-iterations of one epoch."""
+        return _MetaIterations(self)
+
+    @property
+    def batches_per_iteration(self) -> int:
+        """Batches that one meta-iteration yields."""
+        return self.batches.meta_steps if self.agent.learns_from is LearnsFrom.REPLAY else 1
+
+    def begin_epoch(self) -> None:
+        """From here on, averages are taken anew."""
+        self._returns = []
+
+    def run_iteration(self) -> Iterator[TensorDict | TrialBatch]:
+        """One meta-iteration: collect, then yield what there is to learn from."""
+        if self.agent.learns_from is LearnsFrom.TRIALS:
+            yield self.collect_trials()
+            return
+        if self.replay.store.written == 0:
+            self.collect_initial_data()
+        self.collect_iteration()
+        for _ in range(self.batches.meta_steps):
+            yield self.draw_meta_batch()
 
     def val_dataloader(self) -> _EvaluationTrials:
         """Finished trials on the validation tasks."""
@@ -189,12 +239,25 @@ class RolloutDataModule(pl.LightningDataModule):
                 self.replay.keep(trajectories, trajectories.slots)
         self._end()
 
+    def collect_trials(self) -> TrialBatch:
+        """Draw tasks, run a trial on each, and score them."""
+        plan = self.collection
+        episodes = self._begin_trials()
+        trials = self._run_trials(self.task_sampler.sample(plan.tasks_per_iteration), episodes)
+        self.task_sampler.update(trials.tasks, trials.returns)
+        self._end()
+        self._note_metrics(trials)
+        if not self.agent.remembers_trials:
+            return TrialBatch(trials)
+        self.trial_buffer.add(trials)
+        draws = (self.trial_buffer.draw(self.belief.trials, self._batch_generator) for _ in range(self.belief.updates))
+        return TrialBatch(trials, tuple(draws))
+
     def collect_iteration(self) -> None:
         """Draw tasks, run a trial on each, score them, and relabel."""
         plan = self.collection
-        episodes = self.agent.exploration_episodes + plan.adapted_episodes
         self.replay.begin_iteration()
-        self._begin("trials", plan.tasks_per_iteration * episodes * self.world.horizon)
+        episodes = self._begin_trials()
         tasks = self.task_sampler.sample(plan.tasks_per_iteration)
         slots = self.replay.assign_tasks(tasks, self._batch_generator)
         trials = self._run_trials(tasks, episodes)
@@ -206,9 +269,24 @@ class RolloutDataModule(pl.LightningDataModule):
         foresight = cast(Foresight, self.agent) if self.relabeler.needs_foresight else None
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
         self._end()
+        self._note_metrics(trials)
+
+    def _begin_trials(self) -> int:
+        """Announce the trials of a meta-iteration; the number of episodes of each."""
+        plan = self.collection
+        episodes = self.agent.exploration_episodes + plan.adapted_episodes
+        self._begin("trials", plan.tasks_per_iteration * episodes * self.world.horizon)
+        return episodes
+
+    def _note_metrics(self, trials: Trials) -> None:
+        """Keep what to log of a meta-iteration's trials; returns are averaged over the epoch."""
+        returns = trials.episode_returns.mean(0)
+        self._returns.append(returns)
+        average = torch.stack(self._returns).mean(0)
+        exploration = self.agent.exploration_episodes
         self.metrics = {
-            "collect/return": float(trials.episode_returns[:, -1].mean()),
-            "collect/return_exploration": float(trials.episode_returns[:, 0].mean()),
+            "collect/return": float(average[-1]),
+            **({"collect/return_exploration": float(average[:exploration].mean())} if exploration else {}),
             "collect/diverged_episodes": float(self.env.diverged),
             **self.task_sampler.metrics(),
             **self.relabeler.metrics(),
@@ -250,16 +328,18 @@ class RolloutDataModule(pl.LightningDataModule):
         """Everything but the replay, as tensors and primitives."""
         if not self._ready:
             return {}
-        return {
+        state = {
             "environment_steps": self.environment_steps,
             "task_sampler": self.task_sampler.state_dict(),
             "relabeler": self.relabeler.state_dict(),
             "rollout_generator": self._rollout_generator.get_state(),
             "batch_generator": self._batch_generator.get_state(),
             "env": self.env.state_dict(),
-            "tasks": self.replay.tasks,
-            "reward_model": None if self.reward_model is None else self.reward_model.state_dict(),
         }
+        if self.agent.learns_from is LearnsFrom.REPLAY:
+            state["tasks"] = self.replay.tasks
+            state["reward_model"] = None if self.reward_model is None else self.reward_model.state_dict()
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` gave; outside training only the step counter matters."""
@@ -273,27 +353,26 @@ class RolloutDataModule(pl.LightningDataModule):
         self._rollout_generator.set_state(state_dict["rollout_generator"])
         self._batch_generator.set_state(state_dict["batch_generator"])
         self.env.load_state_dict(state_dict["env"])
-        self.replay.tasks.copy_(state_dict["tasks"])
-        if self.reward_model is not None:
-            self.reward_model.load_state_dict(state_dict["reward_model"])
+        if self.agent.learns_from is LearnsFrom.REPLAY:
+            self.replay.tasks.copy_(state_dict["tasks"])
+            if self.reward_model is not None:
+                self.reward_model.load_state_dict(state_dict["reward_model"])
 
 
-class _MetaIteration:
-    """One meta-iteration: collects when iterated, then yields meta-batches. Its length keeps Lightning
-    from fetching a batch ahead, which would let rollouts lag the policy."""
+class _MetaIterations:
+    """The meta-iterations of an epoch. Its length keeps Lightning from fetching a batch ahead, which would
+    let rollouts lag the policy."""
 
     def __init__(self, data: RolloutDataModule) -> None:
         self._data = data
 
     def __len__(self) -> int:
-        return self._data.batches.meta_steps
+        return self._data.collection.iterations * self._data.batches_per_iteration
 
-    def __iter__(self) -> Iterator[TensorDict]:
-        if self._data.replay.store.written == 0:
-            self._data.collect_initial_data()
-        self._data.collect_iteration()
-        for _ in range(len(self)):
-            yield self._data.draw_meta_batch()
+    def __iter__(self) -> Iterator[TensorDict | TrialBatch]:
+        self._data.begin_epoch()
+        for _ in range(self._data.collection.iterations):
+            yield from self._data.run_iteration()
 
 
 class _EvaluationTrials:

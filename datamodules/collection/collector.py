@@ -99,6 +99,7 @@ class Collector:
                 reward=outcome.reward.sparse_reward.to(device),
                 next_observation=outcome.observation.to(device),
                 terminated=outcome.reward.terminated.to(device),
+                truncated=outcome.truncated.to(device),
                 active=active.to(device),
             )
             belief = agent.observe(belief, transition)

@@ -27,9 +27,14 @@ class Trials:
 
     tasks: Tensor
     steps: TensorDict
-    success: Tensor | None
-    exploration_episodes: int
+    success: Tensor | None = None
+    exploration_episodes: int = 0
     task_numbers: Tensor | None = None
+
+    @classmethod
+    def of(cls, tasks: Tensor, steps: dict[str, Tensor]) -> Trials:
+        """Trials on `tasks` `[tasks, task_dim]` with `steps` of shape `[tasks, episodes, time, ...]`."""
+        return cls(tasks, TensorDict(steps, list(steps["valid"].shape)))
 
     @property
     def episode_returns(self) -> Tensor:

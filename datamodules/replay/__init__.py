@@ -4,6 +4,7 @@ from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories
 from datamodules.replay.rewards import KnownReward, RewardModel, RewardSource
 from datamodules.replay.store import TransitionStore
+from datamodules.replay.trial_buffer import TrialBuffer
 
 __all__ = [
     "KnownReward",
@@ -13,4 +14,5 @@ __all__ = [
     "TaskReplay",
     "Trajectories",
     "TransitionStore",
+    "TrialBuffer",
 ]

@@ -169,8 +169,7 @@ class KhazadDum(PlanarWorld):
         return Reward(reward, reward, never(reward))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
-        return (features[..., 2] > 0).expand(shape)
+        return (features[..., 2] > 0) & (tasks[..., 0] >= 0)  # any noise will do: it only gives the shape
 
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
         colours = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])

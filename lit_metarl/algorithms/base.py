@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -12,7 +12,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection import Trials
-from datamodules.contracts import Decision, Transition
+from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TrialMetrics
@@ -29,7 +29,14 @@ class MetaRLModule(pl.LightningModule, ABC):
         exploration_episodes: episodes at a trial's start that only gather information.
         cvar_alpha: share of tasks that counts as the tail in the reported CVaR.
         seed: seed of the algorithm's random stream.
+
+    Attributes:
+        learns_from: what `update` is given.
+        remembers_trials: whether an on-policy algorithm is given earlier trials too.
     """
+
+    learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
+    remembers_trials: ClassVar[bool] = False
 
     def __init__(self, world: WorldSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1) -> None:
         super().__init__()
@@ -79,13 +86,13 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._started = time.monotonic()
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One update; its scalars are averaged over the meta-iteration."""
+        """One update; its scalars are averaged over the epoch."""
         for name, value in self.update(batch).items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
         self._updates += 1
 
     def on_train_epoch_end(self) -> None:
-        """Log the meta-iteration's averages and what the data side has to tell."""
+        """Log the epoch's averages and what the data side has to tell."""
         data: Any = getattr(self.trainer, "datamodule", None)
         averages = {f"train/{name}": total / self._updates for name, total in self._sums.items()}
         beside = {

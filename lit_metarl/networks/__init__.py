@@ -1,7 +1,34 @@
 """Networks."""
 
+from lit_metarl.networks.action_distributions import (
+    ActionBounds,
+    ActionDistribution,
+    CategoricalActions,
+    GaussianActions,
+)
+from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
+from lit_metarl.networks.decoders import StepDecoder
 from lit_metarl.networks.frozen import evaluate
 from lit_metarl.networks.mlp import relu_mlp
+from lit_metarl.networks.recurrent_belief import RecurrentEncoder
+from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
 
-__all__ = ["PolicySample", "TanhGaussianPolicy", "bounded", "evaluate", "relu_mlp", "squash"]
+__all__ = [
+    "ActionBounds",
+    "ActionDistribution",
+    "ActorCritic",
+    "CategoricalActions",
+    "GaussianActions",
+    "Initialisation",
+    "PolicySample",
+    "RecurrentEncoder",
+    "RunningMoments",
+    "StepDecoder",
+    "TanhGaussianPolicy",
+    "bounded",
+    "evaluate",
+    "initialised",
+    "relu_mlp",
+    "squash",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection import Collector, Trials
-from datamodules.contracts import Agent, Decision, Transition
+from datamodules.contracts import Agent, Decision, LearnsFrom, Transition
 from envs import FourCorners, MetaEnv, Reward, TaskChanges, WorldSpec
 from envs.base import box
 from envs.task_distributions import UniformBox
@@ -70,6 +71,8 @@ class ScriptedAgent:
     """Acts by its copy and how many calls it has had; remembers every call."""
 
     exploration_episodes: int = 1
+    learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
+    remembers_trials: ClassVar[bool] = False
     extras: bool = False
     calls: list[str] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)

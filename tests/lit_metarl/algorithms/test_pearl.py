@@ -168,6 +168,7 @@ def observe(model: PEARL, belief: TensorDict, data: TensorDict, active: Tensor |
             step["sparse_reward"],
             step["next_observation"],
             step["terminated"],
+            torch.zeros(len(step), dtype=torch.bool),
             torch.ones(len(step), dtype=torch.bool) if active is None else active,
         )
         belief = model.observe(belief, transition)

@@ -1,0 +1,340 @@
+"""What VariBAD and RL² share: an agent with a recurrent belief, trained by PPO on the trials just collected."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+
+from datamodules.batches import TrialBatch
+from datamodules.collection import Trials, as_sequences
+from datamodules.contracts import Decision, LearnsFrom, Transition
+from envs.base import WorldSpec
+from envs.errors import require
+from lit_metarl.algorithms.base import MetaRLModule
+from lit_metarl.losses import ppo
+from lit_metarl.networks import (
+    ActionBounds,
+    ActionDistribution,
+    ActorCritic,
+    CategoricalActions,
+    GaussianActions,
+    Initialisation,
+    RecurrentEncoder,
+    RunningMoments,
+    initialised,
+)
+
+LARGEST_REWARD = 10.0  # in standard deviations of the return
+
+
+class PolicySamples(NamedTuple):
+    """What PPO learns from; one row a step, or one a trial `[trials, time]`, as the algorithm cuts minibatches.
+
+    Attributes:
+        inputs: what `OnPolicyModule.evaluate` takes, `[..., inputs]`.
+        raw_action: the action as drawn, before it was bounded, `[..., action_dim]`.
+        log_probability: of the action when learning began.
+        advantage: normalised.
+        target: of the value.
+        value: when the trial was run.
+        counts: 1 for a step that exists, 0 for padding.
+    """
+
+    inputs: Tensor
+    raw_action: Tensor
+    log_probability: Tensor
+    advantage: Tensor
+    target: Tensor
+    value: Tensor
+    counts: Tensor
+
+
+class OnPolicyModule(MetaRLModule):
+    """A recurrent belief and a policy given state and belief, trained by proximal policy optimisation.
+
+    A state is an observation and a mark of the borders between a trial's episodes: 1 in the state
+    that an episode ends in and in the one that the next begins with. Trials run over several
+    episodes without resetting the belief. The defaults are the settings that RoML was published
+    with on KhazadDum.
+
+    Args:
+        world: sizes of the world to act in.
+        layers: widths of the layers of policy and value, each.
+        policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
+        policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
+        initialisation: of the layers of policy and value.
+        action_bounds: how a continuous action is brought into [-1, 1].
+        initial_std: deviation of continuous actions at the start.
+        hidden: size of the recurrent state.
+        state_embedding: size of the recurrent network's embedding of a state.
+        action_embedding: likewise of an action.
+        reward_embedding: likewise of a reward.
+        truncation: steps after which backpropagation through time is cut; None for never.
+        discount: γ.
+        gae_lambda: λ of the advantages.
+        proper_time_limits: leave what follows a time limit out of the advantages (also between the
+            episodes of a trial); False lets values flow over all borders, and takes the trial's last
+            step for an end.
+        epochs: passes over the data.
+        minibatches: gradient steps in a pass.
+        clip: ε of the clipped objective, and of the clipped value loss.
+        entropy_weight: weight of the policy's entropy.
+        value_weight: weight of the value loss.
+        learning_rate: of policy and value (Adam).
+        anneal_learning_rate: let it fall linearly to 0 over the run.
+        max_grad_norm: largest norm of their gradient.
+        cvar_share: share α of the trials, those with the lowest returns, that the policy learns from:
+            the baseline CVaR-ML of the RoML paper. 1 for all.
+        **common: what every algorithm takes (`MetaRLModule`).
+    """
+
+    learns_from: ClassVar[LearnsFrom] = LearnsFrom.TRIALS
+    splits_by_trial: ClassVar[bool]
+    """Whether a minibatch is made of whole trials, not of steps."""
+
+    def __init__(
+        self,
+        world: WorldSpec,
+        belief_dim: int,
+        normalise_belief: bool,
+        layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
+        policy_state_embedding: int | None = 64,
+        policy_belief_embedding: int | None = 64,
+        initialisation: Initialisation = "normc",
+        action_bounds: ActionBounds = "clip",
+        initial_std: float = 1.0,
+        hidden: int = 128,
+        state_embedding: int = 32,
+        action_embedding: int = 16,
+        reward_embedding: int = 16,
+        truncation: int | None = 50,
+        discount: float = 0.999,
+        gae_lambda: float = 0.9,
+        proper_time_limits: bool = True,
+        epochs: int = 2,
+        minibatches: int = 8,
+        clip: float = 0.1,
+        entropy_weight: float = 0.05,
+        value_weight: float = 0.5,
+        learning_rate: float = 7e-4,
+        anneal_learning_rate: bool = False,
+        max_grad_norm: float = 0.5,
+        cvar_share: float = 1.0,
+        **common: Any,
+    ) -> None:
+        for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
+            require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
+        super().__init__(world, exploration_episodes=0, **common)
+        self.truncation = truncation
+        self.discount = discount
+        self.gae_lambda = gae_lambda
+        self.proper_time_limits = proper_time_limits
+        self.epochs = epochs
+        self.minibatches = minibatches
+        self.clip = clip
+        self.entropy_weight = entropy_weight
+        self.value_weight = value_weight
+        self.learning_rate = learning_rate
+        self.anneal_learning_rate = anneal_learning_rate
+        self.max_grad_norm = max_grad_norm
+        self.cvar_share = cvar_share
+
+        self.state_dim = world.observation_dim + 1
+        self.belief_dim = belief_dim
+        self.encoder = RecurrentEncoder(
+            self.state_dim, world.action_dim, state_embedding, action_embedding, reward_embedding, hidden
+        )
+        actions: ActionDistribution
+        if world.discrete_actions:
+            actions = CategoricalActions(layers[-1], world.action_dim)
+        else:
+            actions = GaussianActions(
+                layers[-1],
+                world.action_dim,
+                initial_std,
+                action_bounds,
+                lambda layer: initialised(layer, initialisation, gain=1.0),
+            )
+        self.actor_critic = ActorCritic(
+            self.state_dim,
+            belief_dim,
+            policy_state_embedding,
+            policy_belief_embedding,
+            layers,
+            initialisation,
+            actions,
+        )
+        self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalise_belief else 0))
+        self.return_moments = RunningMoments(1)
+
+    @abstractmethod
+    def belief_features(self, hidden: Tensor) -> Tensor:
+        """What the policy sees of the recurrent state `[..., hidden]`, `[..., belief_dim]`."""
+
+    @abstractmethod
+    def policy_inputs(self, sequences: TensorDict) -> Tensor:
+        """What `evaluate` takes for `sequences` `[trials, time]`; the first columns are those that are normalised."""
+
+    @abstractmethod
+    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of raw actions, entropies and values, `[...]` each, under the present parameters."""
+
+    @abstractmethod
+    def policy_parameters(self) -> list[nn.Parameter]:
+        """What PPO changes."""
+
+    @abstractmethod
+    def update_belief(self, remembered: tuple[Trials, ...]) -> dict[str, Tensor]:
+        """Updates of the belief model that are not PPO's; the scalars to log."""
+
+    # The agent.
+
+    def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
+        """The belief before the first step."""
+        hidden = torch.zeros(n, self.encoder.hidden, device=self.device)
+        return TensorDict(
+            {
+                "hidden": hidden,
+                "features": self.belief_features(hidden),
+                "border": torch.zeros(n, 1, device=self.device),
+            },
+            [n],
+        )
+
+    def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
+        """An action for the state and the belief."""
+        features = belief["features"]
+        inputs = self.normalise(torch.cat((observation, belief["border"], features), -1))
+        actions = self.actor_critic.actions
+        raw = actions.draw(self.actor_critic.policy_features(inputs), deterministic, generator)
+        return Decision(actions.applied(raw), self.recorded(raw, features))
+
+    def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """What to keep of a decision for learning."""
+        return {} if self.world.discrete_actions else {"raw_action": raw_action}
+
+    def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
+        """One more step of the recurrent network, for the tasks whose episode was running."""
+        border = (transition.terminated | transition.truncated)[:, None].to(transition.reward.dtype)
+        next_state = torch.cat((transition.next_observation, border), -1)
+        hidden = self.encoder.step(belief["hidden"], transition.action, next_state, transition.reward)
+        active = transition.active[:, None]
+        if not bool(active.all()):
+            hidden = torch.where(active, hidden, belief["hidden"])
+            border = torch.where(active, border, belief["border"])
+        belief["hidden"] = hidden
+        belief["features"] = self.belief_features(hidden)
+        belief["border"] = border
+        return belief
+
+    def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
+        """The belief as it is: a trial's episodes are one experience."""
+        return belief
+
+    # Learning.
+
+    def states(self, sequences: TensorDict) -> tuple[Tensor, Tensor]:
+        """States before and after every step of `sequences` `[trials, time]`, `[trials, time, state_dim]` each."""
+        observation, next_observation = sequences["observation"], sequences["next_observation"]
+        begins, ends = (sequences[key][..., None].to(observation.dtype) for key in ("begins", "ends"))
+        return torch.cat((observation, begins), -1), torch.cat((next_observation, ends), -1)
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """State and belief side by side `[..., state_dim + belief_dim]`, normalised as far as statistics are kept."""
+        kept = self.input_moments.size
+        if kept == inputs.shape[-1]:
+            return self.input_moments.normalise(inputs)
+        return torch.cat((self.input_moments.normalise(inputs[..., :kept]), inputs[..., kept:]), -1)
+
+    def update(self, batch: TrialBatch) -> dict[str, Tensor]:
+        """PPO on the trials just collected, then what the belief model learns besides."""
+        sequences = as_sequences(batch.trials)
+        scalars = self.update_policy(sequences, batch.trials.returns)
+        return {**scalars, **self.update_belief(batch.remembered)}
+
+    def update_policy(self, sequences: TensorDict, returns: Tensor) -> dict[str, Tensor]:
+        """Proximal policy optimisation on `sequences` `[trials, time]` of trials with `returns` `[trials]`."""
+        samples = self.policy_samples(sequences, returns)
+        optimizer = self._policy_optimizer()
+        parameters = self.policy_parameters()
+        totals = torch.zeros(3, device=self.device)
+        number = min(self.minibatches, len(samples.inputs))
+        size = len(samples.inputs) // number
+        for _ in range(self.epochs):
+            order = torch.randperm(len(samples.inputs), generator=self.generator)[: number * size].to(self.device)
+            shuffled = PolicySamples(*(values[order] for values in samples))
+            for minibatch in map(PolicySamples._make, zip(*(values.split(size) for values in shuffled))):
+                losses = self.policy_losses(minibatch)
+                optimizer.zero_grad()
+                self.manual_backward(losses @ losses.new_tensor([1.0, self.value_weight, -self.entropy_weight]))
+                nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+                optimizer.step()
+                totals += losses.detach()
+        policy_loss, value_loss, entropy = totals / (self.epochs * number)
+        return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+
+    def policy_losses(self, samples: PolicySamples) -> Tensor:
+        """Policy loss, value loss and entropy, averaged over the steps that exist, `[3]`."""
+        log_probability, entropy, value = self.evaluate(samples.inputs, samples.raw_action)
+        terms = torch.stack(
+            (
+                ppo.policy_loss(log_probability - samples.log_probability, samples.advantage, self.clip),
+                ppo.value_loss(value, samples.value, samples.target, self.clip),
+                entropy,
+            )
+        )
+        return (terms * samples.counts).flatten(1).sum(1) / samples.counts.sum()
+
+    @torch.no_grad()
+    def policy_samples(self, sequences: TensorDict, returns: Tensor) -> PolicySamples:
+        """What PPO learns from; brings the running statistics up to date."""
+        valid = sequences["valid"]
+        reward = self.normalised_rewards(sequences["reward"], valid)
+        inputs = self.policy_inputs(sequences)
+        raw_action = sequences.get("raw_action", sequences["action"])
+        _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
+        self.input_moments.update(inputs[valid][:, : self.input_moments.size])
+
+        trials = self._learnt_from(returns)
+        inputs, raw_action, valid = inputs[trials], raw_action[trials], valid[trials]
+        value = torch.where(valid, value[trials], 0.0)
+        unknown = sequences["truncated"][trials] & self.proper_time_limits
+        advantage = ppo.generalized_advantages(reward[trials], value, unknown, self.discount, self.gae_lambda)
+        target = advantage + value
+        counted = advantage[valid]
+        advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)
+        log_probability, _, _ = self.evaluate(inputs, raw_action)
+        samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())
+        return samples if self.splits_by_trial else PolicySamples(*(values[valid] for values in samples))
+
+    def _learnt_from(self, returns: Tensor) -> Tensor:
+        """The indices of the trials that the policy learns from: those with the lowest `returns` `[trials]`."""
+        number = math.ceil(round(self.cvar_share * len(returns), 6))
+        return returns.argsort()[:number].sort().values
+
+    def normalised_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
+        """`reward` `[trials, time]` in running deviations of the discounted return so far, 0 where not `valid`."""
+        reward = torch.where(valid, reward, 0.0)
+        sums = ppo.discounted_sums(reward, torch.full_like(reward, self.discount))
+        self.return_moments.update(sums[valid][:, None])
+        return (reward * self.return_moments.scale).clamp(-LARGEST_REWARD, LARGEST_REWARD)
+
+    def _policy_optimizer(self) -> Any:
+        """PPO's optimizer, with the learning rate of this moment."""
+        optimizers: Any = self.optimizers()
+        optimizer = optimizers[0] if isinstance(optimizers, list) else optimizers
+        if self.anneal_learning_rate:
+            total = float(self.trainer.max_epochs or 1) * float(self.trainer.num_training_batches)
+            left = max(0.0, 1.0 - self.trainer.fit_loop.total_batch_idx / total)
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * left
+        return optimizer
+
+    def adam(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+        """Adam in its fast form."""
+        return torch.optim.Adam(parameters, lr=learning_rate, fused=True)

@@ -1,0 +1,22 @@
+"""The evidence lower bound of VariBAD's belief model (Zintgraf et al. 2020, arXiv 1910.08348)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def consecutive_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q_t ‖ q_{t-1}) of consecutive diagonal Gaussian beliefs, the first against N(0, I) (eq. 6).
+
+    Args:
+        mean: of q_0 (the prior's) to q_T, `[trials, time + 1, latent]`.
+        log_variance: likewise.
+
+    Returns:
+        `[trials, time + 1]`.
+    """
+    before_mean, before_log_variance = (torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0)) for x in (mean, log_variance))
+    distance = (mean - before_mean).square() + log_variance.exp()
+    terms = before_log_variance - log_variance - 1.0 + distance * (-before_log_variance).exp()
+    return 0.5 * terms.sum(-1)

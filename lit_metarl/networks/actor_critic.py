@@ -1,0 +1,90 @@
+"""Policy and value of a state and a belief (VariBAD, Zintgraf et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_metarl.networks.action_distributions import ActionDistribution
+
+Initialisation = Literal["normc", "orthogonal"]
+
+
+def initialised(layer: nn.Linear, initialisation: Initialisation, gain: float) -> nn.Linear:
+    """`layer` with bias 0 and weights whose rows have norm `gain` ("normc"), or that are orthogonal times `gain`."""
+    nn.init.zeros_(layer.bias)
+    if initialisation == "orthogonal":
+        nn.init.orthogonal_(layer.weight, gain)
+    else:
+        nn.init.normal_(layer.weight)
+        with torch.no_grad():
+            layer.weight *= gain / layer.weight.norm(dim=1, keepdim=True)
+    return layer
+
+
+class ActorCritic(nn.Module):
+    """Embeds state and belief, then runs two towers of tanh layers, one for the policy, one for the value.
+
+    Args:
+        state_dim: size of the state.
+        belief_dim: size of the belief.
+        state_embedding: size of the state's embedding; None passes it on as it is.
+        belief_embedding: size of the belief's embedding; None passes it on as it is.
+        layers: widths of each tower's layers.
+        initialisation: of the towers' weights.
+        actions: the distribution over actions; its input has the size of the last layer.
+    """
+
+    def __init__(
+        self,
+        state_dim: int,
+        belief_dim: int,
+        state_embedding: int | None,
+        belief_embedding: int | None,
+        layers: list[int],
+        initialisation: Initialisation,
+        actions: ActionDistribution,
+    ) -> None:
+        super().__init__()
+        self.sizes = [state_dim, belief_dim]
+        self.state = nn.Identity() if state_embedding is None else embedding(state_dim, state_embedding)
+        self.belief = nn.Identity() if belief_embedding is None else embedding(belief_dim, belief_embedding)
+        inputs = (state_embedding or state_dim) + (belief_embedding or belief_dim)
+        gain = nn.init.calculate_gain("tanh")
+        towers = []
+        for _ in range(2):
+            tower: list[nn.Module] = []
+            for width_in, width in zip([inputs, *layers], layers):
+                tower += [initialised(nn.Linear(width_in, width), initialisation, gain), nn.Tanh()]
+            towers.append(nn.Sequential(*tower))
+        self.actor, self.critic = towers
+        self.actions = actions
+        self.value = nn.Linear(layers[-1], 1)
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embeddings of state and belief, from both side by side `[..., state_dim + belief_dim]`."""
+        state, belief = inputs.split(self.sizes, -1)
+        return torch.cat((self.state(state), self.belief(belief)), -1)
+
+    def policy_features(self, inputs: Tensor) -> Tensor:
+        """What `actions` takes, `[..., features]`."""
+        features: Tensor = self.actor(self.embed(inputs))
+        return features
+
+    def values(self, inputs: Tensor) -> Tensor:
+        """The value of every state and belief, `[...]`."""
+        values: Tensor = self.value(self.critic(self.embed(inputs)))[..., 0]
+        return values
+
+    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of raw actions, entropies and values, `[...]` each."""
+        embedded = self.embed(inputs)
+        log_probability, entropy = self.actions.score(self.actor(embedded), raw_action)
+        return log_probability, entropy, self.value(self.critic(embedded))[..., 0]
+
+
+def embedding(inputs: int, size: int) -> nn.Sequential:
+    """A linear layer with tanh."""
+    return nn.Sequential(nn.Linear(inputs, size), nn.Tanh())

@@ -1,0 +1,52 @@
+"""Running statistics of training data, for normalisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance of all rows seen so far (Chan et al. 1979); saved with the module.
+
+    Before the first update, `normalise` changes nothing.
+
+    Args:
+        size: numbers in a row.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+    scale: Tensor
+    """1 / deviation, `[size]`."""
+    shift: Tensor
+    """−mean / deviation, `[size]`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+        self.register_buffer("count", torch.tensor(1e-4, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("shift", torch.zeros(size))
+
+    @torch.no_grad()
+    def update(self, rows: Tensor) -> None:
+        """Take in `rows` `[n, size]`."""
+        n = len(rows)
+        variance, mean = torch.var_mean(rows, 0, correction=0)
+        total = self.count + n
+        share = (n / total).to(mean.dtype)
+        difference = mean - self.mean
+        self.mean += difference * share
+        self.variance.lerp_(variance, share)
+        self.variance += difference.square() * share * (1.0 - share)
+        self.count.copy_(total)
+        self.scale.copy_((self.variance + 1e-8).rsqrt())
+        self.shift.copy_(-self.mean * self.scale)
+
+    def normalise(self, rows: Tensor) -> Tensor:
+        """(rows − mean) / deviation, `[..., size]`."""
+        return torch.addcmul(self.shift, rows, self.scale)
