@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from datamodules import RolloutDataModule
+from datamodules.experience import ReplayExperience
 from datamodules.relabeling import ProbabilisticRelabeler
 from lit_metarl.figures import draw_flow
 
@@ -19,7 +20,7 @@ class TensorBoardFigures(Callback):
         logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
         if logger is None or not isinstance(data, RolloutDataModule) or trainer.state.fn != "fit":
             return
-        relabeler = data.relabeler
-        if isinstance(relabeler, ProbabilisticRelabeler) and len(relabeler.flow):
-            figure = draw_flow(relabeler.flow, data.replay.tasks, data.world.task_names)
+        experience = data.experience
+        if isinstance(experience, ReplayExperience) and isinstance(experience.relabeler, ProbabilisticRelabeler):
+            figure = draw_flow(experience.relabeler.flow, experience.replay.tasks, data.world.task_names)
             logger.experiment.add_figure("relabel/collected_for_kept_for", figure, data.environment_steps)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from datamodules import CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.experience import ReplayExperience
 from datamodules.relabeling import NoRelabeler
+from datamodules.replay import TaskReplay
 from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, PointRobot
 from lit_metarl.algorithms import PEARL
@@ -48,6 +50,11 @@ def build(seed: int = 1, **changes: Any) -> RolloutDataModule:
     return data
 
 
+def replay_of(data: RolloutDataModule) -> TaskReplay:
+    assert isinstance(data.experience, ReplayExperience)
+    return data.experience.replay
+
+
 def test_a_meta_iteration_collects_first_and_then_yields_as_many_batches_as_it_says() -> None:
     data = build()
     loader = data.train_dataloader()
@@ -67,12 +74,12 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     sampler = data.task_sampler
     assert isinstance(sampler, Recorder)
     (scores,) = sampler.scores
-    recent = data.replay.recent
+    recent = replay_of(data).recent
     collected = recent.counts > 0
     latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
     numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
     returns = [
-        data.replay.price(data.replay.store.get(rows), data.replay.tasks[slot])["reward"].sum()
+        replay_of(data).price(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
         for slot, rows in zip(latest, numbers)
     ]
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
@@ -82,7 +89,7 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
 def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
     data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))
     list(data.train_dataloader())
-    counts = data.replay.context.counts.tolist()
+    counts = replay_of(data).context.counts.tolist()
     assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + feeding] * TASKS)
 
 
@@ -102,7 +109,9 @@ def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_of
     data = build(batches=plan, task_sampler=FixedTaskSampler())
     (batch,) = data.train_dataloader()
     drawn = [set(map(tuple, rows.tolist())) for rows in batch["transitions"]["observation"]]
-    everything = data.replay.draw(data.replay.critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
+    everything = replay_of(data).draw(
+        replay_of(data).critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0)
+    )
     held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]
     assert [sum(rows <= of_slot for rows in drawn) for of_slot in held] == [2] * SLOTS
 
