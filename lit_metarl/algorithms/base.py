@@ -133,7 +133,6 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._log(scalars)
         self._last_logged = {
             "step": self.environment_steps,
-            "epoch": self.trainer.current_epoch,
             **{name: float(value) for name, value in scalars.items()},
         }
         self._sums, self._updates = {}, 0

@@ -52,6 +52,7 @@ class RunCheckpoint(ModelCheckpoint):
                 "kth_best_model_path": "",
             }
         super().load_state_dict({**state_dict, "dirpath": self.dirpath})
+        self.current_score = state_dict["current_score"]
 
 
 class LastCheckpoint(RunCheckpoint):

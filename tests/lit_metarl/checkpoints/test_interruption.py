@@ -1,0 +1,82 @@
+"""A signal stops a run between two steps, and what it saved goes on from there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from datamodules import RolloutDataModule
+from lit_metarl import cli
+from lit_metarl.checkpoints.interruption import StopRequest
+from tests.lit_metarl.checkpoints.runs import (
+    arguments,
+    assert_same_run,
+    checkpoint_of,
+    in_child,
+    scalars,
+)
+
+
+def signal_at_batch(number: int, which: int) -> None:
+    """Send this process a signal when the batch with a number (of the run) is asked for."""
+    drawn = 0
+    run_epoch = RolloutDataModule.run_epoch
+
+    def watched(data: RolloutDataModule) -> Iterator[Any]:
+        nonlocal drawn
+        for batch in run_epoch(data):
+            drawn += 1
+            if drawn == number:
+                os.kill(os.getpid(), which)
+            yield batch
+
+    RolloutDataModule.run_epoch = watched  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "which", "status"),
+    [("PEARL", 8, signal.SIGTERM, 143), ("PEARL", 12, signal.SIGINT, 130), ("VariBAD", 5, signal.SIGINT, 130)],
+)
+def test_a_signal_saves_after_the_step_and_the_run_goes_on_exactly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, batch: int, which: int, status: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert cli.main(arguments(name, whole)) == 0
+
+    def train() -> int:
+        signal_at_batch(batch, which)
+        return cli.main(arguments(name, broken))
+
+    capfd.readouterr()
+    assert in_child(train) == status
+    last = checkpoint_of(broken)
+    told = capfd.readouterr().out
+    assert "train.py fit --config" in told
+    assert f"--ckpt_path {last}" in told
+    state = torch.load(last, weights_only=True)
+    assert state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == batch
+    assert cli.main(arguments(name, broken, f"--ckpt_path={last}")) == 0
+    assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
+    assert scalars(broken) == scalars(whole)
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    def wait() -> int:
+        StopRequest().listen()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        return 0
+
+    child = multiprocessing.get_context("fork").Process(target=wait)
+    child.start()
+    child.join(20)
+    assert child.exitcode == -signal.SIGTERM
