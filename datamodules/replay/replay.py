@@ -233,7 +233,9 @@ class TaskReplay:
     def references(self) -> dict[str, Tensor]:
         """All lists of references, as `LIST/TENSOR`."""
         return {
-            f"{name}/{key}": tensor for name, table in self._tables.items() for key, tensor in table.state_dict().items()
+            f"{name}/{key}": tensor
+            for name, table in self._tables.items()
+            for key, tensor in table.state_dict().items()
         }
 
     def load_references(self, references: dict[str, Tensor]) -> None:

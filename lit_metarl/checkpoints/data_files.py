@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def restore(experience: Experience, checkpoint: Path, files: list[DataFile]) -> 
         if not blocks:
             ring.refill(0, [])
             continue
-        if any(before.last != after.first for before, after in zip(blocks, blocks[1:])):
+        if any(before.last != after.first for before, after in itertools.pairwise(blocks)):
             raise UnusableCheckpoint(checkpoint, f"its manifest leaves out some of the {name}")
         first = max(blocks[0].first, blocks[-1].last - ring.capacity)
         ring.refill(first, (_rows_from(checkpoint, block, first) for block in blocks))

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from lit_metarl import cli
+from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import RUNS, arguments, assert_same_run, checkpoint_of, killed, scalars
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(tmp_path: Path, name: str) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert cli.main(arguments(name, whole)) == 0
+def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
+    uninterrupted: RunFolder, tmp_path: Path, name: str
+) -> None:
+    whole, broken = uninterrupted(name), tmp_path
     killed(name, broken, random_seed=hash(tmp_path) % 2**32)
     assert cli.main(arguments(name, broken, "--ckpt_path=last")) == 0
     assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))

@@ -16,6 +16,7 @@ import torch
 from datamodules import RolloutDataModule
 from lit_metarl import cli
 from lit_metarl.checkpoints.interruption import StopRequest
+from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import (
     arguments,
     assert_same_run,
@@ -46,10 +47,15 @@ def signal_at_batch(number: int, which: int) -> None:
     [("PEARL", 8, signal.SIGTERM, 143), ("PEARL", 12, signal.SIGINT, 130), ("VariBAD", 5, signal.SIGINT, 130)],
 )
 def test_a_signal_saves_after_the_step_and_the_run_goes_on_exactly(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, batch: int, which: int, status: int
+    uninterrupted: RunFolder,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    batch: int,
+    which: int,
+    status: int,
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert cli.main(arguments(name, whole)) == 0
+    whole, broken = uninterrupted(name), tmp_path
 
     def train() -> int:
         signal_at_batch(batch, which)
