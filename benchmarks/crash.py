@@ -6,6 +6,7 @@ have been. It counts as corrupt if any of its checkpoints is damaged after the k
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from benchmarks.report import finish
 from datamodules import RolloutDataModule
 from lit_metarl import cli
 from lit_metarl.checkpoints import UnusableCheckpoint, newest_whole
-from tests.lit_metarl.checkpoints.runs import arguments, assert_same_run, checkpoint_of, in_child, scalars
+from tests.lit_metarl.checkpoints.runs import arguments, assert_same_run, final_checkpoint, in_child, scalars
 
 KILLS = 50
 NAMES = ("PEARL", "VariBAD")
@@ -122,29 +124,32 @@ def main() -> int:
         whole = {name: Path(temporary) / name for name in NAMES}
         spans = {name: measured(name, folder) for name, folder in whole.items()}
         expected = {name: scalars(folder) for name, folder in whole.items()}
-        for number in range(KILLS):
+        for number in itertools.count():
+            if figures["kills"] == KILLS:
+                break
             name, folder = NAMES[number // 2 % 2], Path(temporary) / f"killed_{number}"
             seconds, operations = spans[name]
-
-            def run() -> int:
-                if number % 2:
-                    kill_at_file_operation(chance.randint(1, operations))  # noqa: B023 - run before the loop goes on
-                else:
-                    kill_after(chance.uniform(0.0, seconds))  # noqa: B023
-                return quietly(name, folder)  # noqa: B023
-
-            killed = in_child(run) == -signal.SIGKILL
-            chance.random()  # the child drew from a copy
-            figures["kills"] += killed
-            if not killed:
+            moment = chance.random()
+            if number % 2:
+                arm = partial(kill_at_file_operation, 1 + int(moment * operations))
+            else:
+                arm = partial(kill_after, moment * seconds)
+            if in_child(partial(run_armed, arm, name, folder)) != -signal.SIGKILL:
                 print(f"{number}: {name} came to its end before the kill", flush=True)
                 continue
+            figures["kills"] += 1
             problem = check(name, folder, whole[name], expected[name])
             figures["corrupt"] += problem == "corrupt"
             figures["resumed"] += problem is None
             print(f"{number}: {name} {problem or 'resumed'}", flush=True)
     targets = {"kills": (">=", 50.0), "resumed": (">=", 50.0), "corrupt": ("<=", 0.0)}
     return finish("crash", figures, targets)
+
+
+def run_armed(arm: Callable[[], None], name: str, folder: Path) -> int:
+    """A run that will be killed."""
+    arm()
+    return quietly(name, folder)
 
 
 def check(name: str, folder: Path, whole: Path, expected: dict[tuple[str, int], set[float]]) -> str | None:
@@ -157,7 +162,7 @@ def check(name: str, folder: Path, whole: Path, expected: dict[tuple[str, int], 
     if in_child(lambda: quietly(name, folder, "--ckpt_path=last")) != 0:
         return "did not resume"
     try:
-        assert_same_run(checkpoint_of(whole), checkpoint_of(folder, version=1))
+        assert_same_run(final_checkpoint(whole), final_checkpoint(folder))
         assert scalars(folder) == expected
     except (AssertionError, OSError) as error:
         return f"differs: {str(error)[:300]}"

@@ -106,14 +106,17 @@ class MetaRLCLI(LightningCLI):
         self._configuration = json.loads(
             self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
         )
+        self._exact_resume = ExactResume(self._configuration)
         self.trainer_defaults["callbacks"] = [
             *shown,
             EvaluationReporter(),
             TensorBoardFigures(),
             OffendingBatch(),
-            ExactResume(self._configuration),
+            self._exact_resume,
         ]
         fits = self.config.subcommand == "fit"
+        if fits and config.ckpt_path:
+            self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
         if config.ckpt_path and not (fits and config.ckpt_path in RESUME_KEYWORDS):
             self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
 
@@ -145,7 +148,8 @@ class MetaRLCLI(LightningCLI):
         """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
         if self.config.fit.ckpt_path == LAST:
             self.config_init.fit.ckpt_path = self._find_last()
-        self._results = {} if self.config_init.fit.ckpt_path else {"before": self._test(None)}
+        if not self.config_init.fit.ckpt_path:
+            self._exact_resume.before = self._test(None)
 
     def _find_last(self) -> str | None:
         """The newest whole checkpoint of the newest run that has any; None to start afresh."""
@@ -167,10 +171,10 @@ class MetaRLCLI(LightningCLI):
         """Evaluate the best checkpoint on the test tasks and print the comparison."""
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
-        self._results["after"] = self._test(best or None)
+        results = {"before": self._exact_resume.before, "after": self._test(best or None)}
         if self.trainer.is_global_zero:
-            print_results(self._results, trained)
-            (self._folder / "results.json").write_text(json.dumps(self._results, indent=1) + "\n")
+            print_results(results, trained)
+            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
 

@@ -93,11 +93,8 @@ class MetaRLModule(pl.LightningModule, ABC):
         return self._seconds_before + time.monotonic() - self._started
 
     def on_fit_start(self) -> None:
-        """Start the clock."""
+        """Start the clock. Where a run is resumed, log its last epoch again: a crash may have come before that."""
         self._started = time.monotonic()
-
-    def on_train_start(self) -> None:
-        """Log the last epoch again where a run is resumed: a crash may have come before it was written."""
         if self._resumed and self._last_logged:
             step = int(self._last_logged["step"])
             scalars = {name: value for name, value in self._last_logged.items() if name != "step"}

@@ -31,15 +31,25 @@ class ExactResume(Callback):
 
     Args:
         configuration: of the run, as primitives; saved in its checkpoints.
+
+    Attributes:
+        before: results of the untrained agent, which a resumed run cannot measure any more.
     """
 
     def __init__(self, configuration: dict[str, Any] | None = None) -> None:
         self._configuration = configuration or {}
+        self.before: dict[str, float] = {}
         self._writer: DataWriter | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = ManifestCheckpointIO()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": self.before}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before = state_dict["before"]
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

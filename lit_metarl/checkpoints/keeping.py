@@ -101,7 +101,11 @@ class LastCheckpoint(RunCheckpoint):
         self._leave()
 
     def _save(self, trainer: pl.Trainer) -> None:
-        self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+        candidates = self._monitor_candidates(trainer)
+        if self.save_top_k == 0:
+            self._save_checkpoint(trainer, self.format_checkpoint_name(candidates))
+        else:
+            self._save_topk_checkpoint(trainer, candidates)
 
     def _heed_requeue(self) -> None:
         if self._requeue is not None:

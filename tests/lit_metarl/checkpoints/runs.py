@@ -89,6 +89,16 @@ def killed(name: str, folder: Path, random_seed: int) -> None:
     assert in_child(train) == -signal.SIGKILL
 
 
+def final_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of the newest run in a folder that wrote one."""
+    return max(folder.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.parts[-3])
+
+
+def results_of(folder: Path) -> str:
+    """What the newest run in a folder ended with."""
+    return max(folder.glob("version_*/results.json"), key=lambda path: path.parts[-2]).read_text()
+
+
 def checkpoint_of(folder: Path, version: int = 0, name: str = "last") -> Path:
     """A checkpoint of a run."""
     return folder / f"version_{version}" / "checkpoints" / f"{name}.ckpt"

@@ -8,7 +8,15 @@ import pytest
 
 from lit_metarl import cli
 from tests.lit_metarl.checkpoints.conftest import RunFolder
-from tests.lit_metarl.checkpoints.runs import RUNS, arguments, assert_same_run, checkpoint_of, killed, scalars
+from tests.lit_metarl.checkpoints.runs import (
+    RUNS,
+    arguments,
+    assert_same_run,
+    checkpoint_of,
+    killed,
+    results_of,
+    scalars,
+)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -22,3 +30,4 @@ def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
     expected = scalars(whole)
     assert any(key.startswith("cem/") for key, _ in expected)
     assert scalars(broken) == expected
+    assert results_of(broken) == results_of(whole)

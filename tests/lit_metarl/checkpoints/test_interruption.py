@@ -86,3 +86,27 @@ def test_a_second_signal_stops_at_once() -> None:
     child.start()
     child.join(20)
     assert child.exitcode == -signal.SIGTERM
+
+
+def test_slurm_requeues_a_run_that_goes_on_exactly(
+    uninterrupted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/requeued\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    job = {"JOB_ID": "7", "JOB_NAME": "run", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "NNODES": "1"}
+    for name, value in {**job, "JOB_NODELIST": "localhost", "NTASKS_PER_NODE": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    command = arguments("PEARL", tmp_path / "runs", f"--trainer.default_root_dir={tmp_path}")
+
+    def train() -> int:
+        signal_at_batch(8, signal.SIGUSR1)
+        return cli.main([*command, "--trainer.max_epochs=4"])
+
+    assert in_child(train) == 0
+    assert (tmp_path / "requeued").read_text() == "requeue 7\n"
+    state = torch.load(tmp_path / "hpc_ckpt_1.ckpt", weights_only=True)
+    assert state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 8
+    assert in_child(lambda: cli.main(command)) == 0
+    assert_same_run(checkpoint_of(uninterrupted("PEARL")), checkpoint_of(tmp_path / "runs", version=1))
