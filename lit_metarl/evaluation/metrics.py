@@ -66,6 +66,11 @@ class TrialMetrics(Metric):
         if trials.success is not None:
             self.success.append(trials.success)
 
+    def trial_returns(self) -> Tensor:
+        """Return of the whole trial, summed over its episodes, on every task so far, `[tasks]`."""
+        returns = mean_by_task(dim_zero_cat(self.episode_returns), dim_zero_cat(self.task_numbers))
+        return returns.sum(1)
+
     def compute(self) -> dict[str, Tensor]:
         """The figures, by name."""
         numbers = dim_zero_cat(self.task_numbers)
