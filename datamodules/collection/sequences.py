@@ -29,7 +29,7 @@ def as_sequences(trials: Trials) -> TensorDict:
     marks = {"begins": begins, "ends": ends, "truncated": ends & ~steps["terminated"]}
     columns = {key: values.flatten(1, 2) for key, values in (*steps.items(), *marks.items())}
     if not bool(valid.all()):
-        order = (~columns["valid"]).to(torch.uint8).argsort(1, stable=True)
+        order = (~columns["valid"]).to(torch.uint8).argsort(stable=True, dim=1)
         columns = {key: _reorder(values, order) for key, values in columns.items()}
         longest = max(1, int(columns["valid"].sum(1).max()))
         columns = {key: values[:, :longest] for key, values in columns.items()}
