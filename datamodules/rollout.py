@@ -98,7 +98,6 @@ class RolloutDataModule(pl.LightningDataModule):
         self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
         self.initial_tasks = self.task_sampler.initial(task_slots)
         self.environment_steps = 0
-        self.metrics: dict[str, float] = {}
         self._returns: list[Tensor] = []
         self.progress: CollectionProgress | None = None
         self._ready = False
@@ -240,7 +239,7 @@ class RolloutDataModule(pl.LightningDataModule):
         trials = self._run_trials(self.task_sampler.sample(plan.tasks_per_iteration), episodes)
         self.task_sampler.update(trials.tasks, trials.returns)
         self._end()
-        self._note_metrics(trials)
+        self._returns.append(trials.episode_returns.mean(0))
         if not self.agent.remembers_trials:
             return TrialBatch(trials)
         self.trial_buffer.add(trials)
@@ -261,7 +260,7 @@ class RolloutDataModule(pl.LightningDataModule):
         foresight = cast(Foresight, self.agent) if self.relabeler.needs_foresight else None
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
         self._end()
-        self._note_metrics(trials)
+        self._returns.append(trials.episode_returns.mean(0))
 
     def _begin_trials(self) -> int:
         """Announce the trials of a meta-iteration; the number of episodes of each."""
@@ -270,13 +269,11 @@ class RolloutDataModule(pl.LightningDataModule):
         self._begin("trials", plan.tasks_per_iteration * episodes * self.world.horizon)
         return episodes
 
-    def _note_metrics(self, trials: Trials) -> None:
-        """Keep what to log of a meta-iteration's trials; returns are averaged over the epoch."""
-        returns = trials.episode_returns.mean(0)
-        self._returns.append(returns)
+    def metrics(self) -> dict[str, float]:
+        """What there is to log of an epoch that has collected: returns, averaged over it, and what its parts tell."""
         average = torch.stack(self._returns).mean(0)
         exploration = self.agent.exploration_episodes
-        self.metrics = {
+        return {
             "collect/return": float(average[-1]),
             **({"collect/return_exploration": float(average[:exploration].mean())} if exploration else {}),
             "collect/diverged_episodes": float(self.env.diverged),
