@@ -311,7 +311,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.progress.end()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the replay, as tensors and primitives."""
+        """Everything but replay and remembered trials, as tensors and primitives."""
         if not self._ready:
             return {}
         state = {

@@ -211,7 +211,15 @@ def test_evaluation_changes_no_statistics() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "key"),
-    [({"cvar_share": 0.0}, "cvar_share"), ({"discount": 1.5}, "discount"), ({"gae_lambda": -1.0}, "gae_lambda")],
+    [
+        ({"cvar_share": 0.0}, "cvar_share"),
+        ({"discount": 1.5}, "discount"),
+        ({"gae_lambda": -1.0}, "gae_lambda"),
+        ({"epochs": 0}, "epochs"),
+        ({"layers": []}, "layers"),
+        ({"decoder_layers": []}, "decoder_layers"),
+        ({"elbo_terms": 0}, "elbo_terms"),
+    ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigurationError, match=key):
