@@ -102,6 +102,14 @@ def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
     assert {"input_moments.mean", "return_moments.variance"} <= set(moments)
 
 
+def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
+    algorithm = f"--config={configs}/algorithm/rl2.yaml"
+    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.anneal_learning_rate=true")
+    checkpoint = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
+    (group,) = checkpoint["optimizer_states"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(7e-4 / 6)  # in the last of 2 × 3 updates
+
+
 def test_the_quickstart_runs(run_tiny: Run) -> None:
     assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
 

@@ -16,7 +16,7 @@ def trials(lengths: list[list[int]], terminated: list[list[bool]]) -> Trials:
     number = torch.where(valid, valid.flatten(1).cumsum(1).view_as(valid), 0).float()
     last = torch.arange(HORIZON) == torch.tensor(lengths)[..., None] - 1
     steps = {
-        "observation": number[..., None],
+        "observation": torch.where(valid, number, torch.nan)[..., None],  # what padding holds must not matter
         "reward": number,
         "terminated": last & torch.tensor(terminated)[..., None],
         "valid": valid,
@@ -44,3 +44,4 @@ def test_short_episodes_move_up_so_that_padding_stands_at_the_end_only() -> None
     assert rows(sequences, "begins") == [[0, 0, 1, 0, 0, 0, 1], [0, 1, 1, 0, 0, 0, 0]]
     assert rows(sequences, "ends") == [[0, 1, 0, 0, 0, 1, 1], [1, 1, 1, 0, 0, 0, 0]]
     assert rows(sequences, "truncated") == [[0, 0, 0, 0, 0, 1, 0], [0] * 7]
+    assert torch.equal(sequences["observation"][..., 0], sequences["reward"])
