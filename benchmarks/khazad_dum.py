@@ -18,7 +18,6 @@ from torch import Tensor
 
 from benchmarks.report import finish
 from datamodules import CollectionPlan, RolloutDataModule
-from datamodules.batches import TrialBatch
 from datamodules.collection import Trials
 from datamodules.relabeling import NoRelabeler
 from datamodules.tasks import UniformTaskSampler
@@ -35,11 +34,11 @@ class TimedData(RolloutDataModule):
 
     seconds = 0.0
 
-    def collect_trials(self) -> TrialBatch:
+    def collect(self) -> Trials:
         start = time.perf_counter()
-        batch = super().collect_trials()
+        trials = super().collect()
         self.seconds += time.perf_counter() - start
-        return batch
+        return trials
 
 
 class TimedVariBAD(VariBAD):

@@ -17,7 +17,7 @@ class LearnsFrom(Enum):
     REPLAY = "replay"
     """Meta-batches drawn from everything collected so far (off-policy)."""
     TRIALS = "trials"
-    """The trials just collected (on-policy), as a `datamodules.batches.TrialBatch`."""
+    """The trials just collected (on-policy), as a `datamodules.experience.TrialBatch`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ class CollectionPlan:
     """How much is collected.
 
     Attributes:
-        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration.
+        tasks_per_iteration: trials (one a task, all at once) in a meta-iteration; with a fixed set of
+            fewer tasks, some have several.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
-        adapted_feed_context: whether the adapted episodes may serve as context for the belief
-            (PEARL's `num_steps_posterior`) or feed the critics only (`num_extra_rl_steps_posterior`).
+        adapted_context_episodes: how many of the adapted episodes, the first ones, may also serve as
+            context for the belief (PEARL's `num_steps_posterior`); the others feed the critics only
+            (`num_extra_rl_steps_posterior`).
         initial_episodes: single-episode trials collected for every task slot before training; an on-policy
             algorithm has none.
         iterations: meta-iterations (collect, then learn) of one epoch. Logging, validation and checkpoints
@@ -24,7 +26,7 @@ class CollectionPlan:
 
     tasks_per_iteration: int = 5
     adapted_episodes: int = 3
-    adapted_feed_context: bool = False
+    adapted_context_episodes: int = 0
     initial_episodes: int = 10
     iterations: int = 1
 
@@ -35,7 +37,7 @@ class MetaBatchPlan:
 
     Attributes:
         meta_steps: gradient steps in a meta-iteration.
-        tasks: tasks in a meta-batch.
+        tasks: tasks in a meta-batch; with a fixed set of fewer tasks, each occurs several times.
         transitions: transitions a task for the critics and the policy.
         context: transitions a task for the belief.
     """
@@ -69,6 +71,7 @@ class EvaluationPlan:
         validation_tasks: held-out tasks of every validation.
         test_tasks: held-out tasks of the test.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
+        trials_per_task: independent trials on every task; a task's return is their mean.
         copies: tasks that are evaluated at once.
         seed: seed of the held-out tasks and of the evaluation's randomness; independent of the run's seed.
     """
@@ -76,6 +79,7 @@ class EvaluationPlan:
     validation_tasks: int = 30
     test_tasks: int = 100
     adapted_episodes: int = 1
+    trials_per_task: int = 1
     copies: int = 32
     seed: int = 20_230_111
 
@@ -99,7 +103,7 @@ def check_plans(
         ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
         ("belief", belief, ("capacity", "trials", "updates")),
-        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "copies")),
+        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "copies")),
     ):
         for name in names:
             require_positive(f"data.{group}.{name}", getattr(plan, name))
@@ -109,6 +113,13 @@ def check_plans(
     ):
         require_positive(key, episodes)
     require(
+        0 <= collection.adapted_context_episodes <= collection.adapted_episodes,
+        "data.collection.adapted_context_episodes",
+        collection.adapted_context_episodes,
+        f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
+        "Lower it, or raise data.collection.adapted_episodes.",
+    )
+    require(
         collection.tasks_per_iteration <= belief.capacity,
         "data.belief.capacity",
         belief.capacity,
@@ -117,16 +128,21 @@ def check_plans(
     )
 
 
-def check_replay_plan(task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan) -> None:
-    """Raise a `ConfigurationError` for a plan that an algorithm that learns from replay cannot carry out."""
+def check_replay_plan(
+    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, draws_new_tasks: bool
+) -> None:
+    """Raise a `ConfigurationError` for a plan that an algorithm that learns from replay cannot carry out.
+
+    `draws_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
+    """
     for key, number in (
         ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
         ("data.batches.tasks", batches.tasks),
     ):
         require(
-            number <= task_slots,
+            number <= task_slots or not draws_new_tasks,
             key,
             number,
             f"it cannot exceed the {task_slots} task slots",
-            f"Lower it, or raise data.task_slots (now {task_slots}).",
+            f"Lower it, raise data.task_slots (now {task_slots}), or train on a fixed set (configs/robust/fixed.yaml).",
         )

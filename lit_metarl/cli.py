@@ -21,7 +21,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from datamodules import RolloutDataModule
 from envs import ConfigurationError, WorldSpec
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar, print_results
+from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar, TensorBoardFigures, print_results
 from lit_metarl.config_errors import ConciseParser
 
 RESUME_KEYWORDS = ("last", "hpc")  # Lightning finds these checkpoints itself, for fit
@@ -80,7 +80,7 @@ class MetaRLCLI(LightningCLI):
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         if config.trainer.enable_progress_bar is False:
-            self.trainer_defaults["callbacks"] = [EvaluationReporter()]
+            self.trainer_defaults["callbacks"] = [EvaluationReporter(), TensorBoardFigures()]
         resumes = self.config.subcommand == "fit" and config.ckpt_path in RESUME_KEYWORDS
         if config.ckpt_path and not resumes:
             _check_checkpoint(Path(config.ckpt_path))
@@ -207,7 +207,7 @@ def main(args: list[str] | None = None) -> int:
             auto_configure_optimizers=False,
             parser_class=ConciseParser,
             trainer_defaults={
-                "callbacks": [MetaRLProgressBar(), EvaluationReporter()],
+                "callbacks": [MetaRLProgressBar(), EvaluationReporter(), TensorBoardFigures()],
                 "enable_model_summary": False,
                 "logger": {
                     "class_path": "pytorch_lightning.loggers.TensorBoardLogger",

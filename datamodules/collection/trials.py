@@ -21,12 +21,15 @@ class Trials:
         success: whether the episode accomplished its task, `[tasks, episodes]`; None in a world
             without success.
         exploration_episodes: how many of the first episodes only gathered information.
+        task_numbers: in an evaluation, which of its tasks each one is, `[tasks]`; several trials of one
+            task have its number. None elsewhere.
     """
 
     tasks: Tensor
     steps: TensorDict
     success: Tensor | None = None
     exploration_episodes: int = 0
+    task_numbers: Tensor | None = None
 
     @classmethod
     def of(cls, tasks: Tensor, steps: dict[str, Tensor]) -> Trials:
@@ -55,4 +58,5 @@ class Trials:
             tasks=self.tasks.to(device),
             steps=self.steps.to(device),
             success=None if self.success is None else self.success.to(device),
+            task_numbers=None if self.task_numbers is None else self.task_numbers.to(device),
         )

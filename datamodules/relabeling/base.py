@@ -68,7 +68,8 @@ class ProbabilisticRelabeler(Relabeler):
         probability: share of the trajectories that is relabeled.
 
     Attributes:
-        flow: transitions collected for a slot `[row]` and kept for a slot `[column]` so far, `[slots, slots]`.
+        flow: transitions collected for the task of a slot `[row]` and kept for that of a slot `[column]`
+            since both slots hold their tasks, `[slots, slots]`.
     """
 
     flow: Tensor
@@ -83,6 +84,7 @@ class ProbabilisticRelabeler(Relabeler):
         )
         self.probability = probability
         self.flow = torch.zeros(0, 0, dtype=torch.long)
+        self._tasks = torch.empty(0)  # of the slots when `flow` was last added to
         self._relabeled_share = 0.0
 
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -94,24 +96,37 @@ class ProbabilisticRelabeler(Relabeler):
                 assigned = assigned[:, None].repeat(1, int(trajectories.lengths.max()))
                 relabeled = relabeled[:, None] & (torch.arange(assigned.shape[1]) < chosen.shape[1])
             assigned[relabeled] = chosen.flatten()
-        self._record(trajectories, assigned, replay.slots)
+        self._record(trajectories, assigned, replay.tasks)
         return assigned
 
     @abstractmethod
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         """What these trajectories, at least one, are relabeled for: slots as `relabel` gives them."""
 
-    def _record(self, trajectories: Trajectories, assigned: Tensor, slots: int) -> None:
+    def _record(self, trajectories: Trajectories, assigned: Tensor, tasks: Tensor) -> None:
+        slots = len(tasks)
+        if len(self._tasks) == 0:
+            self.flow, self._tasks = torch.zeros(slots, slots, dtype=torch.long), tasks.clone()
+        changed = (self._tasks != tasks).any(-1)
+        self.flow[changed], self.flow[:, changed] = 0, 0
+        self._tasks.copy_(tasks)
         time = torch.arange(int(trajectories.lengths.max()))
         kept_for = assigned if assigned.dim() == 2 else assigned[:, None].expand(-1, len(time))
         pairs = trajectories.slots[:, None] * slots + kept_for
         exists = time < trajectories.lengths[:, None]
         flow = torch.bincount(pairs[exists], minlength=slots * slots).view(slots, slots)
-        self.flow = flow + self.flow if len(self.flow) else flow
+        self.flow += flow
         self._relabeled_share = 1.0 - float(flow.diagonal().sum() / flow.sum())
 
     def metrics(self) -> dict[str, float]:
         return {"relabel/rate": self._relabeled_share}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "flow": self.flow.clone(), "tasks": self._tasks.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.flow, self._tasks = state["flow"].clone(), state["tasks"].clone()
 
 
 class RandomRelabeler(ProbabilisticRelabeler):

@@ -2,7 +2,17 @@
 
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories
+from datamodules.replay.rewards import KnownReward, RewardModel, RewardSource
 from datamodules.replay.store import TransitionStore
 from datamodules.replay.trial_buffer import TrialBuffer
 
-__all__ = ["ReferenceTable", "TaskReplay", "Trajectories", "TransitionStore", "TrialBuffer"]
+__all__ = [
+    "KnownReward",
+    "ReferenceTable",
+    "RewardModel",
+    "RewardSource",
+    "TaskReplay",
+    "Trajectories",
+    "TransitionStore",
+    "TrialBuffer",
+]

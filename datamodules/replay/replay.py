@@ -12,11 +12,12 @@ from torch import Tensor
 from datamodules.collection import Trials
 from datamodules.contracts import StartStates
 from datamodules.replay.references import ReferenceTable
+from datamodules.replay.rewards import KnownReward, RewardSource
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, TaskChanges
 from envs.errors import ConfigurationError
 
-STORED = ("observation", "action", "next_observation", "features")
+STORED = ("observation", "action", "next_observation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,15 @@ class TaskReplay:
     an iteration) and `recent` (its latest collected data, never relabeled).
 
     Args:
-        env: the world, for its reward function.
+        env: the world.
         slots: number of training tasks held at a time.
         capacity: transitions kept in all.
+        rewards: where rewards come from; None for the world's reward function.
     """
 
-    def __init__(self, env: MetaEnv, slots: int, capacity: int) -> None:
+    def __init__(self, env: MetaEnv, slots: int, capacity: int, rewards: RewardSource | None = None) -> None:
         self.env = env
+        self.rewards = rewards if rewards is not None else KnownReward(env)
         self.tasks = torch.zeros(slots, env.world.task_dim)
         self.store = TransitionStore(capacity)
         self.critic = ReferenceTable(slots)
@@ -110,7 +113,10 @@ class TaskReplay:
         """
         valid = trials.steps["valid"]
         lengths = valid.sum(-1).flatten()
-        first = self.store.append(trials.steps.select(*STORED)[valid])
+        steps = trials.steps.select(*STORED, *(key for key in self.rewards.remembers if key != "task"))
+        if "task" in self.rewards.remembers:
+            steps = steps.set("task", trials.tasks[:, None, None].expand(*valid.shape, -1))
+        first = self.store.append(steps[valid])
         starts = first + lengths.cumsum(0) - lengths
         episodes = valid.shape[1]
         trajectories = Trajectories(
@@ -162,12 +168,12 @@ class TaskReplay:
             Batch shape: the two broadcast together.
 
         Raises:
-            ConfigurationError: if the world's reward is not finite, naming world, task and features.
+            ConfigurationError: if a reward is not finite, naming world, task and transition.
         """
-        reward = self.env.reward(transitions["features"], tasks)
+        reward = self.rewards.price(transitions, tasks)
         finite = torch.isfinite(reward.reward) & torch.isfinite(reward.sparse_reward)
         if not bool(finite.all()):
-            self._refuse_reward(transitions["features"], tasks, ~finite)
+            self._refuse_reward(transitions, tasks, ~finite)
         priced = transitions.expand(reward.reward.shape).copy()
         return priced.update(
             {"reward": reward.reward, "sparse_reward": reward.sparse_reward, "terminated": reward.terminated}
@@ -182,17 +188,19 @@ class TaskReplay:
         context = self.draw(self.recent, slots, n, generator)
         return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
 
-    def _refuse_reward(self, features: Tensor, tasks: Tensor, refused: Tensor) -> NoReturn:
+    def _refuse_reward(self, transitions: TensorDict, tasks: Tensor, refused: Tensor) -> NoReturn:
         world = self.env.world
         where = tuple(refused.nonzero()[0].tolist())
-        task, feature = (
-            dict(zip(names, values.expand(*refused.shape, -1)[where].tolist()))
-            for names, values in ((world.task_names, tasks), (world.feature_names, features))
-        )
+        transition = transitions.expand(refused.shape)[where]
+        task = dict(zip(world.task_names, tasks.expand(*refused.shape, -1)[where].tolist()))
+        if "features" in transition:
+            seen = f"the features {dict(zip(world.feature_names, transition['features'].tolist()))}"
+        else:
+            seen = f"the observation {transition['observation'].tolist()}"
         raise ConfigurationError(
             "data.env",
             world.name,
-            f"its reward for the features {feature} under the task {task} is not finite",
+            f"its reward for {seen} under the task {task} is not finite",
             "Correct the world's reward function, or the features that its simulation gives.",
         )
 

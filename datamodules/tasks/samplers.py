@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ class TaskSampler(ABC):
 
     `bind` is called once, before anything else, with the world and its reference distribution.
     """
+
+    draws_new_tasks: ClassVar[bool] = True
+    """Whether `sample` may give tasks that `initial` did not; each needs a slot of its own then."""
 
     world: WorldSpec
     reference: TaskDistribution
@@ -71,6 +74,8 @@ class FixedTaskSampler(TaskSampler):
     Args:
         tasks: the set; None draws one task per task slot from the reference distribution.
     """
+
+    draws_new_tasks = False
 
     def __init__(self, tasks: list[list[float]] | None = None) -> None:
         require(

@@ -99,7 +99,7 @@ class MetaRLModule(pl.LightningModule, ABC):
             "progress/meta_steps": float(self.trainer.fit_loop.total_batch_idx + 1),
             "progress/wall_clock_s": time.monotonic() - self._started,
         }
-        self._log({**averages, **data.metrics(), **beside})
+        self._log({**averages, **data.metrics, **beside})
         self._sums, self._updates = {}, 0
 
     def validation_step(self, trials: Trials, batch_idx: int) -> None:

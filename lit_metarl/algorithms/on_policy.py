@@ -10,9 +10,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
-from datamodules.batches import TrialBatch
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
+from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
 from envs.errors import require, require_positive
 from lit_metarl.algorithms.base import MetaRLModule

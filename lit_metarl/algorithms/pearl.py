@@ -17,7 +17,7 @@ from envs.errors import require
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
-from lit_metarl.losses.gaussian import kl_to_standard_normal, product_of_gaussians
+from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
 from lit_metarl.networks import TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
 
 CONTEXT_CHUNK = 256
@@ -45,6 +45,8 @@ class PEARL(MetaRLModule):
         learned_temperature: learn the entropy temperature towards an entropy of −|A| instead of
             keeping it at 1 (use reward_scale 1 with it): beyond the paper, and much faster to learn.
         context_next_observation: whether a context transition includes the next observation.
+        deterministic_context: let z be the mean of one vector a context transition, and 0 before there
+            is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
         log_std_penalty: weight of the squared log-deviation in the policy loss.
         **common: what every algorithm takes (`MetaRLModule`).
@@ -64,6 +66,7 @@ class PEARL(MetaRLModule):
         learning_rate: float = 3e-4,
         learned_temperature: bool = False,
         context_next_observation: bool = False,
+        deterministic_context: bool = False,
         mean_penalty: float = 1e-3,
         log_std_penalty: float = 1e-3,
         **common: Any,
@@ -92,13 +95,14 @@ class PEARL(MetaRLModule):
         self.learning_rate = learning_rate
         self.learned_temperature = learned_temperature
         self.context_next_observation = context_next_observation
+        self.deterministic_context = deterministic_context
         self.mean_penalty = mean_penalty
         self.log_std_penalty = log_std_penalty
         self.target_entropy = -float(world.action_dim)
 
         observation, action = world.observation_dim, world.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
-        self.encoder = relu_mlp(self.context_dim, 2 * latent_dim, encoder_layers)
+        self.encoder = relu_mlp(self.context_dim, (1 if deterministic_context else 2) * latent_dim, encoder_layers)
         self.policy = TanhGaussianPolicy(observation + latent_dim, action, layers)
         self.critics = nn.ModuleList([relu_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
         self.value = relu_mlp(observation + latent_dim, 1, layers)
@@ -115,8 +119,10 @@ class PEARL(MetaRLModule):
         rows = self.encoder(context.flatten(0, -2))
         return self._posterior(rows.unflatten(0, context.shape[:-1]), valid)
 
-    @staticmethod
-    def _posterior(factors: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _posterior(self, factors: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.deterministic_context:
+            mean = mean_of_valid(factors, valid)
+            return mean, torch.zeros_like(mean)
         mean, raw_variance = factors.chunk(2, -1)
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
@@ -133,11 +139,12 @@ class PEARL(MetaRLModule):
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         """Prior beliefs and z ~ N(0, I); the context is empty."""
         zeros = torch.zeros(n, self.latent_dim, device=self.device)
+        variance = torch.zeros_like(zeros) if self.deterministic_context else torch.ones_like(zeros)
         return TensorDict(
             {
                 "mean": zeros,
-                "variance": torch.ones_like(zeros),
-                "z": normal((n, self.latent_dim), generator, zeros),
+                "variance": variance,
+                "z": variance * normal((n, self.latent_dim), generator, zeros),
                 "context": zeros.new_zeros(n, CONTEXT_CHUNK, self.context_dim),
                 "valid": torch.zeros(n, CONTEXT_CHUNK, dtype=torch.bool, device=self.device),
                 "steps": torch.zeros(n, dtype=torch.long),
@@ -248,7 +255,7 @@ class PEARL(MetaRLModule):
             target = sac.bellman_target(
                 self.reward_scale * data["reward"], data["terminated"], next_value, self.discount
             )
-        kl = kl_to_standard_normal(mean, variance).sum()
+        kl = mean.new_zeros(()) if self.deterministic_context else kl_to_standard_normal(mean, variance).sum()
         critic_loss = sac.critic_loss(self._q_values(observation, action, z), target)
         critic_optimizer.zero_grad()
         self.manual_backward(critic_loss + self.kl_weight * kl)

@@ -19,6 +19,14 @@ def cvar(returns: Tensor, alpha: float) -> Tensor:
     return returns.sort().values[:worst].mean()
 
 
+def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:
+    """Mean of the rows of `values` `[trials, n]` that share a task number (`numbers` `[trials]`), `[tasks, n]`."""
+    _, task, trials = numbers.unique(return_inverse=True, return_counts=True)
+    sums = values.new_zeros(len(trials), values.shape[1]).index_add_(0, task, values)
+    means: Tensor = sums / trials[:, None]
+    return means
+
+
 class TrialMetrics(Metric):
     """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
 
@@ -28,6 +36,7 @@ class TrialMetrics(Metric):
 
     full_state_update = False
     episode_returns: list[Tensor]
+    task_numbers: list[Tensor]
     success: list[Tensor]
     exploration_episodes: Tensor
 
@@ -42,19 +51,25 @@ class TrialMetrics(Metric):
         )
         self.alpha = alpha
         self.add_state("episode_returns", default=[], dist_reduce_fx="cat")
+        self.add_state("task_numbers", default=[], dist_reduce_fx="cat")
         self.add_state("success", default=[], dist_reduce_fx="cat")
         self.add_state("exploration_episodes", default=torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, trials: Trials) -> None:
-        """Add the trials of a batch of tasks."""
-        self.episode_returns.append(trials.episode_returns)
+        """Add the trials of a batch of tasks. Without `task_numbers` every trial counts as a task of its own."""
+        returns, numbers = trials.episode_returns, trials.task_numbers
+        if numbers is None:
+            numbers = torch.arange(len(returns), device=returns.device) + sum(map(len, self.task_numbers))
+        self.episode_returns.append(returns)
+        self.task_numbers.append(numbers)
         self.exploration_episodes = torch.tensor(trials.exploration_episodes, device=self.device)
         if trials.success is not None:
             self.success.append(trials.success)
 
     def compute(self) -> dict[str, Tensor]:
         """The figures, by name."""
-        returns = dim_zero_cat(self.episode_returns)
+        numbers = dim_zero_cat(self.task_numbers)
+        returns = mean_by_task(dim_zero_cat(self.episode_returns), numbers)
         adapted = returns[:, -1]
         figures = {"return": adapted.mean(), "cvar": cvar(adapted, self.alpha)}
         for episode, mean in enumerate(returns.mean(0), start=1):
@@ -63,5 +78,5 @@ class TrialMetrics(Metric):
         if exploration > 0:
             figures["return_exploration"] = returns[:, :exploration].mean()
         if self.success:
-            figures["success"] = dim_zero_cat(self.success)[:, -1].float().mean()
+            figures["success"] = mean_by_task(dim_zero_cat(self.success).float(), numbers)[:, -1].mean()
         return figures

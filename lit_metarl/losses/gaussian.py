@@ -32,6 +32,13 @@ def product_of_gaussians(means: Tensor, variances: Tensor, valid: Tensor | None 
     return weighted / precision, precision.reciprocal()
 
 
+def mean_of_valid(vectors: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean `[..., latent]` of `vectors` `[..., n, latent]` where `valid` `[..., n]`; 0 without any."""
+    if valid is None:
+        return vectors.mean(-2)
+    return (vectors * valid[..., None]).sum(-2) / valid.sum(-1, keepdim=True).clamp(min=1)
+
+
 def kl_to_standard_normal(mean: Tensor, variance: Tensor) -> Tensor:
     """KL(N(mean, variance) ‖ N(0, I)), summed over the last dimension."""
     return 0.5 * (variance + mean.square() - 1.0 - variance.log()).sum(-1)

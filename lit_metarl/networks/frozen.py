@@ -38,10 +38,11 @@ def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
             own.append(grouped)
             own_weights.append(weight)
         else:
-            shared.append(grouped @ weight.T)
-    inputs = torch.cat(own, -1) if own else None
-    first_weight = torch.cat(own_weights, 1).T if own else None
-    return _in_chunks(layers, inputs, first_weight, shared, groups, rows).view(*leading, rows, -1)
+            shared.append((weight @ grouped.flatten(0, 1).T).view(-1, *grouped.shape[:2]))
+    inputs = torch.cat(own, -1) if own else layers[0].weight.new_zeros(groups, rows, 0)
+    first_weight = torch.cat(own_weights, 1) if own else layers[0].weight[:, :0]
+    outputs = _in_chunks(layers, inputs, first_weight, shared)
+    return outputs.view(-1, *leading, rows).movedim(0, -1)
 
 
 def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
@@ -56,35 +57,38 @@ def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
     return part.expand(*leading, *part.shape[-2:]).reshape(-1, *part.shape[-2:])
 
 
-def _in_chunks(
-    layers: Sequence[nn.Linear],
-    inputs: Tensor | None,
-    first_weight: Tensor | None,
-    shared: Sequence[Tensor],
-    groups: int,
-    rows: int,
-) -> Tensor:
-    """The layers on `groups` groups of rows, some groups at a time, `[groups, rows, outputs]`."""
-    weight = layers[0].weight
-    limit = CPU_CHUNK_ROWS if weight.device.type == "cpu" else DEVICE_CHUNK_ROWS
+def _in_chunks(layers: Sequence[nn.Linear], inputs: Tensor, first_weight: Tensor, shared: Sequence[Tensor]) -> Tensor:
+    """The layers on groups of rows, some groups at a time.
+
+    Activations are transposed, units in front: of the layouts, the one whose products run fastest.
+
+    Args:
+        layers: the network's linear layers.
+        inputs: the part of the input that every row has of its own, `[groups, rows, features]`.
+        first_weight: the first layer's weight on that part, `[units, features]`.
+        shared: what other parts add to the first layer, `[units, groups or 1, rows or 1]`.
+
+    Returns:
+        `[outputs, groups * rows]`.
+    """
+    groups, rows, _ = inputs.shape
+    limit = CPU_CHUNK_ROWS if inputs.device.type == "cpu" else DEVICE_CHUNK_ROWS
     size = max(1, limit // rows)
-    buffers = [weight.new_empty(size * rows * max(layer.out_features for layer in layers[:-1])) for _ in range(2)]
-    outputs = weight.new_empty(groups * rows, layers[-1].out_features)
+    buffers = [inputs.new_empty(size * rows * max(layer.out_features for layer in layers)) for _ in range(2)]
+    outputs = inputs.new_empty(layers[-1].out_features, groups * rows)
     for start in range(0, groups, size):
-        stop = min(start + size, groups)
-        height = (stop - start) * rows
-        hidden = buffers[0][: height * layers[0].out_features].view(height, -1)
-        if inputs is None or first_weight is None:
-            hidden.zero_()
-        else:
-            torch.mm(inputs[start:stop].reshape(height, -1), first_weight, out=hidden)
-        grouped = hidden.view(stop - start, rows, -1)
+        chunk = inputs[start : start + size].flatten(0, 1)
+        width = len(chunk)
+
+        def space(index: int, width: int = width) -> Tensor:
+            units = layers[index].out_features
+            return buffers[index % 2][: units * width].view(units, width)
+
+        hidden = torch.addmm(layers[0].bias[:, None], first_weight, chunk.T, out=space(0))
+        grouped = hidden.view(len(hidden), -1, rows)
         for product in shared:
-            grouped += product[start:stop] if len(product) > 1 else product
-        hidden += layers[0].bias
+            grouped += product[:, start : start + size] if product.shape[1] > 1 else product
         for index, layer in enumerate(layers[1:], 1):
-            hidden.relu_()
-            last = layer is layers[-1]
-            space = outputs[start * rows : stop * rows] if last else buffers[index % 2][: height * layer.out_features]
-            hidden = torch.addmm(layer.bias, hidden, layer.weight.T, out=space.view(height, -1))
+            hidden = torch.addmm(layer.bias[:, None], layer.weight, hidden.relu_(), out=space(index))
+        outputs[:, start * rows : start * rows + width] = hidden
     return outputs

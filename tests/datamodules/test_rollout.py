@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
-from datamodules.batches import TrialBatch
+from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
-from datamodules.tasks import UniformTaskSampler
+from datamodules.replay import TaskReplay
+from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, PointRobot
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
 from tests.worlds import Blind
@@ -52,6 +54,11 @@ def build(seed: int = 1, algorithm: type[MetaRLModule] | None = None, **changes:
     return data
 
 
+def replay_of(data: RolloutDataModule) -> TaskReplay:
+    assert isinstance(data.experience, ReplayExperience)
+    return data.experience.replay
+
+
 def test_a_meta_iteration_collects_first_and_then_yields_as_many_batches_as_it_says() -> None:
     data = build()
     loader = data.train_dataloader()
@@ -71,23 +78,46 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     sampler = data.task_sampler
     assert isinstance(sampler, Recorder)
     (scores,) = sampler.scores
-    recent = data.replay.recent
+    recent = replay_of(data).recent
     collected = recent.counts > 0
     latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
     numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
     returns = [
-        data.replay.price(data.replay.store.get(rows), data.replay.tasks[slot])["reward"].sum()
+        replay_of(data).price(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
         for slot, rows in zip(latest, numbers)
     ]
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
 
 
-@pytest.mark.parametrize("feeds", [False, True])
-def test_only_exploration_episodes_feed_the_context_unless_asked_otherwise(feeds: bool) -> None:
-    data = build(collection=CollectionPlan(TASKS, 2, adapted_feed_context=feeds, initial_episodes=2))
+@pytest.mark.parametrize("feeding", [0, 1, 2])
+def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
+    data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))
     list(data.train_dataloader())
-    counts = data.replay.context.counts.tolist()
-    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + 2 * feeds] * TASKS)
+    counts = replay_of(data).context.counts.tolist()
+    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [1 + feeding] * TASKS)
+
+
+def test_further_trials_of_the_evaluations_tasks_are_independent_and_leave_the_first_as_they_were() -> None:
+    once, twice = build(), build(evaluation=replace(build().evaluation, trials_per_task=2))
+    first, repeated = list(once.test_dataloader()), list(twice.test_dataloader())
+    assert len(repeated) == 2 * len(first)
+    for one, same, other in zip(first, repeated, repeated[len(first) :]):
+        assert torch.equal(one.steps["observation"], same.steps["observation"])
+        assert torch.equal(one.tasks, other.tasks)
+        assert torch.equal(one.task_numbers, other.task_numbers)
+        assert not torch.equal(one.steps["observation"], other.steps["observation"])
+
+
+def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_often() -> None:
+    plan = MetaBatchPlan(meta_steps=1, tasks=2 * SLOTS, transitions=400, context=3)
+    data = build(batches=plan, task_sampler=FixedTaskSampler())
+    (batch,) = data.train_dataloader()
+    drawn = [set(map(tuple, rows.tolist())) for rows in batch["transitions"]["observation"]]
+    everything = replay_of(data).draw(
+        replay_of(data).critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0)
+    )
+    held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]
+    assert [sum(rows <= of_slot for rows in drawn) for of_slot in held] == [2] * SLOTS
 
 
 def evaluation(data: RolloutDataModule) -> list[Tensor]:
@@ -126,6 +156,7 @@ def test_validation_and_test_tasks_differ() -> None:
         ({"replay_capacity": 100}, "data.replay_capacity"),
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
         ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
+        ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:
@@ -159,11 +190,11 @@ def test_an_on_policy_algorithm_is_given_the_trials_just_collected_one_batch_an_
     sampler = data.task_sampler
     assert isinstance(sampler, Recorder)
     assert all(torch.equal(trials.returns, scores) for trials, scores in zip(batches, sampler.scores))
-    assert not hasattr(data, "replay")
-    assert data.metrics()["collect/return"] == pytest.approx(
+    assert isinstance(data.experience, TrialExperience)
+    assert data.metrics["collect/return"] == pytest.approx(
         float(torch.stack([trials.episode_returns[:, -1] for trials in batches]).mean())
     )
-    assert "collect/return_exploration" not in data.metrics()
+    assert "collect/return_exploration" not in data.metrics
 
 
 def test_an_algorithm_that_remembers_is_given_trials_of_all_iterations_for_every_update() -> None:

@@ -53,10 +53,21 @@ def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
 ) -> None:
     parts = [f"--config={configs}/relabel/{relabel}.yaml", f"--config={configs}/robust/{robust}.yaml"]
     assert run_tiny("fit", *parts) == 0
-    logged = set(scalars(tmp_path).Tags()["scalars"])
+    tags = scalars(tmp_path).Tags()
+    logged = set(tags["scalars"])
+    assert ("relabel/collected_for_kept_for" in tags["images"]) == (relabel != "none")
     assert ("relabel/rate" in logged) == (relabel != "none")
     assert ("relabel/entropy" in logged) == (relabel == "hfr")
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+
+
+@pytest.mark.parametrize("robust", ["fixed", "roml"])
+def test_hindsight_may_use_a_learned_reward(run_tiny: Run, configs: Path, tmp_path: Path, robust: str) -> None:
+    parts = [
+        f"--config={configs}/{part}.yaml" for part in ("relabel/hfr", "relabel/learned_reward", f"robust/{robust}")
+    ]
+    assert run_tiny("fit", *parts, "--data.reward_model.init_args.gradient_steps=5") == 0
+    assert "reward_model/squared_error" in scalars(tmp_path).Tags()["scalars"]
 
 
 @pytest.mark.parametrize("relabel", ["hfr_bellman", "hipi"])

@@ -271,3 +271,52 @@ def test_a_slot_that_ran_dry_is_never_chosen(replay: TaskReplay) -> None:
     relabeler = hfr(probability=1.0)
     chosen = [int(relabeler.relabel(stored([0]), replay, MeanRewardForesight())[0]) for _ in range(30)]
     assert set(chosen) == {0, 2}
+
+
+# What is remembered of it
+
+
+def test_the_flow_counts_transitions_by_the_task_collected_for_and_the_task_kept_for(replay: TaskReplay) -> None:
+    relabeler = RandomRelabeler(1.0)
+    relabeler.bind(0, 0)
+    expected = torch.zeros(3, 3, dtype=torch.long)
+    for _ in range(4):
+        kept_for = relabeler.relabel(stored([0, 1, 2]), replay, None)
+        for slot, (length, target) in enumerate(zip([5, 8, 4], kept_for.tolist())):
+            expected[slot, target] += length
+    assert torch.equal(relabeler.flow, expected)
+
+
+def test_the_flow_of_a_slot_begins_anew_with_a_new_task(replay: TaskReplay) -> None:
+    relabeler = RandomRelabeler(0.0)
+    relabeler.bind(0, 0)
+    relabeler.relabel(stored([0, 1, 2]), replay, None)
+    replay.tasks[1] = torch.tensor([0.9, 0.9])
+    relabeler.relabel(stored([0, 1]), replay, None)
+    assert relabeler.flow.tolist() == [[10, 0, 0], [0, 8, 0], [0, 0, 4]]
+
+
+def test_a_resumed_relabeler_remembers_the_flow(replay: TaskReplay) -> None:
+    first, resumed = RandomRelabeler(0.5), RandomRelabeler(0.5)
+    for relabeler in (first, resumed):
+        relabeler.bind(0, 0)
+    first.relabel(stored([0, 1, 2]), replay, None)
+    resumed.load_state_dict(first.state_dict())
+    first.relabel(stored([0, 1, 2]), replay, None)
+    resumed.relabel(stored([0, 1, 2]), replay, None)
+    assert torch.equal(first.flow, resumed.flow)
+
+
+def test_relabeling_everything_ten_times_leaves_stored_transitions_and_memory_as_they_were(replay: TaskReplay) -> None:
+    everything = stored([0, 1, 2])
+    before = replay.store.get(torch.arange(17)).clone()
+    relabeler = RandomRelabeler(1.0)
+    relabeler.bind(0, 0)
+    for _ in range(10):
+        replay.keep(everything, relabeler.relabel(everything, replay, None))
+    after = replay.store.get(torch.arange(17))
+    assert replay.store.written == 17
+    assert set(after.keys()) == set(before.keys())
+    for key in sorted(before.keys()):
+        assert torch.equal(after[key], before[key]), key
+    assert int(replay.critic.totals.sum()) == 11 * 17

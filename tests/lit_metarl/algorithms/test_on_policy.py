@@ -9,9 +9,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules.batches import TrialBatch
 from datamodules.collection import Collector, Trials, as_sequences
 from datamodules.contracts import Agent
+from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot
 from lit_metarl.algorithms import RL2, OnPolicyModule, VariBAD
 from tests.worlds import EndingPoint

@@ -308,3 +308,24 @@ def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
 def test_no_exploration_episode_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="exploration_episodes"):
         pearl(exploration_episodes=0)
+
+
+def test_a_deterministic_context_gives_the_mean_vector_as_z_and_zero_before_there_is_any() -> None:
+    model = pearl(exploration_episodes=1, deterministic_context=True)
+    generator = torch.Generator().manual_seed(0)
+    belief = model.start_trial(3, generator)
+    assert belief["z"].abs().sum() == 0
+    data = transitions(3, 4)
+    belief = observe(model, belief, data)
+    belief = model.end_episode(belief, generator)
+    vectors = model.encoder(model.context_features(data))
+    torch.testing.assert_close(belief["z"], vectors.mean(1))
+
+
+def test_with_a_deterministic_context_the_encoder_learns_from_the_critics_alone() -> None:
+    model = pearl(deterministic_context=True, kl_weight=1e9)
+    before = [parameter.clone() for parameter in model.encoder.parameters()]
+    logged = run_update(model, meta_batch())
+    assert float(logged["kl"]) == 0.0
+    assert any(not torch.equal(old, new) for old, new in zip(before, model.encoder.parameters()))
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -104,3 +105,16 @@ def test_the_number_of_worst_tasks_is_not_off_by_a_rounding_error(alpha: str) ->
 def test_cvar_of_everything_is_the_mean() -> None:
     returns = torch.randn(50, generator=torch.Generator().manual_seed(0))
     assert float(cvar(returns, 1.0)) == pytest.approx(float(returns.mean()), rel=1e-5)
+
+
+def test_several_trials_of_a_task_count_as_their_mean_in_whichever_order_they_come() -> None:
+    first, again = make_trials(6, 2, 0), make_trials(6, 2, 1)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    metric = TrialMetrics(alpha=0.5)
+    metric.update(replace(first, task_numbers=torch.arange(6)))
+    shuffled = Trials(again.tasks[order], again.steps[order], again.success[order], 2)  # type: ignore[index]
+    metric.update(replace(shuffled, task_numbers=order))
+    figures = metric.compute()
+    means = (returns_of(first) + returns_of(again)) / 2
+    assert figures["return"] == pytest.approx(means[:, -1].mean(), rel=1e-5)
+    assert figures["cvar"] == pytest.approx(np.sort(means[:, -1])[:3].mean(), rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from lit_metarl.losses.gaussian import kl_to_standard_normal, product_of_gaussians
+from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
 
 
 def random_factors(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,3 +98,13 @@ def test_kl_of_the_prior_to_itself_is_zero_and_positive_elsewhere() -> None:
     assert kl_to_standard_normal(torch.zeros(5), torch.ones(5)).item() == 0.0
     mean, variance = random_factors(100, 5)
     assert bool((kl_to_standard_normal(mean, variance) > 0).all())
+
+
+def test_the_mean_counts_valid_vectors_only_and_is_zero_without_any() -> None:
+    vectors, _ = random_factors(3, 4, 2)
+    valid = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    mean = mean_of_valid(vectors, valid)
+    torch.testing.assert_close(mean[0], vectors[0, [0, 2, 3]].mean(0))
+    torch.testing.assert_close(mean[1], vectors[1, 3])
+    assert mean[2].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(mean_of_valid(vectors), vectors.mean(-2))

@@ -1,0 +1,113 @@
+"""Off-policy: meta-batches drawn from all that was collected, relabeled on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.contracts import Foresight
+from datamodules.experience.base import Experience, TrialSource
+from datamodules.plans import CollectionPlan, MetaBatchPlan
+from datamodules.relabeling import Relabeler
+from datamodules.replay import RewardModel, TaskReplay
+from envs.base import MetaEnv
+
+
+class ReplayExperience(Experience):
+    """Trials go through the relabeler into a replay with a slot a task; meta-batches are drawn from it.
+
+    Args:
+        env: the world.
+        tasks: those that the slots start with, `[slots, task_dim]`.
+        collection: how much is collected.
+        batches: what a gradient step is computed from.
+        capacity: transitions kept in all.
+        relabeler: decides for which task each trajectory is kept.
+        reward_model: learned rewards for hindsight; None for the world's own reward function.
+        generator: source of slots and meta-batches.
+    """
+
+    def __init__(
+        self,
+        env: MetaEnv,
+        tasks: Tensor,
+        collection: CollectionPlan,
+        batches: MetaBatchPlan,
+        capacity: int,
+        relabeler: Relabeler,
+        reward_model: RewardModel | None,
+        generator: torch.Generator,
+    ) -> None:
+        self.batches_per_iteration = batches.meta_steps
+        self.relabeler = relabeler
+        self.reward_model = reward_model
+        self.replay = TaskReplay(env, len(tasks), capacity, reward_model)
+        self.replay.tasks.copy_(tasks)
+        self._collection = collection
+        self._batches = batches
+        self._generator = generator
+
+    def run_iteration(self, source: TrialSource) -> Iterator[TensorDict]:
+        """Collect, relabel, then yield meta-batches; the first meta-iteration fills every slot before."""
+        if self.replay.store.written == 0:
+            self._collect_initial(source)
+        self.replay.begin_iteration()
+        trials = source.collect()
+        slots = self.replay.assign_tasks(trials.tasks, self._generator)
+        feeding = source.agent.exploration_episodes + self._collection.adapted_context_episodes
+        trajectories = self.replay.add(trials, slots, torch.arange(trials.steps.batch_size[1]) < feeding)
+        if self.reward_model is not None:
+            self.reward_model.fit(self.replay.store)
+        foresight = cast(Foresight, source.agent) if self.relabeler.needs_foresight else None
+        self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
+        for _ in range(self._batches.meta_steps):
+            yield self._draw_meta_batch()
+
+    def _collect_initial(self, source: TrialSource) -> None:
+        """Fill every slot with single-episode trials, kept for their own task."""
+        world, copies, episodes = self.replay.env.world, self.replay.env.num_envs, self._collection.initial_episodes
+        self.replay.begin_iteration()
+        with source.watching("initial data", self.replay.slots * episodes * world.horizon):
+            for slots in torch.arange(self.replay.slots).split(copies):
+                for _ in range(episodes):
+                    trials = source.run_trials(self.replay.tasks[slots], 1)
+                    trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))
+                    self.replay.keep(trajectories, trajectories.slots)
+
+    def _draw_meta_batch(self) -> TensorDict:
+        """A meta-batch: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`, both priced."""
+        plan, generator = self._batches, self._generator
+        usable = self.replay.slots_with(self.replay.critic, self.replay.context)
+        rounds = -(-plan.tasks // len(usable))
+        order = torch.cat([torch.randperm(len(usable), generator=generator) for _ in range(rounds)])
+        slots = usable[order[: plan.tasks]]
+        return TensorDict(
+            {
+                "transitions": self.replay.draw(self.replay.critic, slots, plan.transitions, generator),
+                "context": self.replay.draw(self.replay.context, slots, plan.context, generator),
+            },
+            [len(slots)],
+        )
+
+    def metrics(self) -> dict[str, float]:
+        learned = self.reward_model.metrics() if self.reward_model is not None else {}
+        return {**self.relabeler.metrics(), **learned}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "generator": self._generator.get_state(),
+            "relabeler": self.relabeler.state_dict(),
+            "reward_model": None if self.reward_model is None else self.reward_model.state_dict(),
+            "tasks": self.replay.tasks,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._generator.set_state(state["generator"])
+        self.relabeler.load_state_dict(state["relabeler"])
+        if self.reward_model is not None:
+            self.reward_model.load_state_dict(state["reward_model"])
+        self.replay.tasks.copy_(state["tasks"])

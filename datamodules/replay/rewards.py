@@ -1,0 +1,166 @@
+"""Where the rewards of stored transitions come from, for whichever task they are asked for."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from torch.nn import functional
+from torchrl.modules import MLP
+
+from datamodules.replay.store import TransitionStore
+from envs.base import MetaEnv, Reward, WorldSpec
+from envs.errors import ConfigurationError, require, require_positive
+from envs.randomness import drawing_from, make_generator
+
+KEY = "data.reward_model"
+
+
+class RewardSource(ABC):
+    """Gives stored transitions their reward under any task.
+
+    Attributes:
+        remembers: what it needs to find stored with a transition, of the keys of `Trials.steps`, and `task`,
+            the task that the transition was collected under.
+    """
+
+    remembers: tuple[str, ...]
+
+    @abstractmethod
+    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+        """The rewards of `transitions` under `tasks` `[..., task_dim]`; their batch shapes broadcast."""
+
+
+class KnownReward(RewardSource):
+    """The world's own reward function."""
+
+    remembers = ("features",)
+
+    def __init__(self, env: MetaEnv) -> None:
+        self._env = env
+
+    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+        return self._env.reward(transitions["features"], tasks)
+
+
+class RewardModel(RewardSource):
+    """A reward function learned from what was collected, for hindsight where the true one is not known.
+
+    r̂(o, a, ψ) is regressed on the rewards that the world paid (HFR, Wan et al. 2022, section 4). A
+    transition keeps the reward that it was paid under its own task; under any other task it is worth
+    what the model predicts, and ends where it ended.
+
+    Args:
+        layers: widths of the hidden layers.
+        learning_rate: of Adam.
+        gradient_steps: a meta-iteration, after its trials were collected.
+        batch_size: transitions in a gradient step.
+    """
+
+    remembers = ("reward", "sparse_reward", "terminated", "task")
+
+    def __init__(
+        self,
+        layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
+        learning_rate: float = 3e-4,
+        gradient_steps: int = 1000,
+        batch_size: int = 256,
+    ) -> None:
+        require(
+            learning_rate > 0.0,
+            f"{KEY}.init_args.learning_rate",
+            learning_rate,
+            "it must be positive",
+            "HFR uses 3e-4.",
+        )
+        require_positive(f"{KEY}.init_args.gradient_steps", gradient_steps)
+        require_positive(f"{KEY}.init_args.batch_size", batch_size)
+        self.layers = layers
+        self.learning_rate = learning_rate
+        self.gradient_steps = gradient_steps
+        self.batch_size = batch_size
+        self.error = float("nan")
+        self._fitted = False
+
+    def bind(self, world: WorldSpec, seed: int, rank: int) -> None:
+        """Take the world's sizes and a random stream."""
+        self._generator = make_generator(seed, rank, "reward model")
+        inputs = world.observation_dim + world.action_dim + world.task_dim
+        with drawing_from(make_generator(seed, 0, "reward model weights")):
+            self.network: nn.Module = MLP(
+                in_features=inputs, out_features=2, num_cells=self.layers, activation_class=nn.ReLU
+            )
+        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
+
+    def fit(self, store: TransitionStore) -> None:
+        """Take the gradient steps of a meta-iteration on what `store` holds.
+
+        The stored rewards are those that the world paid: predictions are never learned from.
+        """
+        total = 0.0
+        for _ in range(self.gradient_steps):
+            stored = store.written - store.oldest
+            numbers = store.oldest + torch.randint(stored, (self.batch_size,), generator=self._generator)
+            batch = store.get(numbers)
+            target = torch.stack((batch["reward"], batch["sparse_reward"]), -1)
+            loss = functional.mse_loss(self._predict(batch, batch["task"]), target)
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            total += float(loss.detach())
+        self.error = total / self.gradient_steps
+        self._fitted = True
+
+    @torch.no_grad()
+    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+        """See `RewardSource.price`.
+
+        Raises:
+            ConfigurationError: if another task's reward is asked for before anything was learned.
+        """
+        shape = torch.broadcast_shapes(transitions.batch_size, tasks.shape[:-1])
+        data, tasks = transitions.expand(shape), tasks.expand(*shape, -1)
+        own = (data["task"] == tasks).all(-1)
+        paid = data["reward"], data["sparse_reward"], data["terminated"]
+        if bool(own.all()):
+            return Reward(*paid)
+        if not self._fitted:
+            raise ConfigurationError(
+                KEY,
+                type(self).__name__,
+                "it was asked for a reward before it has learned from any data",
+                "Collect and fit first (data.collection.initial_episodes), or use the world's own reward (null).",
+            )
+        reward, sparse_reward = self._predict(data, tasks).unbind(-1)
+        return Reward(torch.where(own, paid[0], reward), torch.where(own, paid[1], sparse_reward), paid[2])
+
+    def _predict(self, transitions: TensorDict, tasks: Tensor) -> Tensor:
+        rows = torch.cat((transitions["observation"], transitions["action"], tasks), -1)
+        predicted: Tensor = self.network(rows)
+        return predicted
+
+    def metrics(self) -> dict[str, float]:
+        """What to log of the last fit."""
+        return {"reward_model/squared_error": self.error}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All state, as tensors and primitives."""
+        return copy.deepcopy(
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "generator": self._generator.get_state(),
+                "fitted": self._fitted,
+            }
+        )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        self._fitted = state["fitted"]
