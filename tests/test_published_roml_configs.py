@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytorch_lightning import Trainer
 
+from datamodules import RolloutDataModule
 from datamodules.tasks import CEMTaskSampler, TaskSampler, UniformTaskSampler
 from lit_metarl import cli
 from lit_metarl.algorithms import PEARL, MetaRLModule, OnPolicyModule, VariBAD
 
-Built = tuple[MetaRLModule, "cli.RolloutDataModule", float]
+Built = tuple[MetaRLModule, RolloutDataModule, Trainer]
 Build = Callable[..., Built]
 
 VARIBAD = {
@@ -37,7 +39,7 @@ def build(configs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bui
         monkeypatch.setattr(
             cli.MetaRLCLI,
             "_run_subcommand",
-            lambda self, _: built.append((self.model, self.datamodule, self.trainer.max_epochs)),
+            lambda self, _: built.append((self.model, self.datamodule, self.trainer)),
         )
         files = [f"--config={configs / part}.yaml" for part in parts]
         assert cli.main(["fit", *files, f"--trainer.logger.init_args.save_dir={tmp_path}"]) == 0
@@ -51,7 +53,8 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     build: Build, world: str, parts: list[str], frames: float, method: str
 ) -> None:
     files = [f"published/roml/{part}" for part in (*parts, method) if part]
-    model, data, epochs = build(*files)
+    model, data, trainer = build(*files)
+    epochs = trainer.max_epochs or 0
     assert isinstance(model, VariBAD)
     assert data.world.name == world
     plan = data.collection
@@ -61,6 +64,8 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     sampler: type[TaskSampler] = CEMTaskSampler if "roml" in method else UniformTaskSampler
     assert type(data.task_sampler) is sampler
     assert isinstance(model, OnPolicyModule)
+    assert trainer.checkpoint_callback is not None
+    assert trainer.checkpoint_callback.monitor == ("val/cvar" if method else "val/return")
     assert model.cvar_share == ({"khazad_dum_cvar_ml": 0.01, "cvar_ml": 0.05}.get(method, 1.0))
 
 
@@ -74,10 +79,10 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     ],
 )
 def test_pearls_experiments_are_built(build: Build, world: str, parts: list[str]) -> None:
-    model, data, epochs = build("published/roml/pearl_half_cheetah", *parts)
+    model, data, trainer = build("published/roml/pearl_half_cheetah", *parts)
     assert isinstance(model, PEARL)
     assert data.world.name == world
-    assert epochs == 500
+    assert trainer.max_epochs == 500
 
 
 def test_every_file_belongs_to_an_experiment(configs: Path) -> None:
