@@ -22,13 +22,15 @@ class AcrossExperiments:
             in `on_scale`.
         on_scale: experiments whose returns could be normalised.
         improvement: by pair (X, Y), the probability of improvement averaged over `experiments`.
-        experiments: those that have all methods.
+        experiments: all that could be compared.
+        left_out: methods that not all of them have.
     """
 
     normalised: Mapping[str, Estimate]
     on_scale: Sequence[str]
     improvement: Mapping[tuple[str, str], Estimate]
     experiments: Sequence[str]
+    left_out: Sequence[str]
 
 
 def across(
@@ -46,6 +48,7 @@ def across(
     shared = [method for method in methods if all(method in by_method for by_method in finals.values())]
     if len(finals) < 2 or len(shared) < 2:
         return None
+    left_out = [method for method in methods if method not in shared]
     scales = {one.experiment.name: _scale(one, reference) for one in comparisons} if reference in shared else {}
     usable = {name: ends for name, ends in scales.items() if ends is not None}
     normalised = {}
@@ -59,7 +62,7 @@ def across(
         strata = [by_method[method].values for by_method in finals.values() for method in (x, y)]
         purposes = [(name, method, FINAL_RETURN) for name in finals for method in (x, y)]
         improvement[x, y] = estimate(_mean_improvement, strata, bootstrap, purposes)
-    return AcrossExperiments(normalised, list(usable), improvement, list(finals))
+    return AcrossExperiments(normalised, list(usable), improvement, list(finals), left_out)
 
 
 def _scale(comparison: Comparison, reference: str | None) -> tuple[float, float] | None:

@@ -67,7 +67,9 @@ def draw(drawing: Drawing) -> Path:
                 comparison = compare(experiment, methods, drawing.metrics, drawing.reference, drawing.bootstrap)
                 comparisons.append(comparison)
                 pictures = _save(_figures(comparison, look, drawing.reference), drawing.output, experiment.name)
-            sections += page.experiment_section(experiment, notes_on(experiment, drawing.metrics), comparison, pictures)
+            sections += page.experiment_section(
+                experiment, notes_on(experiment, drawing.metrics, drawing.reference), comparison, pictures
+            )
         together = across(comparisons, methods, drawing.reference, drawing.bootstrap)
         if together is not None:
             pictures = _save(_across_figures(together, look, drawing.reference), drawing.output, "all")
@@ -137,11 +139,10 @@ def _across_figures(together: AcrossExperiments, look: Look, reference: str | No
     if together.normalised and reference is not None:
         caption = "Normalised final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
         found["normalised_return"] = (figures.normalised_returns(together.normalised, reference, look), caption)
-    caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
-    found["probability_of_improvement"] = (
-        figures.improvements(_of_interest(together.improvement, reference), look),
-        caption,
-    )
+    improvement = _of_interest(together.improvement, reference)
+    if improvement:
+        caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
+        found["probability_of_improvement"] = (figures.improvements(improvement, look), caption)
     return found
 
 

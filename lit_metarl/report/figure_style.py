@@ -112,11 +112,12 @@ def save_figure(figure: Figure, path: Path) -> bytes:
         ConfigurationError: if they cannot be written.
     """
     vector = io.BytesIO()
-    figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f"{path.name}.svg").write_bytes(vector.getvalue())
         figure.savefig(path.with_name(f"{path.name}.png"), metadata={"Software": None})
+        figure.set_layout_engine("none")  # it is laid out now, and the SVG shall look the same
+        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+        path.with_name(f"{path.name}.svg").write_bytes(vector.getvalue())
     except OSError as error:
         raise unwritable(path, error) from error
     return vector.getvalue()

@@ -62,8 +62,8 @@ def make_rows(runs: Path, rows: Path) -> list[str]:
     for name, place in find_runs(runs).items():
         try:
             collected.add(_rows_of(name, place))
-        except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (OSError, ValueError) as error:
+            reason = _reason(error)
             collected.runs.append({**_name(name), "status": reason})
             skipped.append(f"{name}: {reason}")
     message = f"none of its {len(skipped)} runs can be used ({'; '.join(skipped[:3])})"
@@ -78,6 +78,13 @@ def make_rows(runs: Path, rows: Path) -> list[str]:
     return skipped
 
 
+def _reason(error: OSError | ValueError) -> str:
+    """Why a run was left out, in one line that does not depend on where the runs are."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{Path(error.filename).name}: {error.strerror}"
+    return str(error).splitlines()[0]
+
+
 def _columns(first: tuple[str, ...], rows: list[Row]) -> list[str]:
     return [*first, *sorted({column for row in rows for column in row} - set(first))]
 
@@ -90,7 +97,8 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
     """Rows of a run's newest finished version.
 
     Raises:
-        ValueError: if no version has finished, or its files are damaged; likewise KeyError and OSError.
+        ValueError: if no version has finished, or one of its files is damaged.
+        OSError: if a file cannot be read.
     """
     folder = newest_finished(place)
     if folder is None:
@@ -112,7 +120,7 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
         }
         for step in steps
     ]
-    results: dict[str, dict[str, float]] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    results = _results(folder / RESULTS)
     ends = {"before": 0, "after": max([*steps, *scalars.get("test/return", {})])}
     finals: list[Row] = [
         {
@@ -137,25 +145,36 @@ def _task_rows(key: dict[str, str | int], path: Path) -> list[Row]:
     ]
 
 
+def _results(path: Path) -> dict[str, dict[str, float]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {training: {name: float(value) for name, value in content[training].items()} for training in content}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {path.name} is damaged") from error
+
+
 def _configuration(path: Path) -> dict[str, str | float | None]:
     """What a report must know of a run's configuration."""
     text = path.read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text)
+    try:
+        config: dict[str, Any] = yaml.safe_load(text)
+        world, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
+        trainer: dict[str, Any] = config["trainer"]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {path.name} is damaged") from error
     first = text.splitlines()[0]
-    world = config["data"]["env"]
     settings: dict[str, Any] = {name: value for name, value in config.items() if name not in OF_THE_RUN_ONLY}
-    settings["trainer"] = {name: value for name, value in config["trainer"].items() if name not in OF_THE_TRAINER_ONLY}
+    settings["trainer"] = {name: value for name, value in trainer.items() if name not in OF_THE_TRAINER_ONLY}
     return {
         "world": _described(world),
-        "cvar_alpha": config["model"].get("init_args", {}).get("cvar_alpha"),
+        "cvar_alpha": alpha,
         "configuration": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12],
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }
 
 
 def _described(world: dict[str, Any] | str) -> str:
-    """A world's class and arguments in one line, such as `PointRobot(horizon=20)`."""
-    if isinstance(world, str):
-        return world.rpartition(".")[2]
-    arguments = ", ".join(f"{name}={value}" for name, value in sorted((world.get("init_args") or {}).items()))
-    return f"{world['class_path'].rpartition('.')[2]}({arguments})"
+    """A world's class, with its arguments if it was given any, such as `PointRobot(horizon=20)`."""
+    path, given = (world, {}) if isinstance(world, str) else (world["class_path"], world.get("init_args") or {})
+    name = path.rpartition(".")[2]
+    return f"{name}({', '.join(f'{key}={value}' for key, value in sorted(given.items()))})" if given else name

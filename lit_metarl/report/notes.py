@@ -10,10 +10,11 @@ from lit_metarl.report.results import Experiment
 ADVISED_SEEDS = 5
 
 
-def notes_on(experiment: Experiment, metrics: Sequence[str]) -> list[str]:
-    """Sentences on one experiment's seeds, worlds, budgets and unused runs."""
+def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | None) -> list[str]:
+    """Sentences on one experiment's worlds, seeds, budgets, metrics, and runs that were not used."""
     return [
         *_worlds(experiment),
+        *_reference(experiment, reference),
         *_seeds(experiment),
         *_configurations(experiment),
         *_budgets(experiment),
@@ -30,6 +31,12 @@ def _worlds(experiment: Experiment) -> list[str]:
         for world in experiment.worlds
     )
     return [f"Not compared, because its runs are of different worlds ({where})."]
+
+
+def _reference(experiment: Experiment, reference: str | None) -> list[str]:
+    if reference is None or reference in experiment.methods:
+        return []
+    return [f"It has no finished run of {reference}, so nothing is measured against it."]
 
 
 def _seeds(experiment: Experiment) -> list[str]:

@@ -59,6 +59,9 @@ def across_section(together: AcrossExperiments, reference: str | None, pictures:
     """The figures over all experiments."""
     body = [html.heading(2, "All experiments together", ACROSS)]
     body.append(html.paragraph(f"Experiments: {', '.join(together.experiments)}; each is a stratum of the bootstrap."))
+    if together.left_out:
+        missing = ", ".join(together.left_out)
+        body.append(html.notes([f"Left out, because not every experiment has finished runs of them: {missing}."]))
     if together.normalised:
         body.append(html.heading(3, "Normalised final return"))
         left_out = sorted(set(together.experiments) - set(together.on_scale))

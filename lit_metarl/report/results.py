@@ -88,8 +88,8 @@ class Experiment:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics that at least one run has a curve of."""
-        return sorted({metric for run in self.runs for metric in run.curves})
+        """Validation metrics that at least one run has a curve of."""
+        return sorted({metric for run in self.runs for metric in run.curves if metric.startswith("val/")})
 
     @property
     def worlds(self) -> list[str]:
