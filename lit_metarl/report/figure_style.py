@@ -100,8 +100,8 @@ def step_axis(axes: Axes) -> None:
 def legend_above(figure: Figure, axes: Axes) -> None:
     """Name the methods once, above the axes."""
     handles, labels = axes.get_legend_handles_labels()
-    widest = max(len(label) for label in labels) + LEGEND_LINE
-    columns = min(len(labels), max(1, LEGEND_WIDTH // widest))
+    widths = [len(label) + LEGEND_LINE for label in labels]
+    columns = len(labels) if sum(widths) <= LEGEND_WIDTH else max(1, LEGEND_WIDTH // max(widths))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.4)
 
 
