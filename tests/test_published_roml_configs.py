@@ -17,13 +17,13 @@ Built = tuple[MetaRLModule, RolloutDataModule, Trainer]
 Build = Callable[..., Built]
 
 VARIBAD = {
-    "KhazadDum": (["khazad_dum"], 8e6, ["khazad_dum_cvar_ml"]),
-    "HalfCheetahVel": (["half_cheetah", "half_cheetah_vel"], 3e7, ["cvar_ml", "roml_velocity"]),
-    "HalfCheetahMass": (["half_cheetah", "half_cheetah_mass"], 3e7, ["cvar_ml"]),
-    "HalfCheetahBody": (["half_cheetah", "half_cheetah_body"], 6e7, ["cvar_ml"]),
-    "HumanoidVel": (["humanoid", "humanoid_vel"], 3e7, ["cvar_ml", "roml_velocity"]),
-    "HumanoidMass": (["humanoid", "humanoid_mass"], 3e7, ["cvar_ml"]),
-    "HumanoidBody": (["humanoid", "humanoid_body"], 6e7, ["cvar_ml"]),
+    "KhazadDum": (["khazad_dum"], 8e6, ["khazad_dum_cvar_ml", "khazad_dum_roml"]),
+    "HalfCheetahVel": (["half_cheetah", "half_cheetah_vel"], 3e7, ["cvar_ml", "roml"]),
+    "HalfCheetahMass": (["half_cheetah", "half_cheetah_mass"], 3e7, ["cvar_ml", "roml"]),
+    "HalfCheetahBody": (["half_cheetah", "half_cheetah_body"], 6e7, ["cvar_ml", "roml"]),
+    "HumanoidVel": (["humanoid", "humanoid_vel"], 3e7, ["cvar_ml", "roml"]),
+    "HumanoidMass": (["humanoid", "humanoid_mass"], 3e7, ["cvar_ml", "roml"]),
+    "HumanoidBody": (["humanoid", "humanoid_body"], 6e7, ["cvar_ml", "roml"]),
 }
 EXPERIMENTS = [
     (world, parts, frames, method) for world, (parts, frames, methods) in VARIBAD.items() for method in ["", *methods]
@@ -65,7 +65,7 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     assert type(data.task_sampler) is sampler
     assert isinstance(model, OnPolicyModule)
     assert trainer.checkpoint_callback is not None
-    assert trainer.checkpoint_callback.monitor == ("val/cvar" if method else "val/return")
+    assert trainer.checkpoint_callback.monitor == ("val/cvar_trial" if method else "val/return_trial")
     assert model.cvar_share == ({"khazad_dum_cvar_ml": 0.01, "cvar_ml": 0.05}.get(method, 1.0))
 
 
@@ -73,8 +73,9 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     ("world", "parts"),
     [
         ("HalfCheetahVel", ["published/roml/half_cheetah_vel"]),
-        ("HalfCheetahVel", ["published/roml/half_cheetah_vel", "published/roml/roml_velocity"]),
+        ("HalfCheetahVel", ["published/roml/half_cheetah_vel", "published/roml/roml"]),
         ("HalfCheetahMass", ["env/half_cheetah_mass"]),
+        ("HalfCheetahMass", ["env/half_cheetah_mass", "published/roml/roml"]),
         ("HalfCheetahBody", ["env/half_cheetah_body"]),
     ],
 )

@@ -30,6 +30,9 @@ def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:
 class TrialMetrics(Metric):
     """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
 
+    `return_trial` and `cvar_trial` are of the mean return over all episodes of a trial, as the RoML paper
+    counts: there, adapting fast pays too.
+
     Args:
         alpha: share of tasks that counts as the tail of the CVaR.
     """
@@ -76,7 +79,13 @@ class TrialMetrics(Metric):
         numbers = dim_zero_cat(self.task_numbers)
         returns = mean_by_task(dim_zero_cat(self.episode_returns), numbers)
         adapted = returns[:, -1]
-        figures = {"return": adapted.mean(), "cvar": cvar(adapted, self.alpha)}
+        trial = returns.mean(1)
+        figures = {
+            "return": adapted.mean(),
+            "cvar": cvar(adapted, self.alpha),
+            "return_trial": trial.mean(),
+            "cvar_trial": cvar(trial, self.alpha),
+        }
         for episode, mean in enumerate(returns.mean(0), start=1):
             figures[f"return_episode_{episode}"] = mean
         exploration = int(self.exploration_episodes)
