@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import TaskSampler
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import ConfigurationError, require
 from envs.task_distributions import TaskDistribution
 
 LOGGED_QUANTILES = (0.05, 0.5, 0.95)
@@ -84,7 +84,8 @@ class CEMTaskSampler(TaskSampler):
         smoothing: weight of the old φ in the new one (λ).
         reference_mode: whose α-quantile is aimed at: that of the whole round, weighted (`round`); of its
             draws from the reference distribution (`reference_draws`); of the last validation
-            (`validation`, and nobody's before there is one); or nobody's (`none`), so that φ always
+            (`validation`, and nobody's before there is one; its trials must have as many episodes as
+            those of training for the scores to compare); or nobody's (`none`), so that φ always
             follows the worst share β of its own draws.
         threshold: aim at scores below this one instead of a quantile.
         threshold_smoothing: weight of the old estimate of the reference's quantile in the new one.
@@ -210,7 +211,7 @@ class CEMTaskSampler(TaskSampler):
         """Tasks for the next `n` trials, `[n, task_dim]`.
 
         Raises:
-            ValueError: if a draw has no density under the reference distribution.
+            ConfigurationError: if a draw has no density under the reference distribution.
         """
         while len(self._from_reference) < n:
             order = torch.randperm(self.round_size, generator=self.generator)
@@ -226,9 +227,11 @@ class CEMTaskSampler(TaskSampler):
         broken = ~torch.isfinite(weights)
         if bool(broken.any()):
             task = tasks[int(broken.nonzero()[0, 0])].tolist()
-            raise ValueError(
-                f"{type(self._family).__name__} drew the task {task}, which has no density under the reference "
-                "distribution; every D_φ must lie within its support."
+            raise ConfigurationError(
+                f"{KEY}.family",
+                type(self._family).__name__,
+                f"it drew the task {task}, which has no density under the world's reference distribution",
+                "Every D_φ must lie within its support: correct the family.",
             )
         self._awaiting_weights = torch.cat((self._awaiting_weights, weights))
         self._awaiting_reference = torch.cat((self._awaiting_reference, from_reference))
@@ -243,16 +246,20 @@ class CEMTaskSampler(TaskSampler):
         """Take the scores; when a round is full, move φ.
 
         Raises:
-            ValueError: if a score is not finite, or was not asked for.
+            ConfigurationError: if a score is not finite, naming the trial and its task.
+            ValueError: if a score was not asked for.
         """
         if len(scores) > len(self._awaiting_weights):
             raise ValueError(f"{len(scores)} scores were given for {len(self._awaiting_weights)} sampled tasks.")
         broken = ~torch.isfinite(scores)
         if bool(broken.any()):
             trial = int(broken.nonzero()[0, 0])
-            raise ValueError(
-                f"the return of trial {trial} on task {tasks[trial].tolist()} is {float(scores[trial])}; "
-                "the cross-entropy method needs finite scores."
+            raise ConfigurationError(
+                "data.task_sampler",
+                type(self).__name__,
+                f"it needs finite scores, but the return of trial {trial} on task {tasks[trial].tolist()} is "
+                f"{float(scores[trial])}",
+                "Correct the world's reward function.",
             )
         weights, self._awaiting_weights = self._awaiting_weights.tensor_split([len(scores)])
         is_reference, self._awaiting_reference = self._awaiting_reference.tensor_split([len(scores)])

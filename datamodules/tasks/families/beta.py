@@ -19,23 +19,26 @@ from envs.task_distributions import Disk, HalfCircle, LogUniformBox, TaskDistrib
 class UnitBetaFamily(TaskFamily):
     """Independent Beta(2φ, 2 − 2φ) on the coordinates of a unit cube that tasks are mapped to and from.
 
-    φ is the mean of each, and φ0 = 0.5 the uniform distribution. A subclass defines the map. Near the
-    cube's faces the density ratio is taken `margin` inside, where it is bounded, as in the published
-    implementation.
+    φ is the mean of each, and φ0 = 0.5 the uniform distribution. A subclass defines the map.
 
     Args:
-        margin: smallest distance of φ, and of a task in density ratios, from the cube's faces.
+        margin: smallest distance of φ from the cube's faces.
+        density_margin: density ratios of tasks nearer to a face are taken this far inside, where they are
+            bounded. The published value overrates draws at the face that φ has moved to, so that with
+            scores that are monotone in the task φ may sink to its bound.
     """
 
-    def __init__(self, margin: float = 0.02) -> None:
-        require(
-            0.0 < margin < 0.5,
-            "data.task_sampler.init_args.family.init_args.margin",
-            margin,
-            "it must lie in (0, 0.5)",
-            "RoML uses 0.02.",
-        )
+    def __init__(self, margin: float = 0.02, density_margin: float = 0.02) -> None:
+        for name, value in (("margin", margin), ("density_margin", density_margin)):
+            require(
+                0.0 < value < 0.5,
+                f"data.task_sampler.init_args.family.init_args.{name}",
+                value,
+                "it must lie in (0, 0.5)",
+                "RoML uses 0.02.",
+            )
         self.margin = margin
+        self.density_margin = density_margin
 
     @abstractmethod
     def take(self, reference: Any) -> int:
@@ -61,7 +64,7 @@ class UnitBetaFamily(TaskFamily):
         return self.from_unit(unit)
 
     def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
-        unit = self.to_unit(tasks).clamp(self.margin, 1 - self.margin)
+        unit = self.to_unit(tasks).clamp(self.density_margin, 1 - self.density_margin)
         log_densities: Tensor = self._distribution(parameters).log_prob(unit)
         return log_densities.sum(-1)
 

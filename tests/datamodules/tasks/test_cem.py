@@ -29,7 +29,7 @@ SMALL = {"round_size": 20, "reference_share": 0.3, "selection_share": 0.25}
 
 
 def make_sampler(seed: int = 3, rank: int = 0, margin: float = 0.02, **settings: Any) -> CEMTaskSampler:
-    sampler = CEMTaskSampler(BetaFamily(margin), **settings)
+    sampler = CEMTaskSampler(BetaFamily(margin, margin), **settings)
     sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed, rank)
     return sampler
 
@@ -550,7 +550,7 @@ def test_a_score_that_is_not_finite_is_refused_naming_trial_and_task(broken: flo
     sampler = make_sampler(**SMALL)
     tasks = sampler.sample(4)
     scores = torch.tensor([1.0, 2.0, broken, 3.0])
-    with pytest.raises(ValueError, match=rf"trial 2 on task \[{re.escape(repr(float(tasks[2, 0])))}\]"):
+    with pytest.raises(ConfigurationError, match=rf"trial 2 on task \[{re.escape(repr(float(tasks[2, 0])))}\]"):
         sampler.update(tasks, scores)
     sampler.update(tasks, torch.zeros(4))  # nothing of the refused call was kept
     assert len(sampler.state_dict()["scores"]) == 4

@@ -175,6 +175,7 @@ def test_a_categorical_fit_is_the_weighted_share_of_each_task_over_a_floor() -> 
     ("make", "name"),
     [
         (lambda: BetaFamily(0.5), "margin"),
+        (lambda: BetaFamily(density_margin=0.0), "density_margin"),
         (lambda: CategoricalFamily(0.0), "floor"),
         (lambda: GaussianFamily(smallest_std=0.0), "smallest_std"),
         (lambda: GaussianFamily(largest_std=0.9), "largest_std"),
