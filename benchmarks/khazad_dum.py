@@ -20,7 +20,7 @@ from benchmarks.report import finish
 from datamodules import CollectionPlan, RolloutDataModule
 from datamodules.collection import Trials
 from datamodules.relabeling import NoRelabeler
-from datamodules.tasks import UniformTaskSampler
+from datamodules.tasks import CEMTaskSampler, ExponentialFamily
 from envs import KhazadDum
 from lit_metarl.algorithms import VariBAD
 
@@ -80,7 +80,7 @@ def main() -> int:
     torch.manual_seed(0)
     data = TimedData(
         KhazadDum,
-        UniformTaskSampler(),
+        CEMTaskSampler(ExponentialFamily(), alpha=0.01, selection_share=0.05),
         NoRelabeler(),
         collection=CollectionPlan(COPIES, EPISODES, iterations=WARM_UP + MEASURED),
     )

@@ -119,6 +119,60 @@ class HalfCircle(TaskDistribution):
         return ((distance - self.radius).abs() <= slack) & (tasks[..., 1] >= -slack)
 
 
+class Disk(TaskDistribution):
+    """Points uniform in a disk around the origin.
+
+    Args:
+        radius: largest distance of a task from the origin.
+    """
+
+    task_dim = 2
+
+    def __init__(self, radius: float) -> None:
+        require(radius > 0, "radius", radius, "it must be positive", "Correct the world's tasks.")
+        self.radius = radius
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        radius = self.radius * torch.rand(n, generator=generator).sqrt()
+        angle = 2 * math.pi * torch.rand(n, generator=generator)
+        return radius[:, None] * torch.stack((angle.cos(), angle.sin()), -1)
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
+        return distance <= (1 + 1e-4) * self.radius
+
+
+class Gaussian(TaskDistribution):
+    """Tasks with a normal distribution.
+
+    Args:
+        mean: of every coordinate.
+        covariance: `[task_dim, task_dim]`, symmetric and positive definite.
+    """
+
+    def __init__(self, mean: list[float], covariance: list[list[float]]) -> None:
+        self.mean = torch.tensor(mean)
+        self.covariance = torch.tensor(covariance)
+        self.task_dim = len(mean)
+        square = self.covariance.shape == (self.task_dim, self.task_dim)
+        require(
+            square
+            and bool((self.covariance == self.covariance.T).all())
+            and bool((torch.linalg.eigvalsh(self.covariance) > 0).all()),
+            "covariance",
+            covariance,
+            f"it must be a symmetric, positive definite matrix of {self.task_dim} rows",
+            "Correct the world's tasks.",
+        )
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        factor: Tensor = torch.linalg.cholesky(self.covariance)
+        return self.mean + torch.randn(n, self.task_dim, generator=generator) @ factor.T
+
+    def contains(self, tasks: Tensor) -> Tensor:
+        return torch.isfinite(tasks).all(-1)
+
+
 class FiniteTasks(TaskDistribution):
     """A uniform choice from a finite list of tasks.
 

@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
-from envs import PointRobot, TaskChanges, WorldSpec
+from envs import PointRobot, Reward, TaskChanges, WorldSpec
 from lit_metarl.algorithms import MetaRLModule
 
 
@@ -18,6 +18,16 @@ class DriftingPoint(PointRobot):
     """A point robot whose tasks are declared to change the dynamics."""
 
     world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+
+
+class EndingPoint(PointRobot):
+    """A point robot whose episodes end for good near the goal, so that copies end at different times."""
+
+    world = replace(PointRobot.world, name="EndingPoint")
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward, sparse_reward, _ = super().reward(features, tasks)
+        return Reward(reward, sparse_reward, reward > -0.7)
 
 
 class Blind(MetaRLModule):

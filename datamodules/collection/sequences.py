@@ -10,7 +10,7 @@ from datamodules.collection.trials import Trials
 
 
 def as_sequences(trials: Trials) -> TensorDict:
-    """The steps of every trial in order, with padding only at the end.
+    """The steps of every trial in order, with padding (zeros) only at the end.
 
     Args:
         trials: the trials.
@@ -21,7 +21,6 @@ def as_sequences(trials: Trials) -> TensorDict:
         an episode) and `truncated` (a last step that was no end for good, so the time limit came).
     """
     steps = trials.steps
-    tasks, episodes, horizon = steps.batch_size
     valid = steps["valid"]
     ends = valid & ~torch.nn.functional.pad(valid[:, :, 1:], (0, 1))
     begins = torch.zeros_like(valid)
@@ -29,16 +28,14 @@ def as_sequences(trials: Trials) -> TensorDict:
     marks = {"begins": begins, "ends": ends, "truncated": ends & ~steps["terminated"]}
     columns = {key: values.flatten(1, 2) for key, values in (*steps.items(), *marks.items())}
     if not bool(valid.all()):
-        order = (~columns["valid"]).to(torch.uint8).argsort(1, stable=True)
-        columns = {key: _reorder(values, order) for key, values in columns.items()}
-        longest = max(1, int(columns["valid"].sum(1).max()))
-        columns = {key: values[:, :longest] for key, values in columns.items()}
-        length = longest
-    else:
-        length = episodes * horizon
-    return TensorDict(columns, [tasks, length])
+        columns = {key: _moved_up(values, columns["valid"]) for key, values in columns.items()}
+    return TensorDict(columns, list(columns["valid"].shape))
 
 
-def _reorder(values: Tensor, order: Tensor) -> Tensor:
-    """`values` `[tasks, time, ...]` with time in the `order` `[tasks, time]`."""
-    return values[torch.arange(len(values), device=values.device)[:, None], order]
+def _moved_up(values: Tensor, valid: Tensor) -> Tensor:
+    """The `valid` `[tasks, time]` of `values` `[tasks, time, ...]` in order, then zeros, `[tasks, longest, ...]`."""
+    lengths = valid.sum(1)
+    places = torch.arange(int(lengths.max()), device=values.device) < lengths[:, None]
+    moved = values.new_zeros(*places.shape, *values.shape[2:])
+    moved[places] = values[valid]
+    return moved

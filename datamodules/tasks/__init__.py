@@ -1,14 +1,31 @@
 """Which tasks are trained on."""
 
 from datamodules.tasks.cem import CEMTaskSampler
-from datamodules.tasks.families import BetaFamily, TaskFamily
+from datamodules.tasks.families import (
+    ArcFamily,
+    BetaFamily,
+    CategoricalFamily,
+    DiskFamily,
+    ExponentialFamily,
+    GaussianFamily,
+    LogBetaFamily,
+    TaskFamily,
+    UnitBetaFamily,
+)
 from datamodules.tasks.samplers import FixedTaskSampler, TaskSampler, UniformTaskSampler
 
 __all__ = [
+    "ArcFamily",
     "BetaFamily",
     "CEMTaskSampler",
+    "CategoricalFamily",
+    "DiskFamily",
+    "ExponentialFamily",
     "FixedTaskSampler",
+    "GaussianFamily",
+    "LogBetaFamily",
     "TaskFamily",
     "TaskSampler",
     "UniformTaskSampler",
+    "UnitBetaFamily",
 ]

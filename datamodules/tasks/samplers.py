@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from envs.base import WorldSpec
 from envs.errors import require
 from envs.randomness import make_generator
-from envs.task_distributions import TaskDistribution
+from envs.task_distributions import FiniteTasks, TaskDistribution
 
 
 class TaskSampler(ABC):
@@ -19,9 +19,6 @@ class TaskSampler(ABC):
 
     `bind` is called once, before anything else, with the world and its reference distribution.
     """
-
-    draws_new_tasks: ClassVar[bool] = True
-    """Whether `sample` may give tasks that `initial` did not; each needs a slot of its own then."""
 
     world: WorldSpec
     reference: TaskDistribution
@@ -37,8 +34,18 @@ class TaskSampler(ABC):
         self.reference = reference
         self.generator = make_generator(seed, rank, "task sampler")
 
+    @property
+    def draws_new_tasks(self) -> bool:
+        """Whether `sample` may give tasks that `initial` did not; each needs a slot of its own then."""
+        return True
+
     def initial(self, n: int) -> Tensor:
-        """The tasks that `n` task slots start with, `[n, task_dim]`: reference draws, never scored."""
+        """The tasks that `n` task slots start with, `[n, task_dim]`: reference draws, never scored.
+
+        Where the world has no more tasks than there are slots, every one of them has a slot.
+        """
+        if isinstance(self.reference, FiniteTasks) and len(self.reference.tasks) <= n:
+            return self.reference.tasks[torch.arange(n) % len(self.reference.tasks)]
         return self.reference.sample(n, self.generator)
 
     @abstractmethod
@@ -47,6 +54,9 @@ class TaskSampler(ABC):
 
     def update(self, tasks: Tensor, scores: Tensor) -> None:  # noqa: B027 - a sampler need not learn
         """Learn from the trial returns `scores` `[n]` of the last sampled `tasks` `[n, task_dim]`."""
+
+    def take_validation(self, scores: Tensor) -> None:  # noqa: B027 - likewise
+        """Learn from the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""
 
     def metrics(self) -> dict[str, float]:
         """What to log of the sampler's state."""
@@ -75,8 +85,6 @@ class FixedTaskSampler(TaskSampler):
         tasks: the set; None draws one task per task slot from the reference distribution.
     """
 
-    draws_new_tasks = False
-
     def __init__(self, tasks: list[list[float]] | None = None) -> None:
         require(
             tasks is None or len(tasks) > 0,
@@ -87,6 +95,10 @@ class FixedTaskSampler(TaskSampler):
         )
         self._given = tasks
         self._tasks = torch.empty(0)
+
+    @property
+    def draws_new_tasks(self) -> bool:
+        return False
 
     def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(world, reference, seed, rank)

@@ -178,7 +178,10 @@ class MetaRLModule(pl.LightningModule, ABC):
         return trials
 
     def on_validation_epoch_end(self) -> None:
-        """Log the evaluation under `val/`."""
+        """Log the evaluation under `val/`, and tell the task sampler of it."""
+        if self.trainer.state.fn == "fit":
+            data: Any = getattr(self.trainer, "datamodule", None)
+            data.task_sampler.take_validation(self._evaluation.trial_returns())
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:

@@ -14,7 +14,7 @@ from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import require, require_positive
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import ppo
 from lit_metarl.networks import (
@@ -129,6 +129,15 @@ class OnPolicyModule(MetaRLModule):
     ) -> None:
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
+        for name, number in (("epochs", epochs), ("minibatches", minibatches), ("hidden", hidden)):
+            require_positive(f"model.init_args.{name}", number)
+        require(
+            len(layers) > 0,
+            "model.init_args.layers",
+            layers,
+            "policy and value need at least one layer",
+            "The published runs have two.",
+        )
         super().__init__(world, exploration_episodes=0, **common)
         self.truncation = truncation
         self.discount = discount

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from datamodules.collection import Trials, as_sequences
 from envs.base import WorldSpec
+from envs.errors import require, require_positive
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import consecutive_kl
@@ -60,6 +61,15 @@ class VariBAD(OnPolicyModule):
         action_embedding: int = 16,
         **on_policy: Any,
     ) -> None:
+        for name, number in (("latent_dim", latent_dim), ("elbo_terms", elbo_terms), ("decoded_steps", decoded_steps)):
+            require_positive(f"model.init_args.{name}", number)
+        require(
+            len(decoder_layers) > 0,
+            "model.init_args.decoder_layers",
+            decoder_layers,
+            "a decoder needs at least one hidden layer",
+            "The published runs have two.",
+        )
         super().__init__(
             world,
             belief_dim=2 * latent_dim,

@@ -30,6 +30,9 @@ def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:
 class TrialMetrics(Metric):
     """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
 
+    `return_trial` and `cvar_trial` are of the mean return over all episodes of a trial, as the RoML paper
+    counts: there, adapting fast pays too.
+
     Args:
         alpha: share of tasks that counts as the tail of the CVaR.
     """
@@ -66,12 +69,23 @@ class TrialMetrics(Metric):
         if trials.success is not None:
             self.success.append(trials.success)
 
+    def trial_returns(self) -> Tensor:
+        """Return of the whole trial, summed over its episodes, on every task so far, `[tasks]`."""
+        returns = mean_by_task(dim_zero_cat(self.episode_returns), dim_zero_cat(self.task_numbers))
+        return returns.sum(1)
+
     def compute(self) -> dict[str, Tensor]:
         """The figures, by name."""
         numbers = dim_zero_cat(self.task_numbers)
         returns = mean_by_task(dim_zero_cat(self.episode_returns), numbers)
         adapted = returns[:, -1]
-        figures = {"return": adapted.mean(), "cvar": cvar(adapted, self.alpha)}
+        trial = returns.mean(1)
+        figures = {
+            "return": adapted.mean(),
+            "cvar": cvar(adapted, self.alpha),
+            "return_trial": trial.mean(),
+            "cvar_trial": cvar(trial, self.alpha),
+        }
         for episode, mean in enumerate(returns.mean(0), start=1):
             figures[f"return_episode_{episode}"] = mean
         exploration = int(self.exploration_episodes)

@@ -42,13 +42,6 @@ def generalized_advantages(
     return discounted_sums(errors.flip(1), (discount * gae_lambda) * known.flip(1)).flip(1)
 
 
-def average(values: Tensor, counts: Tensor | None) -> Tensor:
-    """The mean of `values` `[...]`, of those where `counts` `[...]` is True if it is given."""
-    if counts is None:
-        return values.mean()
-    return torch.where(counts, values, 0.0).sum() / counts.sum()
-
-
 def policy_loss(log_ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """Minus the clipped surrogate objective (eq. 7) of every step, shaped as the arguments.
 

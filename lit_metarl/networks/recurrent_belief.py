@@ -12,7 +12,7 @@ class RecurrentEncoder(nn.Module):
     Args:
         state_dim: size of a state.
         action_dim: size of an action.
-        state_embedding: size of its embedding; 0 leaves the input out.
+        state_embedding: size of its embedding.
         action_embedding: likewise.
         reward_embedding: likewise.
         hidden: size of the recurrent state.

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
-from datamodules.experience import ReplayExperience
-from datamodules.relabeling import NoRelabeler
+from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
+from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import TaskReplay
 from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, PointRobot
-from lit_metarl.algorithms import PEARL
+from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
 from tests.worlds import Blind
 
 SLOTS, TASKS, HORIZON = 6, 3, 20
@@ -32,7 +32,7 @@ class Recorder(UniformTaskSampler):
         self.scores.append(scores)
 
 
-def build(seed: int = 1, **changes: Any) -> RolloutDataModule:
+def build(seed: int = 1, algorithm: type[MetaRLModule] | None = None, **changes: Any) -> RolloutDataModule:
     settings: dict[str, Any] = {
         "task_sampler": Recorder(),
         "relabeler": NoRelabeler(),
@@ -44,7 +44,11 @@ def build(seed: int = 1, **changes: Any) -> RolloutDataModule:
     }
     data = RolloutDataModule(PointRobot, seed=seed, **settings)
     torch.manual_seed(0)
-    agent = PEARL(data.world, exploration_episodes=1, layers=[8], encoder_layers=[8])
+    agent: MetaRLModule
+    if algorithm is None:
+        agent = PEARL(data.world, exploration_episodes=1, layers=[8], encoder_layers=[8])
+    else:
+        agent = algorithm(data.world)
     data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
     data.setup("fit")
     return data
@@ -163,3 +167,59 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
 def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:
     data = build()
     data.check_agent(Blind(data.world))
+
+
+def test_an_epoch_may_hold_several_meta_iterations() -> None:
+    data = build(collection=CollectionPlan(TASKS, adapted_episodes=2, initial_episodes=2, iterations=3))
+    assert len(list(data.train_dataloader())) == len(data.train_dataloader()) == 3 * 4
+    assert data.environment_steps == SLOTS * 2 * HORIZON + 3 * TASKS * 3 * HORIZON
+
+
+ON_POLICY = CollectionPlan(TASKS, adapted_episodes=2, iterations=3)
+
+
+def test_an_on_policy_algorithm_is_given_the_trials_just_collected_one_batch_an_iteration() -> None:
+    data = build(algorithm=RL2, collection=ON_POLICY)
+    batches = []
+    for batch in data.train_dataloader():
+        assert isinstance(batch, TrialBatch)
+        assert batch.remembered == ()
+        batches.append(batch.trials)
+        assert data.environment_steps == len(batches) * TASKS * 2 * HORIZON  # no initial data, nothing in advance
+    assert len(batches) == len(data.train_dataloader()) == 3
+    sampler = data.task_sampler
+    assert isinstance(sampler, Recorder)
+    assert all(torch.equal(trials.returns, scores) for trials, scores in zip(batches, sampler.scores))
+    assert isinstance(data.experience, TrialExperience)
+    assert data.metrics["collect/return"] == pytest.approx(
+        float(torch.stack([trials.episode_returns[:, -1] for trials in batches]).mean())
+    )
+    assert "collect/return_exploration" not in data.metrics
+
+
+def test_an_algorithm_that_remembers_is_given_trials_of_all_iterations_for_every_update() -> None:
+    data = build(algorithm=VariBAD, collection=ON_POLICY, belief=BeliefPlan(capacity=100, trials=5, updates=2))
+    seen: list[list[float]] = []
+    for batch in data.train_dataloader():
+        assert isinstance(batch, TrialBatch)
+        seen += batch.trials.tasks.tolist()
+        assert [len(trials.tasks) for trials in batch.remembered] == [min(5, len(seen))] * 2
+        assert all(task in seen for trials in batch.remembered for task in trials.tasks.tolist())
+    assert not any(torch.equal(a.tasks, b.tasks) for a, b in [batch.remembered])
+
+
+def test_replays_limits_do_not_bind_an_on_policy_algorithm() -> None:
+    build(algorithm=RL2, task_slots=1, replay_capacity=1, batches=MetaBatchPlan(tasks=7))
+    with pytest.raises(ConfigurationError, match="RandomRelabeler"):
+        build(algorithm=RL2, relabeler=RandomRelabeler())
+
+
+def test_the_state_of_on_policy_collection_is_restored() -> None:
+    first, second = build(algorithm=RL2, collection=ON_POLICY), build(algorithm=RL2, seed=2, collection=ON_POLICY)
+    list(first.train_dataloader())
+    second.load_state_dict(first.state_dict())
+    for a, b in zip(first.train_dataloader(), second.train_dataloader()):
+        assert isinstance(a, TrialBatch)
+        assert isinstance(b, TrialBatch)
+        assert torch.equal(a.trials.tasks, b.trials.tasks)
+        assert torch.equal(a.trials.steps["action"], b.trials.steps["action"])

@@ -83,6 +83,44 @@ def test_the_world_is_one_more_config_and_sizes_follow(run_tiny: Run, configs: P
     assert run_tiny("fit", f"--config={configs}/env/{world}.yaml", "--trainer.max_epochs=1") == 0
 
 
+@pytest.mark.parametrize("algorithm", ["varibad", "rl2"])
+@pytest.mark.parametrize("robust", ["uniform", "roml", "cvar_ml"])
+def test_on_policy_algorithms_run_with_any_task_sampler(
+    run_tiny: Run, configs: Path, tmp_path: Path, algorithm: str, robust: str
+) -> None:
+    parts = [f"--config={configs}/{part}.yaml" for part in (f"algorithm/{algorithm}", f"robust/{robust}")]
+    assert run_tiny("fit", *parts, "--data.collection.iterations=3") == 0
+    events = scalars(tmp_path)
+    logged = set(events.Tags()["scalars"])
+    assert {"train/policy_loss", "train/entropy", "val/return_episode_1", "collect/return"} <= logged
+    assert ("train/belief_kl" in logged) == (algorithm == "varibad")
+    assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+    assert not {name for name in logged if "exploration" in name}
+    assert [event.step for event in events.Scalars("val/return")] == [3 * 2 * 20, 2 * 3 * 2 * 20]
+    assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
+
+
+def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
+    run_tiny: Run, configs: Path, tmp_path: Path
+) -> None:
+    algorithm = f"--config={configs}/algorithm/varibad.yaml"
+    run_tiny("fit", algorithm)
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
+    assert run_tiny("test", algorithm, f"--ckpt_path={checkpoint}") == 0
+    assert run_tiny("fit", algorithm, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3") == 0
+    continued = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
+    moments = [name for name in continued["state_dict"] if "moments" in name]
+    assert {"input_moments.mean", "return_moments.variance"} <= set(moments)
+
+
+def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
+    algorithm = f"--config={configs}/algorithm/rl2.yaml"
+    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.anneal_learning_rate=true")
+    checkpoint = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
+    (group,) = checkpoint["optimizer_states"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(7e-4 / 6)  # in the last of 2 × 3 updates
+
+
 def test_the_quickstart_runs(run_tiny: Run) -> None:
     assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
 
@@ -181,6 +219,15 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
             ["--model=tests.worlds.Blind", "--data.relabeler=datamodules.relabeling.HFRRelabeler"],
             ["data.relabeler", "HFRRelabeler", "foresight", "Blind"],
         ),
+        (
+            ["--model=lit_metarl.algorithms.VariBAD", "--data.relabeler=datamodules.relabeling.RandomRelabeler"],
+            ["data.relabeler", "RandomRelabeler", "VariBAD", "NoRelabeler"],
+        ),
+        (
+            ["--model=lit_metarl.algorithms.VariBAD", "--model.init_args.cvar_share=0"],
+            ["cvar_share", "0", "(0, 1]"],
+        ),
+        (["--model=lit_metarl.algorithms.VariBAD", "--data.belief.capacity=1"], ["data.belief.capacity", "2 trials"]),
     ],
 )
 def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_allowed(

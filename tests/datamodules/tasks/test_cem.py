@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,12 @@ from cross_entropy_method import CEM
 from scipy import stats
 from torch import Tensor
 
-from datamodules.tasks import BetaFamily, CEMTaskSampler
+from datamodules.tasks import BetaFamily, CategoricalFamily, CEMTaskSampler
 from envs import ConfigurationError, FourCorners, HalfCheetahVel, PointRobot
-from envs.task_distributions import UniformBox
+from envs.task_distributions import Disk, Exponential, Gaussian, LogUniformBox, TaskDistribution, UniformBox
+
+Density = Callable[[np.ndarray, np.ndarray], float]
+Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 TOP_SPEED = 7.0
 PUBLISHED = {"alpha": 0.05, "round_size": 128, "reference_share": 0.2, "selection_share": 0.2, "smoothing": 0.5}
@@ -25,7 +29,7 @@ SMALL = {"round_size": 20, "reference_share": 0.3, "selection_share": 0.25}
 
 
 def make_sampler(seed: int = 3, rank: int = 0, margin: float = 0.02, **settings: Any) -> CEMTaskSampler:
-    sampler = CEMTaskSampler(BetaFamily(margin), **settings)
+    sampler = CEMTaskSampler(BetaFamily(margin, margin), **settings)
     sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed, rank)
     return sampler
 
@@ -102,6 +106,202 @@ def test_weights_quantiles_selection_and_parameters_are_those_of_the_package(cha
         assert sampler.last_round.selected.tolist() == oracle.selected_samples[-1].tolist()
         assert float(sampler.parameters) == pytest.approx(oracle.sample_dist[-1], abs=1e-5)
     assert float(sampler.parameters) != 0.5
+
+
+class FamilyOracle(CEM):
+    """The package's method for any of the published families; draws come from outside."""
+
+    def __init__(self, density: Density, fit: Fit, **settings: Any) -> None:
+        self.draws: deque[np.ndarray] = deque()
+        self._density, self._fit = density, fit
+        super().__init__(**settings)
+
+    def do_sample(self, dist: np.ndarray) -> np.ndarray:
+        return self.draws.popleft()
+
+    def pdf(self, x: np.ndarray, dist: np.ndarray) -> float:
+        return float(self._density(x, dist))
+
+    def update_sample_distribution(self, samples: list[np.ndarray], weights: list[float]) -> np.ndarray:
+        return self._fit(np.array(samples), np.array(weights))
+
+
+def unit_beta(to_unit: Callable[[np.ndarray], np.ndarray]) -> tuple[Density, Fit]:
+    """Density and fit of independent Beta distributions of `to_unit(tasks)`, as RoML's users define them."""
+
+    def density(x: np.ndarray, phi: np.ndarray) -> float:
+        return float(stats.beta.pdf(np.clip(to_unit(x[None])[0], 0.02, 0.98), 2 * phi, 2 - 2 * phi).prod())
+
+    def fit(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return np.clip(np.average(to_unit(x), axis=0, weights=w), 0.02, 0.98)
+
+    return density, fit
+
+
+def gaussian(x: np.ndarray, phi: np.ndarray) -> float:
+    return float(stats.multivariate_normal.pdf(x, phi[:2], phi[2:].reshape(2, 2)))
+
+
+def gaussian_fit(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    variances, directions = np.linalg.eigh(np.cov(x.T, aweights=w, ddof=0))
+    covariance = directions @ np.diag(np.clip(variances, 0.25**2, 2.0**2)) @ directions.T
+    return np.concatenate((np.average(x, axis=0, weights=w), covariance.flatten()))
+
+
+def exponential_fit(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return np.array([np.average(x[:, 0], weights=w)])
+
+
+def in_disk(x: np.ndarray) -> np.ndarray:
+    angle = np.arctan2(x[:, 1], x[:, 0]) / (2 * np.pi) % 1.0
+    return np.stack((np.square(x).sum(1) / 25.0, angle), 1)
+
+
+REFERENCE_AND_ORACLE: dict[str, tuple[TaskDistribution, Density, Fit]] = {
+    "beta": (UniformBox([0.0, 0.0], [7.0, 1.0]), *unit_beta(lambda x: x / np.array([7.0, 1.0]))),
+    "log-beta": (LogUniformBox([0.5] * 3, [2.0] * 3), *unit_beta(lambda x: (np.log2(x) + 1.0) / 2.0)),
+    "exponential": (Exponential(0.1), lambda x, phi: stats.expon.pdf(x[0], scale=phi[0]), exponential_fit),
+    "disk": (Disk(5.0), *unit_beta(in_disk)),
+    "gaussian": (Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]), gaussian, gaussian_fit),
+}
+MODES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "weighted round": ({}, {"ref_mode": "train"}),
+    "reference draws": ({"reference_mode": "reference_draws"}, {"ref_mode": "train_ref"}),
+    "threshold": ({"threshold": -3.0}, {"ref_mode": "train", "ref_thresh": -3.0}),
+    "no reference": ({"reference_mode": "none"}, {"ref_mode": "none"}),
+    "clipped weights": ({"weight_clip": 2.0}, {"ref_mode": "train", "w_clip": 2.0}),
+    "smoothed quantile": ({"threshold_smoothing": 0.6}, {"ref_mode": "train", "soft_q_update": 0.6}),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("family", REFERENCE_AND_ORACLE)
+def test_every_family_in_every_mode_moves_as_in_the_package(family: str, mode: str) -> None:
+    reference, density, fit = REFERENCE_AND_ORACLE[family]
+    ours, theirs = MODES[mode]
+    sampler = CEMTaskSampler(**PUBLISHED, **ours)
+    names = tuple(f"x{i}" for i in range(reference.task_dim))
+    sampler.bind(replace(HalfCheetahVel.world, task_names=names), reference, seed=1, rank=0)
+    oracle = FamilyOracle(
+        density,
+        fit,
+        phi0=sampler.parameters.double().numpy(),
+        batch_size=128,
+        n_orig_per_batch=25,
+        ref_alpha=0.05,
+        min_batch_update=0.2,
+        soft_update=0.5,
+        **theirs,
+    )
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        tasks, flags = sample_round(sampler)
+        weights = sampler.state_dict()["awaiting_weights"]
+        oracle.ref_indices = set(flags.nonzero()[:, 0].tolist())
+        oracle.draws.extend(tasks.double().numpy())
+        assert weights.numpy() == pytest.approx([oracle.sample()[1] for _ in range(128)], rel=2e-3)
+        scores = -5.0 * tasks[:, 0].double().numpy() + random.normal(size=128)
+        sampler.update(tasks, torch.from_numpy(scores))
+        for score in scores:
+            oracle.update(score)
+        assert sampler.last_round is not None
+        assert sampler.last_round.selected.tolist() == oracle.selected_samples[-1].tolist()
+        assert sampler.last_round.internal_quantile == pytest.approx(oracle.internal_quantile[-1])
+        assert sampler.last_round.reference_quantile == pytest.approx(oracle.ref_quantile[-1], rel=1e-3, abs=1e-3)
+        assert sampler.parameters.numpy() == pytest.approx(oracle.sample_dist[-1], rel=2e-3, abs=2e-4)
+
+
+def test_validation_scores_set_the_threshold_once_there_are_any() -> None:
+    sampler = make_sampler(reference_mode="validation", alpha=0.3, **SMALL)
+    for validated in (None, torch.linspace(-9.0, 11.0, 50)):
+        if validated is not None:
+            sampler.take_validation(validated)
+        sampler.update(sampler.sample(20), torch.randn(20, generator=torch.Generator().manual_seed(0)))
+        assert sampler.last_round is not None
+        level = (0.3 * 51 - 1) / 49
+        expected = -np.inf if validated is None else np.quantile(validated.double().numpy(), level)
+        assert sampler.last_round.reference_quantile == pytest.approx(expected)
+
+
+def test_a_fixed_set_of_tasks_is_drawn_once_and_the_hard_ones_become_more_probable() -> None:
+    sampler = CEMTaskSampler(CategoricalFamily(), round_size=60)
+    sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
+    tasks = sampler.initial(10)
+    assert not sampler.draws_new_tasks
+    for _ in range(6):
+        drawn = sampler.sample(60)
+        assert bool((drawn[:, None] == tasks).all(-1).any(1).all())
+        sampler.update(drawn, -drawn[:, 0])
+    hardest = int(tasks[:, 0].argmax())
+    assert float(sampler.parameters[hardest]) > 0.3
+    assert float(sampler.parameters.min()) >= 0.01
+
+
+def test_a_resumed_sampler_of_a_fixed_set_goes_on_with_the_same_tasks() -> None:
+    samplers = []
+    for seed in (2, 9):
+        sampler = CEMTaskSampler(CategoricalFamily(), round_size=10)
+        sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=seed, rank=0)
+        sampler.initial(5)
+        samplers.append(sampler)
+    first, resumed = samplers
+    drawn = first.sample(12)
+    first.update(drawn, -drawn[:, 0])
+    resumed.load_state_dict(first.state_dict())
+    assert torch.equal(first.sample(30), resumed.sample(30))
+
+
+def test_the_table_has_a_row_a_round_with_the_distribution_and_what_it_was_based_on() -> None:
+    sampler = make_sampler(**SMALL)
+    for _ in range(3):
+        tasks = sampler.sample(20)
+        sampler.update(tasks, -tasks[:, 0])
+    table = sampler.table()
+    assert [row["round"] for row in table] == [1, 2, 3]
+    assert table[-1]["mean_velocity"] == pytest.approx(TOP_SPEED * float(sampler.parameters))
+    assert {"quantile_0.05_velocity", "selected_share", "effective_sample_size", "collapsed"} <= set(table[0])
+    resumed = make_sampler(seed=8, **SMALL)
+    resumed.load_state_dict(sampler.state_dict())
+    assert resumed.table() == table
+
+
+def test_the_effective_sample_size_is_that_of_the_selected_weights_and_a_collapse_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sampler = make_sampler(least_effective_draws=100.0, **SMALL)
+    for _ in range(2):
+        tasks = sampler.sample(20)
+        weights = sampler.state_dict()["awaiting_weights"].double()
+        sampler.update(tasks, -tasks[:, 0])
+        assert sampler.last_round is not None
+        chosen = weights[sampler.last_round.selected]
+        expected = float(chosen.sum() ** 2 / chosen.square().sum())
+        assert sampler.metrics()["cem/effective_sample_size"] == pytest.approx(expected, rel=1e-5)
+        assert sampler.metrics()["cem/collapsed"] == 1.0
+    assert len([record for record in caplog.records if "collapsed" in record.message]) == 1
+
+
+def test_a_family_that_misses_tasks_of_the_world_is_refused() -> None:
+    class Narrow(BetaFamily):
+        def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
+            return torch.where(tasks[:, 0] < 6.0, super().log_prob(parameters, tasks), -torch.inf)
+
+    with pytest.raises(ConfigurationError, match=r"family = 'Narrow' .* gives no density to \[6\."):
+        CEMTaskSampler(Narrow()).bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"round_size": 4, "reference_share": 0.2, "selection_share": 1.0}, "round_size"),
+        ({"reference_share": 0.0, "reference_mode": "reference_draws"}, "round_size"),
+        ({"weight_clip": 0.5}, "weight_clip"),
+        ({"threshold_smoothing": 1.0}, "threshold_smoothing"),
+    ],
+)
+def test_an_impossible_setting_is_refused_by_name(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"task_sampler.init_args.{key}"):
+        CEMTaskSampler(**settings)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 5])
@@ -350,7 +550,7 @@ def test_a_score_that_is_not_finite_is_refused_naming_trial_and_task(broken: flo
     sampler = make_sampler(**SMALL)
     tasks = sampler.sample(4)
     scores = torch.tensor([1.0, 2.0, broken, 3.0])
-    with pytest.raises(ValueError, match=rf"trial 2 on task \[{re.escape(repr(float(tasks[2, 0])))}\]"):
+    with pytest.raises(ConfigurationError, match=rf"trial 2 on task \[{re.escape(repr(float(tasks[2, 0])))}\]"):
         sampler.update(tasks, scores)
     sampler.update(tasks, torch.zeros(4))  # nothing of the refused call was kept
     assert len(sampler.state_dict()["scores"]) == 4

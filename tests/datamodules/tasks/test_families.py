@@ -2,17 +2,191 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from datamodules.tasks import BetaFamily
+from datamodules.tasks import (
+    ArcFamily,
+    BetaFamily,
+    CategoricalFamily,
+    DiskFamily,
+    ExponentialFamily,
+    GaussianFamily,
+    LogBetaFamily,
+    TaskFamily,
+)
+from datamodules.tasks.families import matching_family
 from envs import ConfigurationError
-from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+from envs.task_distributions import (
+    Disk,
+    Exponential,
+    FiniteTasks,
+    Gaussian,
+    HalfCircle,
+    LogUniformBox,
+    TaskDistribution,
+    UniformBox,
+)
 
 LOW, HIGH = [-1.0, 2.0], [1.0, 9.0]
 PARAMETERS = torch.tensor([0.2, 0.7])
+
+
+REFERENCES: dict[type[TaskFamily], TaskDistribution] = {
+    BetaFamily: UniformBox(LOW, HIGH),
+    LogBetaFamily: LogUniformBox([0.5, 0.25], [2.0, 4.0]),
+    ExponentialFamily: Exponential(0.1),
+    DiskFamily: Disk(5.0),
+    ArcFamily: HalfCircle(2.0),
+    GaussianFamily: Gaussian([1.0, -2.0], [[1.0, 0.3], [0.3, 0.5]]),
+    CategoricalFamily: FiniteTasks([[1.0, 0.0], [-1.0, 0.0], [0.0, 3.0]]),
+}
+EVERY_FAMILY = pytest.mark.parametrize(
+    ("kind", "reference"), [*REFERENCES.items()], ids=[k.__name__ for k in REFERENCES]
+)
+
+
+def moved(family: TaskFamily) -> torch.Tensor:
+    """Parameters away from the reference: fitted to its draws with uneven weights."""
+    tasks = family.sample(family.reference_parameters, 400, torch.Generator().manual_seed(5))
+    return family.fit(tasks, (2.0 * tasks[:, 0]).sigmoid() ** 4)
+
+
+def bound(kind: type[TaskFamily], reference: TaskDistribution) -> TaskFamily:
+    family = kind()
+    family.bind(reference)
+    return family
+
+
+@EVERY_FAMILY
+def test_the_reference_parameters_give_the_reference_distribution(
+    kind: type[TaskFamily], reference: TaskDistribution
+) -> None:
+    family = bound(kind, reference)
+    drawn = family.sample(family.reference_parameters, 4000, torch.Generator().manual_seed(0))
+    expected = reference.sample(4000, torch.Generator().manual_seed(1))
+    assert drawn.shape == expected.shape
+    for one, other in zip(drawn.T, expected.T):
+        assert stats.ks_2samp(one.numpy(), other.numpy()).pvalue > 1e-3
+    assert bool(reference.contains(drawn).all())
+
+
+@EVERY_FAMILY
+def test_density_ratios_turn_draws_of_any_member_into_draws_of_the_reference(
+    kind: type[TaskFamily], reference: TaskDistribution
+) -> None:
+    """Importance weights average to 1, and weighted moments are those of the reference."""
+    family = bound(kind, reference)
+    parameters = 0.5 * family.reference_parameters + 0.5 * moved(family)
+    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(2))
+    assert bool(reference.contains(tasks).all())
+    ratio = (family.log_prob(family.reference_parameters, tasks) - family.log_prob(parameters, tasks)).exp()
+    assert float(ratio.mean()) == pytest.approx(1.0, abs=0.05)
+    expected = reference.sample(40_000, torch.Generator().manual_seed(3))
+    spread = float(expected.std())
+    for power in (1, 2):
+        weighted = (ratio[:, None] * tasks**power).mean(0)
+        assert weighted.numpy() == pytest.approx((expected**power).mean(0).numpy(), abs=0.08 * max(1.0, spread**power))
+
+
+@EVERY_FAMILY
+def test_fitting_many_draws_gives_their_parameters_back(kind: type[TaskFamily], reference: TaskDistribution) -> None:
+    family = bound(kind, reference)
+    parameters = moved(family)
+    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(4))
+    refitted = family.fit(tasks, torch.ones(len(tasks)))
+    if kind is CategoricalFamily:  # the floor is applied once more
+        parameters = 0.9 * parameters + 0.1 / 3
+    assert refitted.numpy() == pytest.approx(parameters.numpy(), abs=0.02)
+
+
+@EVERY_FAMILY
+def test_the_mean_is_that_of_draws(kind: type[TaskFamily], reference: TaskDistribution) -> None:
+    family = bound(kind, reference)
+    parameters = moved(family)
+    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(6))
+    spread = float(tasks.std())
+    assert family.mean(parameters).numpy() == pytest.approx(tasks.mean(0).numpy(), abs=0.05 * spread)
+
+
+@EVERY_FAMILY
+def test_a_world_of_other_tasks_is_refused_by_name(kind: type[TaskFamily], reference: TaskDistribution) -> None:
+    other = Disk(1.0) if kind is not DiskFamily else Exponential(0.1)
+    if kind is CategoricalFamily:  # takes the tasks of the slots instead
+        return
+    with pytest.raises(ConfigurationError, match=rf"family = '{kind.__name__}' .* {type(other).__name__}"):
+        kind().bind(other)
+
+
+@EVERY_FAMILY
+def test_the_matching_family_is_found(kind: type[TaskFamily], reference: TaskDistribution) -> None:
+    assert type(matching_family(reference)) is kind
+
+
+def test_tasks_of_an_unknown_distribution_have_no_matching_family() -> None:
+    class Strange(TaskDistribution):
+        task_dim = 1
+
+        def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+            return torch.zeros(n, 1)
+
+        def contains(self, tasks: torch.Tensor) -> torch.Tensor:
+            return tasks[:, 0] == 0
+
+    with pytest.raises(ConfigurationError, match="no family is known for tasks that follow Strange"):
+        matching_family(Strange())
+
+
+def test_exponential_log_densities_agree_with_scipy() -> None:
+    family = bound(ExponentialFamily, Exponential(0.1))
+    tasks = torch.tensor([[0.0], [0.05], [0.7]])
+    expected = stats.expon.logpdf(tasks[:, 0].numpy(), scale=0.3)
+    assert family.log_prob(torch.tensor([0.3]), tasks).numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_gaussian_fits_are_weighted_moments_and_keep_their_eigenvalues_in_bounds() -> None:
+    family = GaussianFamily(smallest_std=0.5, largest_std=1.5)
+    family.bind(Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]))
+    tasks = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) @ torch.tensor([[1.2, 0.0], [0.4, 0.9]])
+    weights = torch.rand(500, generator=torch.Generator().manual_seed(1))
+    parameters = family.fit(tasks, weights).numpy()
+    expected = np.cov(tasks.T.numpy(), aweights=weights.numpy(), ddof=0)
+    assert parameters[:2] == pytest.approx(np.average(tasks.numpy(), axis=0, weights=weights.numpy()), abs=1e-5)
+    assert parameters[2:] == pytest.approx(expected.flatten(), abs=1e-4)
+    for scale, bound_reached in ((1e-3, 0.25), (1e3, 2.25)):
+        covariance = family.fit(scale * tasks, weights)[2:].view(2, 2)
+        assert torch.linalg.eigvalsh(covariance).tolist() == pytest.approx([bound_reached] * 2, rel=1e-3)
+
+
+def test_a_categorical_fit_is_the_weighted_share_of_each_task_over_a_floor() -> None:
+    family = CategoricalFamily(floor=0.3)
+    family.bind(FiniteTasks([[1.0], [2.0], [3.0], [4.0]]))
+    parameters = family.fit(torch.tensor([[2.0], [4.0], [2.0]]), torch.tensor([1.0, 2.0, 1.0]))
+    assert parameters.tolist() == pytest.approx([0.075, 0.425, 0.075, 0.425])
+    with pytest.raises(ConfigurationError, match="5.0"):
+        family.log_prob(parameters, torch.tensor([[5.0]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: BetaFamily(0.5), "margin"),
+        (lambda: BetaFamily(density_margin=0.0), "density_margin"),
+        (lambda: CategoricalFamily(0.0), "floor"),
+        (lambda: GaussianFamily(smallest_std=0.0), "smallest_std"),
+        (lambda: GaussianFamily(largest_std=0.9), "largest_std"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(make: Callable[[], object], name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"family.init_args.{name}"):
+        make()
+
+
+# The Beta family in particular
 
 
 @pytest.fixture
@@ -91,9 +265,3 @@ def test_mean_and_quantiles_are_in_the_worlds_units(family: BetaFamily) -> None:
     phi = PARAMETERS.double().numpy()
     exact = stats.beta.ppf(levels.numpy()[:, None], 2 * phi, 2 - 2 * phi) * [2.0, 7.0] + LOW
     assert quantiles.numpy() == pytest.approx(exact, abs=0.2)
-
-
-@pytest.mark.parametrize("reference", [HalfCircle(1.0), FiniteTasks([[1.0], [-1.0]])])
-def test_a_world_without_uniform_tasks_is_refused_by_name(reference: TaskDistribution) -> None:
-    with pytest.raises(ConfigurationError, match=rf"family = 'BetaFamily' .* {type(reference).__name__}"):
-        BetaFamily().bind(reference)

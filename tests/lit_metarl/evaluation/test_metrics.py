@@ -51,6 +51,8 @@ def test_figures_over_several_batches_are_those_of_all_trials_together() -> None
     expected = {
         "return": adapted.mean(),
         "cvar": np.sort(adapted)[:3].mean(),  # ⌈0.1 · 21⌉ = 3
+        "return_trial": returns.mean(),
+        "cvar_trial": np.sort(returns.mean(1))[:3].mean(),
         **{f"return_episode_{k + 1}": returns[:, k].mean() for k in range(4)},
         "return_exploration": returns[:, :2].mean(),
         "success": np.concatenate([trials.success.numpy()[:, -1] for trials in batches]).mean(),

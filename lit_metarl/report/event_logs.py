@@ -1,0 +1,47 @@
+"""Scalars from a run's TensorBoard event files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+
+EVERYTHING = {"scalars": 0}  # tensorboard thins out long series unless told otherwise
+
+logging.getLogger("tensorboard").setLevel(logging.ERROR)
+
+
+def read_scalars(folder: Path, prefixes: tuple[str, ...]) -> dict[str, dict[int, float]]:
+    """Scalars by name and environment step; of values logged at one step, the last counts.
+
+    Args:
+        folder: with the event files of one run.
+        prefixes: of the names that are wanted.
+
+    Raises:
+        ValueError: if an event file is damaged.
+    """
+    for path in sorted(folder.glob("*tfevents*")):
+        _check_whole(path)
+    events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
+    events.Reload()
+    return {
+        name: {event.step: event.value for event in events.Scalars(name)}
+        for name in sorted(events.Tags()["scalars"])
+        if name.startswith(prefixes)
+    }
+
+
+def _check_whole(path: Path) -> None:
+    """Raise a ValueError if a record of `path` is damaged: the accumulator would end there without a word."""
+    reader = PyRecordReader_New(str(path))
+    try:
+        while True:
+            reader.GetNext()
+    except OutOfRangeError:
+        return
+    except DataLossError as error:
+        raise ValueError("an event file of it is damaged or cut off") from error

@@ -1,0 +1,47 @@
+"""Which runs a folder holds: `FOLDER/<experiment>/<method>/seed_<n>/[version_<k>/]`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.errors import require
+
+LAYOUT = "FOLDER/<experiment>/<method>/seed_<number>/"
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True, order=True)
+class RunName:
+    """What tells one run from another."""
+
+    experiment: str
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.method}/seed_{self.seed}"
+
+
+def find_runs(folder: Path) -> dict[RunName, Path]:
+    """All runs below `folder`, finished or not, in the order of their names.
+
+    Raises:
+        ConfigurationError: if the folder does not exist or holds no run in the expected layout.
+    """
+    hint = f"Give a folder with runs as {LAYOUT}."
+    require(folder.is_dir(), "runs", str(folder), "there is no such folder", hint)
+    runs = {}
+    for place in folder.glob("*/*/seed_*"):
+        number = re.fullmatch(r"seed_(\d+)", place.name)
+        if number is not None and place.is_dir():
+            runs[RunName(place.parts[-3], place.parts[-2], int(number[1]))] = place
+    require(bool(runs), "runs", str(folder), "it holds no run", hint)
+    return dict(sorted(runs.items()))
+
+
+def newest_finished(place: Path) -> Path | None:
+    """The folder of a run's newest finished version, or None."""
+    versions = sorted(place.glob("version_*"), key=lambda path: (len(path.name), path.name), reverse=True)
+    return next((path for path in (*versions, place) if (path / RESULTS).is_file()), None)

@@ -1,0 +1,226 @@
+"""What VariBAD and RL² share: the recurrent agent, what PPO is given, and which gradients go where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.collection import Collector, Trials, as_sequences
+from datamodules.contracts import Agent
+from datamodules.experience import TrialBatch
+from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot
+from lit_metarl.algorithms import RL2, OnPolicyModule, VariBAD
+from tests.worlds import EndingPoint
+
+TASKS, EPISODES = 6, 3
+SMALL: dict[str, Any] = {
+    "layers": [16, 16],
+    "policy_state_embedding": 8,
+    "policy_belief_embedding": 8,
+    "hidden": 12,
+    "truncation": 7,
+    "minibatches": 2,
+}
+ALGORITHMS = [VariBAD, RL2]
+WORLDS = [GridNavi, EndingPoint]  # discrete actions and time limits; continuous actions and true ends
+
+
+def build(algorithm: type[OnPolicyModule], world: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
+    torch.manual_seed(0)
+    model = algorithm(world.world, **{**SMALL, **settings})
+    optimizers: Any = model.configure_optimizers()
+    model.optimizers = lambda: optimizers  # type: ignore[method-assign]
+    model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
+    return model
+
+
+def collect(model: OnPolicyModule, world: type[MetaEnv] = GridNavi, seed: int = 0, tasks: int = TASKS) -> Trials:
+    env = world(tasks, seed)
+    generator = torch.Generator().manual_seed(seed)
+    return Collector(env).collect(model, env.task_distribution.sample(tasks, generator), EPISODES, generator)
+
+
+def changed(model: OnPolicyModule, batch: TrialBatch) -> set[str]:
+    """The parts of the model whose parameters an update changes."""
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    model.update(batch)
+    return {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(before[name], value)}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_they_implement_the_contract_and_explore_all_the_time(algorithm: type[OnPolicyModule]) -> None:
+    model = build(algorithm)
+    assert isinstance(model, Agent)
+    assert model.exploration_episodes == 0
+    assert collect(model).exploration_episodes == 0
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@torch.no_grad()
+def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type[MetaEnv]) -> None:
+    model = build(VariBAD, world)
+    assert isinstance(model, VariBAD)
+    trials = collect(model, world)
+    assert bool(trials.steps["valid"].all()) == (world is GridNavi)
+    sequences = as_sequences(trials)
+    recomputed = torch.cat(model.encode(sequences), -1)[:, :-1]
+    valid = sequences["valid"]
+    torch.testing.assert_close(recomputed[valid], sequences["belief"][valid], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("world", WORLDS)
+@torch.no_grad()
+def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
+    model = build(algorithm, world)
+    seen: list[Tensor] = []
+    features = model.actor_critic.policy_features
+    model.actor_critic.policy_features = lambda inputs: seen.append(inputs) or features(inputs)  # type: ignore
+    trials = collect(model, world)
+    sequences = as_sequences(trials)
+    raw_action = sequences.get("raw_action", sequences["action"])
+    log_probability, _, _ = model.evaluate(model.policy_inputs(sequences), raw_action)
+    if bool(trials.steps["valid"].all()):
+        acted = model.actor_critic.actions.score(features(torch.stack(seen, 1)), raw_action)[0]
+        torch.testing.assert_close(log_probability, acted, rtol=1e-4, atol=1e-5)
+    else:
+        first = model.actor_critic.actions.score(features(seen[0]), raw_action[:, 0])[0]
+        torch.testing.assert_close(log_probability[:, 0], first, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_border_between_episodes_is_marked_before_and_after() -> None:
+    model = build(VariBAD)
+    horizon = GridNavi.world.horizon
+    before, after = model.states(as_sequences(collect(model)))
+    assert [int(step) for step in before[0, :, -1].nonzero()] == [horizon, 2 * horizon]
+    assert [int(step) for step in after[0, :, -1].nonzero()] == [horizon - 1, 2 * horizon - 1, 3 * horizon - 1]
+
+
+def test_rl_gradients_do_not_enter_varibads_belief() -> None:
+    model = build(VariBAD)
+    trials = collect(model)
+    assert changed(model, TrialBatch(trials)) == {"actor_critic"}
+    assert changed(model, TrialBatch(trials, (trials,))) == {"actor_critic", "encoder", "posterior", "decoders"}
+
+
+def test_rl_gradients_shape_the_belief_of_rl2() -> None:
+    model = build(RL2)
+    assert changed(model, TrialBatch(collect(model))) == {"actor_critic", "encoder"}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_gradient_is_that_of_finite_differences(algorithm: type[OnPolicyModule]) -> None:
+    model = build(algorithm, world=PointRobot, truncation=None)
+    trials = collect(model, PointRobot)
+    sequences = as_sequences(trials)
+    samples = model.policy_samples(sequences, trials.returns)
+    model.double()
+    samples = type(samples)(*(values.double() for values in samples))
+    samples = samples._replace(log_probability=samples.log_probability + 0.02)  # away from the objective's kink
+    parameter = model.actor_critic.actor[0].weight if algorithm is VariBAD else model.encoder.gru.weight_hh_l0
+    assert isinstance(parameter, Tensor)
+    weights = torch.tensor([1.0, 0.5, -0.05], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(model.policy_losses(samples) @ weights, parameter)
+    with torch.no_grad():
+        direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+        values = []
+        for sign in (1.0, -2.0):
+            parameter += sign * 1e-6 * direction
+            values.append(model.policy_losses(samples) @ weights)
+    slope = (values[0] - values[1]) / 2e-6
+    torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-4, atol=1e-8)
+
+
+def test_rewards_are_divided_by_the_running_deviation_of_the_discounted_return() -> None:
+    model = build(VariBAD, discount=0.9)
+    generator = torch.Generator().manual_seed(0)
+    rewards = [torch.randn(4, 10, generator=generator) for _ in range(2)]
+    valid = torch.arange(10) < torch.tensor([10, 10, 6, 3])[:, None]
+    seen: list[float] = []
+    for reward in rewards:
+        normalised = model.normalised_rewards(reward, valid)
+        for row, exists in zip(reward, valid):
+            total = 0.0
+            for value in row[exists].tolist():
+                total = 0.9 * total + value
+                seen.append(total)
+        deviation = torch.tensor(seen).std(correction=0)
+        expected = torch.where(valid, reward / deviation, 0.0)
+        torch.testing.assert_close(normalised, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_cvar_ml_learns_the_policy_from_the_worst_trials_only_and_the_statistics_from_all() -> None:
+    everything, worst = build(VariBAD), build(VariBAD, cvar_share=0.3)
+    trials = collect(everything)
+    sequences = as_sequences(trials)
+    returns = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
+    samples = worst.policy_samples(sequences, returns)
+    everything.policy_samples(sequences, returns)
+    expected = worst.policy_inputs(sequences)[[1, 4]].flatten(0, 1)
+    assert torch.equal(samples.inputs, expected)
+    assert torch.equal(worst.input_moments.mean, everything.input_moments.mean)
+    assert torch.equal(worst.return_moments.variance, everything.return_moments.variance)
+
+
+def test_time_limits_are_left_out_of_the_advantages_only_if_they_are_proper() -> None:
+    def targets(proper: bool) -> Tensor:
+        model = build(RL2, proper_time_limits=proper)
+        trials = collect(model)
+        samples = model.policy_samples(as_sequences(trials), trials.returns)
+        return (samples.target - samples.value)[:, GridNavi.world.horizon - 1 :: GridNavi.world.horizon]
+
+    assert (targets(True) == 0).all()
+    assert (targets(False) != 0).all()
+
+
+def test_true_ends_and_time_limits_are_told_apart() -> None:
+    model = build(VariBAD, EndingPoint)
+    trials = collect(model, EndingPoint)
+    sequences = as_sequences(trials)
+    ended = sequences["ends"] & sequences["terminated"]
+    assert ended.any()
+    assert sequences["truncated"].any()
+    assert torch.equal(ended | sequences["truncated"], sequences["ends"])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
+    def run() -> TensorDict:
+        model = build(algorithm, world)
+        for seed in range(2):
+            trials = collect(model, world, seed)
+            scalars = model.update(TrialBatch(trials, (trials, trials) if model.remembers_trials else ()))
+            assert all(torch.isfinite(value) for value in scalars.values())
+        return TensorDict({name.replace(".", "/"): value for name, value in model.state_dict().items()}, [])
+
+    assert bool((run() == run()).all())
+
+
+def test_evaluation_changes_no_statistics() -> None:
+    model = build(VariBAD, KhazadDum)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    collect(model, KhazadDum, tasks=2)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"cvar_share": 0.0}, "cvar_share"),
+        ({"discount": 1.5}, "discount"),
+        ({"gae_lambda": -1.0}, "gae_lambda"),
+        ({"epochs": 0}, "epochs"),
+        ({"layers": []}, "layers"),
+        ({"decoder_layers": []}, "decoder_layers"),
+        ({"elbo_terms": 0}, "elbo_terms"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        build(VariBAD, **settings)

@@ -1,0 +1,92 @@
+"""VariBAD's evidence lower bound against a plain loop over trials, posteriors and steps."""
+
+from __future__ import annotations
+
+import torch
+from torch.distributions import Independent, Normal, kl_divergence
+from torch.nn import functional
+
+from datamodules.collection import Collector, Trials, as_sequences
+from envs.randomness import normal
+from lit_metarl.algorithms import VariBAD
+from tests.worlds import EndingPoint
+
+TASKS, EPISODES, LATENT, TERMS, STEPS = 4, 2, 3, 5, 6
+
+
+def build() -> VariBAD:
+    torch.manual_seed(0)
+    return VariBAD(
+        EndingPoint.world,
+        latent_dim=LATENT,
+        decoder_layers=[16, 8],
+        state_weight=0.7,
+        task_weight=0.3,
+        elbo_terms=TERMS,
+        decoded_steps=STEPS,
+        hidden=12,
+        seed=5,
+    )
+
+
+def collect(model: VariBAD) -> Trials:
+    env = EndingPoint(TASKS, 0)
+    generator = torch.Generator().manual_seed(0)
+    return Collector(env).collect(model, env.task_distribution.sample(TASKS, generator), EPISODES, generator)
+
+
+@torch.no_grad()
+def test_the_bound_is_that_of_a_plain_loop() -> None:
+    model = build()
+    trials = collect(model)
+    sequences = as_sequences(trials)
+    lengths = sequences["valid"].sum(1)
+    assert len(lengths.unique()) > 1
+    state = model.generator.get_state()
+    terms = model.negative_elbo(trials)
+
+    model.generator.set_state(state)
+    times = model._draw((TASKS, TERMS), lengths + 1)
+    steps = model._draw((TASKS, TERMS, STEPS), lengths)
+    noise = normal((TASKS, TERMS, LATENT), model.generator, torch.zeros(1))
+    expected = dict.fromkeys(("kl", "reward", "state", "task"), torch.zeros(()))
+    for trial in range(TASKS):
+        hidden, beliefs = torch.zeros(1, 12), []
+        for time in range(int(lengths[trial]) + 1):
+            mean, log_variance = model.posterior(hidden)[0].chunk(2)
+            beliefs.append(Independent(Normal(mean, (0.5 * log_variance).exp()), 1))
+            if time < lengths[trial]:
+                step = sequences[trial, time]
+                after = torch.cat((step["next_observation"], step["ends"][None].float()))
+                hidden = model.encoder.step(hidden, step["action"][None], after[None], step["sparse_reward"][None])
+        for term in range(TERMS):
+            time = int(times[trial, term])
+            standard = Independent(Normal(torch.zeros(LATENT), torch.ones(LATENT)), 1)
+            kl = kl_divergence(beliefs[time], beliefs[time - 1] if time else standard)
+            expected["kl"] = expected["kl"] + 0.1 * kl
+            z = beliefs[time].mean + beliefs[time].base_dist.stddev * noise[trial, term]
+            task = model.decoders["task"](z)
+            expected["task"] = expected["task"] + 0.3 * functional.mse_loss(task, trials.tasks[trial])
+            for pair in range(STEPS):
+                step = sequences[trial, int(steps[trial, term, pair])]
+                assert bool(step["valid"])
+                before = torch.cat((step["observation"], step["begins"][None].float()))
+                after = torch.cat((step["next_observation"], step["ends"][None].float()))
+                for name, states, target in (
+                    ("reward", (after, before), step["sparse_reward"][None]),
+                    ("state", (before,), after),
+                ):
+                    decoder = model.decoders[name]
+                    embedded = [functional.relu(decoder.state(s)) for s in states]
+                    inputs = torch.cat((z, *embedded, functional.relu(decoder.action(step["action"]))))
+                    predicted = decoder.rest(functional.relu(decoder.first(inputs)))
+                    weight = {"reward": 1.0, "state": 0.7}[name] / TASKS
+                    expected[name] = expected[name] + weight * functional.mse_loss(predicted, target)
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
+    torch.manual_seed(0)
+    assert set(VariBAD(EndingPoint.world).decoders) == {"reward"}
+    assert set(build().decoders) == {"reward", "state", "task"}

@@ -1,0 +1,176 @@
+"""The report drawn from rows: its files, its numbers, and what a user may get wrong."""
+
+from __future__ import annotations
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lit_metarl.report.__main__ import main
+from tests.lit_metarl.report.synthetic_rows import write_synthetic
+
+FIGURES = [
+    "cheetah_curve_return",
+    "cheetah_curve_cvar",
+    "cheetah_final_return",
+    "cheetah_adaptation",
+    "cheetah_probability_of_improvement",
+    "cheetah_task_velocity",
+    "point_curve_return",
+    "all_normalised_return",
+    "all_probability_of_improvement",
+]
+
+
+class Links(HTMLParser):
+    """Everything that a page loads or points to, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report, drawn once."""
+    folder = tmp_path_factory.mktemp("report")
+    write_synthetic(folder)
+    assert main(["draw", str(folder), "--reference=none", "--resamples=200"]) == 0
+    return folder / "report"
+
+
+def test_there_is_every_figure_as_png_and_svg(report: Path) -> None:
+    files = {path.name for path in (report / "figures").iterdir()}
+    assert {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")} <= files
+
+
+def test_the_page_needs_nothing_from_elsewhere(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    links = Links(text).links
+    assert len(links) > len(FIGURES)
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert not re.search(r"https?://|@import|url\(", text)
+    for anchor in (link[1:] for link in links if link.startswith("#")):
+        assert f'id="{anchor}"' in text
+
+
+def test_the_page_says_what_a_reader_must_know(report: Path) -> None:
+    text = Links((report / "index.html").read_text()).text
+    for part in (
+        "15 finished runs of 2 methods (hfr, none) in 2 experiments, with 5 seeds (1, 2, 3, 4, 5).",
+        "none lacks seed 3 (2 of 3 seeds are there).",
+        "Fewer than 3 seeds, so no intervals are drawn: none.",
+        "Fewer than 5 seeds, so intervals are rough and likely too narrow: hfr.",
+        "--reference none --resamples 200",
+        "pytorch-lightning 2.6.6",
+        "numpy",
+    ):
+        assert part in text
+
+
+def test_tables_equal_what_a_few_lines_make_of_the_rows(report: Path) -> None:
+    rows = [row for row in read(report.parent / "finals.csv") if row["training"] == "after"]
+    for final in read(report / "tables" / "final.csv"):
+        if final["metric"] != "test/return":
+            continue
+        place = (final["experiment"], final["method"])
+        values = np.sort([float(row["test/return"]) for row in rows if (row["experiment"], row["method"]) == place])
+        middle = values[len(values) // 4 : len(values) - len(values) // 4]
+        assert float(final["value"]) == pytest.approx(middle.mean())
+        assert float(final["mean"]) == pytest.approx(values.mean())
+        assert (final["low"] == "") == (len(values) < 3)
+        assert sorted(float(value) for value in final["by_seed"].split()) == pytest.approx(list(values))
+    to_reference = {
+        (row["experiment"], row["method"]): row for row in read(report / "tables" / "steps_to_reference.csv")
+    }
+    assert float(to_reference["cheetah", "none"]["ratio"]) == 1.0
+    assert 0.1 < float(to_reference["cheetah", "hfr"]["ratio"]) < 0.7
+    improvement = {
+        row["experiment"]: float(row["value"]) for row in read(report / "tables" / "probability_of_improvement.csv")
+    }
+    assert improvement["(all)"] == pytest.approx((improvement["cheetah"] + improvement["point"]) / 2)
+
+
+def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
+    assert main(["draw", str(report.parent), f"--output={tmp_path}", "--reference=none", "--resamples=200"]) == 0
+    first = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    second = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert first.keys() == second.keys()
+    assert not [name for name in first if first[name] != second[name]]
+
+
+def test_runs_of_different_worlds_are_not_compared(rows: Path, tmp_path: Path) -> None:
+    text = (rows / "runs.csv").read_text()
+    (rows / "runs.csv").write_text(
+        text.replace("cheetah,hfr,1,finished,Worldcheetah()", "cheetah,hfr,1,finished,Ant()")
+    )
+    assert main(["draw", str(rows), f"--output={tmp_path}", "--resamples=20", "--metrics=[val/return]"]) == 0
+    said = Links((tmp_path / "index.html").read_text()).text
+    assert "Not compared, because its runs are of different worlds (Ant(): cheetah/hfr/seed_1; Worldcheetah()" in said
+    assert not list((tmp_path / "figures").glob("cheetah*"))
+    assert not [row for row in read(tmp_path / "tables" / "final.csv") if row["experiment"] == "cheetah"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--reference=nobody"], ["reference", "nobody", "hfr, none"]),
+        (["--metrics=[val/retrn]"], ["metrics", "val/retrn", "Did you mean val/return?"]),
+        (["--output=/dev/null/report"], ["output", "/dev/null/report", "cannot be written"]),
+        (["--resamples=0"], ["resamples", "0"]),
+        (["--refrence=none"], ["--refrence"]),
+    ],
+)
+def test_a_mistake_is_told_in_one_message(
+    rows: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    assert main(["draw", str(rows), *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "parts"),
+    [
+        ("runs.csv", "method,seed", "method,sead", ["runs.csv", "'seed'"]),
+        ("curves.csv", "val/return,", "", ["curves.csv", "cells under"]),
+        ("curves.csv", "cheetah,hfr,1,1007", "cheetah,hfr,1,9007", ["cheetah/hfr/seed_1", "do not ascend"]),
+        ("curves.csv", "cheetah,hfr,1,", "cheetah,hfr,7,", ["curves.csv", "cheetah/hfr/seed_7"]),
+        ("finals.csv", "cheetah,hfr,1,before,0,-170.0", "cheetah,hfr,1,before,0,low", ["'low'", "no number"]),
+        ("finals.csv", "cheetah,hfr,1,", "cheetah,hfr,one,", ["finals.csv", "'one'"]),
+    ],
+)
+def test_rows_that_do_not_fit_together_are_refused_by_name(
+    rows: Path, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, parts: list[str]
+) -> None:
+    text = (rows / file).read_text()
+    assert old in text
+    (rows / file).write_text(text.replace(old, new, 1))
+    assert main(["draw", str(rows)]) == 2
+    message = capsys.readouterr().err
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize("file", ["runs.csv", "curves.csv", "finals.csv"])
+def test_a_missing_file_of_rows_is_named(rows: Path, capsys: pytest.CaptureFixture[str], file: str) -> None:
+    (rows / file).unlink()
+    assert main(["draw", str(rows)]) == 2
+    assert file in capsys.readouterr().err
