@@ -95,7 +95,7 @@ def whole(checkpoint: Path, check_files: bool = True) -> manifest.Manifest:
     if found is None:
         raise UnusableCheckpoint(
             checkpoint,
-            "the data that belong to it are not beside it (no *.manifest.json), so no training can go on from it",
+            "the data that belong to it are not beside it (no replay/*.manifest.json): no training can go on from it",
             "It serves validate, test and predict. To resume, give the checkpoint in the folder that the run wrote.",
         )
     if found.ranks == 0:

@@ -1,8 +1,9 @@
-"""What belongs to a checkpoint: one small file beside it that names every data file, its size and its checksum.
+"""What belongs to a checkpoint: one small file that names every data file, its size and its checksum.
 
-Beside `last.ckpt` lie `last.HASH.manifest.json`, where HASH begins the checksum of that very `last.ckpt`, and the
-files it names. Data files are written first, then the manifest, and the `.ckpt` takes its name last: it is whole
-exactly when its manifest is there. Several checkpoints may name the same data file.
+With `last.ckpt` goes `replay/last.HASH.manifest.json`, where HASH begins the checksum of that very `last.ckpt`.
+(Not right beside it: Lightning would take the digits of a hash for the number of a SLURM checkpoint.) Data files
+are written first, then the manifest, and the `.ckpt` takes its name last: it is whole exactly when its manifest is
+there. Several checkpoints may name the same data file.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ class Manifest:
 
     def path(self, folder: Path) -> Path:
         """Where the manifest lies."""
-        return folder / f"{Path(self.checkpoint).stem}.{self.checksum[:CHECKSUM_DIGITS]}{SUFFIX}"
+        return folder / DATA_FOLDER / f"{Path(self.checkpoint).stem}.{self.checksum[:CHECKSUM_DIGITS]}{SUFFIX}"
 
     def write(self, folder: Path) -> None:
-        """Write it beside its checkpoint."""
+        """Write it for its checkpoint in `folder`."""
         write_whole(self.path(folder), self.encoded())
 
     def encoded(self) -> bytes:
@@ -104,8 +105,8 @@ def read_data(checkpoint: Path, file: DataFile) -> bytes:
 
 
 def manifests(folder: Path, checkpoint: str | None = None) -> list[Path]:
-    """The manifests in `folder`: all, or those of the checkpoint with a file name."""
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    """The manifests of the checkpoints in `folder`: all, or those of the checkpoint with a file name."""
+    paths = sorted((folder / DATA_FOLDER).glob(f"*{SUFFIX}"))
     return [path for path in paths if checkpoint is None or _stem(path) == Path(checkpoint).stem]
 
 
@@ -126,7 +127,7 @@ def parse(path: Path) -> Manifest:
         raise ValueError("it is no manifest")
     if content["format"] > FORMAT:
         raise UnusableCheckpoint(
-            path.parent / str(content.get("checkpoint")),
+            path.parents[1] / str(content.get("checkpoint")),
             f"it has format {content['format']}, and this version of lit_metarl reads formats up to {FORMAT}",
             "Update lit_metarl.",
         )
@@ -184,7 +185,12 @@ def prune(folder: Path, saved: Manifest | None = None) -> None:
         except ValueError:
             return
     # Nothing but what has our names: the folder may be the user's own.
-    for pattern in (f"*.ckpt{UNFINISHED}", f"*{SUFFIX}{UNFINISHED}", DATA_PATTERN, DATA_PATTERN + UNFINISHED):
+    for pattern in (
+        f"*.ckpt{UNFINISHED}",
+        f"{DATA_FOLDER}/*{SUFFIX}{UNFINISHED}",
+        DATA_PATTERN,
+        DATA_PATTERN + UNFINISHED,
+    ):
         for path in folder.glob(pattern):
             if path.relative_to(folder).as_posix() not in needed:
                 path.unlink(missing_ok=True)

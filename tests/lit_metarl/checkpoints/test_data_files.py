@@ -120,7 +120,7 @@ def test_checkpoints_share_files_which_go_with_the_last_that_needs_them(tmp_path
     assert kept() == of((0, 4), (4, 6), (8, 12), (12, 16))
     files.remove_checkpoint(tmp_path / "best.ckpt")
     assert kept() == of((8, 12), (12, 16))
-    assert len(list(tmp_path.glob("*.manifest.json"))) == 1
+    assert len(list(tmp_path.glob("replay/*.manifest.json"))) == 1
 
 
 def test_pruning_leaves_files_alone_that_are_not_ours(tmp_path: Path) -> None:
