@@ -103,6 +103,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.initial_tasks = self.task_sampler.initial(task_slots)
         self.environment_steps = 0
         self._returns: list[Tensor] = []
+        self._drawn = 0  # batches of this epoch so far
         self.progress: CollectionProgress | None = None
         self._ready = False
 
@@ -224,10 +225,22 @@ class RolloutDataModule(pl.LightningDataModule):
         )
 
     def run_epoch(self) -> Iterator[Any]:
-        """The batches of an epoch; each meta-iteration collects when its first batch is asked for."""
-        self._returns = []
-        for _ in range(self.collection.iterations):
-            yield from self.experience.run_iteration(self)
+        """The batches of an epoch; each meta-iteration collects when its first batch is asked for.
+
+        An epoch that a restored run was interrupted in goes on with its next batch.
+        """
+        per_iteration = self.experience.batches_per_iteration
+        if self._drawn == self.collection.iterations * per_iteration:
+            self.end_epoch()
+        finished, drawn = divmod(self._drawn, per_iteration)
+        for iteration in range(finished, self.collection.iterations):
+            for batch in self.experience.run_iteration(self, drawn if iteration == finished else 0):
+                self._drawn += 1
+                yield batch
+
+    def end_epoch(self) -> None:
+        """The epoch is over, however many of its batches were drawn; its metrics are forgotten."""
+        self._returns, self._drawn = [], 0
 
     # Where experience gets its trials (`datamodules.experience.TrialSource`).
 
@@ -277,20 +290,44 @@ class RolloutDataModule(pl.LightningDataModule):
         if not self._ready:
             return {}
         return {
+            "identity": self._identity(),
             "environment_steps": self.environment_steps,
+            "returns": list(self._returns),
+            "drawn": self._drawn,
             "task_sampler": self.task_sampler.state_dict(),
             "rollout_generator": self._rollout_generator.get_state(),
             "env": self.env.state_dict(),
             "experience": self.experience.state_dict(),
         }
 
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a state to fit, by configuration key."""
+        return {
+            "data.env": self.world.name,
+            "data.task_sampler": type(self.task_sampler).__name__,
+            "data.relabeler": type(self.relabeler).__name__,
+            "data.task_slots": self.task_slots,
+            "data.replay_capacity": self.replay_capacity,
+            "data.collection.tasks_per_iteration": self.collection.tasks_per_iteration,
+            "data.belief.capacity": self.belief.capacity,
+        }
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave; outside training only the step counter matters."""
+        """Restore what `state_dict` gave; outside training only the step counter matters.
+
+        Raises:
+            ConfigurationError: naming the key, if it is the state of another configuration.
+        """
         if not state_dict:
             return
         self.environment_steps = state_dict["environment_steps"]
         if not self._ready:
             return
+        for key, value in self._identity().items():
+            saved = state_dict["identity"][key]
+            require(value == saved, key, value, f"the checkpoint is of a run with {saved!r}", "Configure it as it was.")
+        self._returns = list(state_dict["returns"])
+        self._drawn = state_dict["drawn"]
         self.task_sampler.load_state_dict(state_dict["task_sampler"])
         self._rollout_generator.set_state(state_dict["rollout_generator"])
         self.env.load_state_dict(state_dict["env"])
@@ -299,7 +336,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
 class _MetaIterations:
     """The meta-iterations of an epoch. Its length keeps Lightning from fetching a batch ahead, which would
-    let rollouts lag the policy."""
+    let rollouts lag the policy; having a state tells it that an interrupted epoch can go on."""
 
     def __init__(self, data: RolloutDataModule) -> None:
         self._data = data
@@ -309,3 +346,10 @@ class _MetaIterations:
 
     def __iter__(self) -> Iterator[Any]:
         return self._data.run_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the DataModule saves how far the epoch went."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing: the DataModule restores it."""

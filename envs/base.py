@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.errors import require_positive
+from envs.errors import NonFiniteError, require_positive
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 
@@ -218,8 +218,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
         Raises:
             RuntimeError: if an active copy has ended or was never reset.
-            ValueError: if the actions' shape is wrong, no copy is active, or an active copy's action
-                is not finite.
+            ValueError: if the actions' shape is wrong or no copy is active.
+            NonFiniteError: if an active copy's action is not finite.
         """
         everyone = active is None or bool(active.all())
         copies = self._every_copy if everyone or active is None else active.nonzero()[:, 0]
@@ -254,7 +254,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         finite = np.isfinite(chosen)
         if not finite.all():
             copy = int(copies[int(np.flatnonzero(~finite.all(-1))[0])])
-            raise ValueError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
+            raise NonFiniteError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
         if self.world.discrete_actions:
             return torch.from_numpy(chosen)
         return torch.from_numpy(np.minimum(np.maximum(chosen, self._lowest), self._highest))

@@ -18,6 +18,10 @@ class ConfigurationError(ValueError):
         super().__init__(f"{key} = {value!r} is not usable: {allowed}. {hint}")
 
 
+class NonFiniteError(ValueError):
+    """A number that must be finite is not: something has diverged, and going on would spoil what was learned."""
+
+
 def require(condition: bool, key: str, value: object, allowed: str, hint: str) -> None:
     """Raise a `ConfigurationError` unless `condition` holds."""
     if not condition:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import shlex
+import signal
 import sys
 import tempfile
 import warnings
@@ -15,16 +17,36 @@ import torch
 from jsonargparse import set_parsing_settings
 from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from datamodules import RolloutDataModule
 from envs import ConfigurationError, WorldSpec
+from envs.errors import NonFiniteError
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar, TensorBoardFigures, print_results
+from lit_metarl.callbacks import (
+    EvaluationReporter,
+    MetaRLProgressBar,
+    OffendingBatch,
+    TensorBoardFigures,
+    print_results,
+)
+from lit_metarl.checkpoints import (
+    CONFIGURATION,
+    LAST,
+    CheckpointNotWritten,
+    ExactResume,
+    Interrupted,
+    LastCheckpoint,
+    RunCheckpoint,
+    check_configuration,
+    folders_of_runs,
+    newest_whole,
+    whole,
+)
 from lit_metarl.config_errors import ConciseParser
 
-RESUME_KEYWORDS = ("last", "hpc")  # Lightning finds these checkpoints itself, for fit
+RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
 
 
 class MetaRLCLI(LightningCLI):
@@ -53,20 +75,21 @@ class MetaRLCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Checkpoints, progress, and the links between the parts."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/return",
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "best",
                 "checkpoint.enable_version_counter": False,
+                "checkpoint.save_on_train_epoch_end": True,
             }
         )
         # Lightning's own `save_last` leaves the file behind when a validation was no improvement.
-        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.set_defaults(
             {
-                "last_checkpoint.filename": "last",
+                "last_checkpoint.filename": LAST,
                 "last_checkpoint.enable_version_counter": False,
                 "last_checkpoint.save_on_train_epoch_end": True,
             }
@@ -79,11 +102,30 @@ class MetaRLCLI(LightningCLI):
         """Parse, and refuse a checkpoint that is not one."""
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
-        if config.trainer.enable_progress_bar is False:
-            self.trainer_defaults["callbacks"] = [EvaluationReporter(), TensorBoardFigures()]
-        resumes = self.config.subcommand == "fit" and config.ckpt_path in RESUME_KEYWORDS
-        if config.ckpt_path and not resumes:
-            _check_checkpoint(Path(config.ckpt_path))
+        shown = [] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]
+        self._configuration = json.loads(
+            self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
+        )
+        self._exact_resume = ExactResume(self._configuration)
+        self.trainer_defaults["callbacks"] = [
+            *shown,
+            EvaluationReporter(),
+            TensorBoardFigures(),
+            OffendingBatch(),
+            self._exact_resume,
+        ]
+        fits = self.config.subcommand == "fit"
+        if fits and config.ckpt_path:
+            self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
+        if config.ckpt_path and not (fits and config.ckpt_path in RESUME_KEYWORDS):
+            self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
+
+    def _check_checkpoint(self, path: Path, resumes: bool) -> None:
+        """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`."""
+        content = _read_checkpoint(path)
+        if resumes:
+            whole(path)
+            check_configuration(path, content.get(CONFIGURATION, {}), self._configuration)
 
     def before_instantiate_classes(self) -> None:
         """Set the number of threads."""
@@ -103,17 +145,36 @@ class MetaRLCLI(LightningCLI):
         _check_writable(self._folder)
 
     def before_fit(self) -> None:
-        """Evaluate the untrained agent on the test tasks, unless a run is resumed."""
-        self._results = {} if self.config.fit.ckpt_path else {"before": self._test(None)}
+        """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
+        if self.config.fit.ckpt_path == LAST:
+            self.config_init.fit.ckpt_path = self._find_last()
+        if not self.config_init.fit.ckpt_path:
+            self._exact_resume.before = self._test(None)
+
+    def _find_last(self) -> str | None:
+        """The newest whole checkpoint of the newest run that has any; None to start afresh."""
+        given = self.config_init.fit.last_checkpoint.dirpath
+        folders = [Path(given)] if given else folders_of_runs(self._folder / "checkpoints")
+        folder = next((folder for folder in folders if any(folder.glob("*.ckpt"))), None)
+        if folder is None:
+            print("There is no checkpoint to resume from yet: the run starts afresh.", file=sys.stderr)
+            return None
+        choice = newest_whole(folder)
+        for refused in choice.refused:
+            print(f"warning: {refused.path} is passed over: {refused.reason}.", file=sys.stderr)
+        assert choice.checkpoint is not None
+        print(f"Resuming from {choice.checkpoint}.", file=sys.stderr)
+        self._check_checkpoint(choice.checkpoint, resumes=True)
+        return str(choice.checkpoint)
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint on the test tasks and print the comparison."""
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
-        self._results["after"] = self._test(best or None)
+        results = {"before": self._exact_resume.before, "after": self._test(best or None)}
         if self.trainer.is_global_zero:
-            print_results(self._results, trained)
-            (self._folder / "results.json").write_text(json.dumps(self._results, indent=1) + "\n")
+            print_results(results, trained)
+            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
 
@@ -154,8 +215,8 @@ class MetaRLCLI(LightningCLI):
         return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
 
 
-def _check_checkpoint(path: Path) -> None:
-    """Raise a `ConfigurationError` unless `path` is a checkpoint that loads without running code."""
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint; a `ConfigurationError` unless it loads without running code."""
     hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
     if not path.is_file():
         raise ConfigurationError("ckpt_path", str(path), "there is no such file", hint)
@@ -168,6 +229,7 @@ def _check_checkpoint(path: Path) -> None:
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ConfigurationError("ckpt_path", str(path), "it holds no model", hint)
+    return content
 
 
 def _check_writable(folder: Path) -> None:
@@ -191,12 +253,29 @@ def _quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message="The dirpath has changed from.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
 
 
+def _how_to_resume(args: list[str], checkpoint: Path) -> str:
+    """The command that goes on from `checkpoint` with the rest of `args` as it was."""
+    kept: list[str] = []
+    given = iter(args)
+    for argument in given:
+        if argument == "--ckpt_path":
+            next(given, None)
+        elif not argument.startswith("--ckpt_path="):
+            kept.append(argument)
+    path = checkpoint.relative_to(Path.cwd()) if checkpoint.is_relative_to(Path.cwd()) else checkpoint
+    program = sys.argv[0] if sys.argv[0].endswith("train.py") else "train.py"
+    return shlex.join(["python", program, *kept, "--ckpt_path", str(path)])
+
+
 def main(args: list[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; the exit status.
+
+    0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
+    """
     _quiet_libraries()
     set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
     try:
@@ -207,7 +286,6 @@ def main(args: list[str] | None = None) -> int:
             auto_configure_optimizers=False,
             parser_class=ConciseParser,
             trainer_defaults={
-                "callbacks": [MetaRLProgressBar(), EvaluationReporter(), TensorBoardFigures()],
                 "enable_model_summary": False,
                 "logger": {
                     "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
@@ -220,4 +298,17 @@ def main(args: list[str] | None = None) -> int:
     except (ConfigurationError, MisconfigurationException) as error:  # ours, and Lightning's
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (NonFiniteError, CheckpointNotWritten) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
+        print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")
+        return 128 + stop.number
+    except SIGTERMException:  # outside training, where there is nothing to save
+        return 128 + signal.SIGTERM
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):  # how Lightning leaves
+            return 128 + signal.SIGINT
+        raise
     return 0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from datamodules.collection import Trials
 from datamodules.contracts import Agent
+from datamodules.replay import Ring
 
 
 class TrialSource(Protocol):
@@ -39,6 +40,10 @@ class TrialSource(Protocol):
 class Experience(ABC):
     """What was experienced, as far as the algorithm still learns from it.
 
+    Its state is in three parts, so that a checkpoint need not be as large as the experience:
+    `state_dict` is small; `rings` hold rows that never change, so that only new ones need saving;
+    `tables` change everywhere.
+
     Attributes:
         batches_per_iteration: batches that one meta-iteration yields.
     """
@@ -46,16 +51,31 @@ class Experience(ABC):
     batches_per_iteration: int
 
     @abstractmethod
-    def run_iteration(self, source: TrialSource) -> Iterator[Any]:
-        """One meta-iteration: collect, then yield the batches there are to learn from."""
+    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[Any]:
+        """One meta-iteration: collect, then yield the batches there are to learn from.
+
+        `drawn`: so many of its batches were yielded before the run was interrupted; the rest are to come.
+        """
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last meta-iteration."""
         return {}
 
+    @property
+    def rings(self) -> dict[str, Ring]:
+        """What was experienced, by name."""
+        return {}
+
+    def tables(self) -> dict[str, Tensor]:
+        """How it is referred to, by name."""
+        return {}
+
+    def load_tables(self, tables: dict[str, Tensor]) -> None:  # noqa: B027 - there may be none
+        """Restore what `tables` gave."""
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """All state but what was experienced itself, as tensors and primitives."""
+        """All other state, as tensors and primitives."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from datamodules.contracts import Foresight
 from datamodules.experience.base import Experience, TrialSource
 from datamodules.plans import CollectionPlan, MetaBatchPlan
 from datamodules.relabeling import Relabeler
-from datamodules.replay import RewardModel, TaskReplay
+from datamodules.replay import RewardModel, Ring, TaskReplay
 from envs.base import MetaEnv
 
 
@@ -51,8 +51,14 @@ class ReplayExperience(Experience):
         self._batches = batches
         self._generator = generator
 
-    def run_iteration(self, source: TrialSource) -> Iterator[TensorDict]:
+    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[TensorDict]:
         """Collect, relabel, then yield meta-batches; the first meta-iteration fills every slot before."""
+        if drawn == 0:
+            self._collect(source)
+        for _ in range(drawn, self._batches.meta_steps):
+            yield self._draw_meta_batch()
+
+    def _collect(self, source: TrialSource) -> None:
         if self.replay.store.written == 0:
             self._collect_initial(source)
         self.replay.begin_iteration()
@@ -64,8 +70,6 @@ class ReplayExperience(Experience):
             self.reward_model.fit(self.replay.store)
         foresight = cast(Foresight, source.agent) if self.relabeler.needs_foresight else None
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
-        for _ in range(self._batches.meta_steps):
-            yield self._draw_meta_batch()
 
     def _collect_initial(self, source: TrialSource) -> None:
         """Fill every slot with single-episode trials, kept for their own task."""
@@ -102,7 +106,7 @@ class ReplayExperience(Experience):
             "generator": self._generator.get_state(),
             "relabeler": self.relabeler.state_dict(),
             "reward_model": None if self.reward_model is None else self.reward_model.state_dict(),
-            "tasks": self.replay.tasks,
+            "replay": self.replay.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -110,4 +114,14 @@ class ReplayExperience(Experience):
         self.relabeler.load_state_dict(state["relabeler"])
         if self.reward_model is not None:
             self.reward_model.load_state_dict(state["reward_model"])
-        self.replay.tasks.copy_(state["tasks"])
+        self.replay.load_state_dict(state["replay"])
+
+    @property
+    def rings(self) -> dict[str, Ring]:
+        return {"transitions": self.replay.store}
+
+    def tables(self) -> dict[str, Tensor]:
+        return self.replay.references()
+
+    def load_tables(self, tables: dict[str, Tensor]) -> None:
+        self.replay.load_references(tables)

@@ -11,7 +11,7 @@ import torch
 from datamodules.collection import Trials
 from datamodules.experience.base import Experience, TrialSource
 from datamodules.plans import BeliefPlan
-from datamodules.replay import TrialBuffer
+from datamodules.replay import Ring, TrialBuffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class TrialExperience(Experience):
         self._generator = generator
         self.remembered = TrialBuffer(belief.capacity) if belief is not None else None
 
-    def run_iteration(self, source: TrialSource) -> Iterator[TrialBatch]:
+    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[TrialBatch]:
         trials = source.collect()
         if self._belief is None or self.remembered is None:
             yield TrialBatch(trials)
@@ -61,3 +61,7 @@ class TrialExperience(Experience):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._generator.set_state(state["generator"])
+
+    @property
+    def rings(self) -> dict[str, Ring]:
+        return {} if self.remembered is None else {"trials": self.remembered}

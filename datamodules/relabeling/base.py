@@ -85,7 +85,7 @@ class ProbabilisticRelabeler(Relabeler):
         self.probability = probability
         self.flow = torch.zeros(0, 0, dtype=torch.long)
         self._tasks = torch.empty(0)  # of the slots when `flow` was last added to
-        self._relabeled_share = 0.0
+        self._metrics = {"relabel/rate": 0.0}
 
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         relabeled = torch.rand(len(trajectories.slots), generator=self.generator) < self.probability
@@ -116,17 +116,23 @@ class ProbabilisticRelabeler(Relabeler):
         exists = time < trajectories.lengths[:, None]
         flow = torch.bincount(pairs[exists], minlength=slots * slots).view(slots, slots)
         self.flow += flow
-        self._relabeled_share = 1.0 - float(flow.diagonal().sum() / flow.sum())
+        self._metrics["relabel/rate"] = 1.0 - float(flow.diagonal().sum() / flow.sum())
 
     def metrics(self) -> dict[str, float]:
-        return {"relabel/rate": self._relabeled_share}
+        return dict(self._metrics)
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "flow": self.flow.clone(), "tasks": self._tasks.clone()}
+        return {
+            **super().state_dict(),
+            "flow": self.flow.clone(),
+            "tasks": self._tasks.clone(),
+            "metrics": self.metrics(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.flow, self._tasks = state["flow"].clone(), state["tasks"].clone()
+        self._metrics = dict(state["metrics"])
 
 
 class RandomRelabeler(ProbabilisticRelabeler):

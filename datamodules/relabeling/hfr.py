@@ -50,7 +50,6 @@ class HFRRelabeler(ProbabilisticRelabeler):
         self.utility_batch = utility_batch
         self.partition_contexts = partition_contexts
         self.draw = draw
-        self._metrics: dict[str, float] = {}
 
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -59,7 +58,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         log_z = self.log_partition(candidates, replay, foresight)
         utilities = self.utilities(trajectories, candidates, replay, foresight)
         logits = utilities - log_z
-        self._metrics = {
+        self._metrics |= {
             "relabel/utility": float(utilities.mean()),
             "relabel/log_partition": float(log_z.mean()),
             "relabel/entropy": float(entropy(logits).mean()),
@@ -95,6 +94,3 @@ class HFRRelabeler(ProbabilisticRelabeler):
             return foresight.adaptation_utility(hindsight, starts, self.generator)
         transitions = replay.draw(replay.critic, candidates, self.utility_batch, self.generator)
         return foresight.bellman_utility(hindsight, transitions, self.generator)
-
-    def metrics(self) -> dict[str, float]:
-        return {**super().metrics(), **self._metrics}

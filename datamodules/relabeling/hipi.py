@@ -34,7 +34,6 @@ class HIPIRelabeler(ProbabilisticRelabeler):
         require_positive("data.relabeler.init_args.context", context)
         self.context = context
         self.draw = draw
-        self._metrics: dict[str, float] = {}
 
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -53,12 +52,9 @@ class HIPIRelabeler(ProbabilisticRelabeler):
             values.append(value.mean())
             partitions.append(log_z.mean())
             entropies.append(entropy(logits).mean())
-        self._metrics = {
+        self._metrics |= {
             "relabel/utility": float(torch.stack(values).mean()),
             "relabel/log_partition": float(torch.stack(partitions).mean()),
             "relabel/entropy": float(torch.stack(entropies).mean()),
         }
         return chosen
-
-    def metrics(self) -> dict[str, float]:
-        return {**super().metrics(), **self._metrics}

@@ -3,6 +3,7 @@
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories
 from datamodules.replay.rewards import KnownReward, RewardModel, RewardSource
+from datamodules.replay.saving import Ring
 from datamodules.replay.store import TransitionStore
 from datamodules.replay.trial_buffer import TrialBuffer
 
@@ -11,6 +12,7 @@ __all__ = [
     "ReferenceTable",
     "RewardModel",
     "RewardSource",
+    "Ring",
     "TaskReplay",
     "Trajectories",
     "TransitionStore",

@@ -101,6 +101,24 @@ class ReferenceTable:
         choices = torch.arange(widest).minimum(counts[:, None] - 1)
         return self._starts[slots[:, None], choices], chosen
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """All references: `counts` `[slots]`, `starts` and `ends` `[slots, longest list]`."""
+        longest = int(self.counts.max())
+        return {
+            "counts": self.counts.clone(),
+            "starts": self._starts[:, :longest].clone(),
+            "ends": self._ends[:, :longest].clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        slots, longest = state["starts"].shape
+        self.counts = state["counts"].clone()
+        self._starts = torch.zeros(slots, INITIAL_WIDTH, dtype=torch.long)
+        self._ends = torch.full((slots, INITIAL_WIDTH), UNUSED)
+        self._widen(longest)
+        self._starts[:, :longest], self._ends[:, :longest] = state["starts"], state["ends"]
+
     @staticmethod
     def _require_content(slots: Tensor, sizes: Tensor) -> None:
         if bool((sizes == 0).any()):

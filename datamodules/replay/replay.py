@@ -64,7 +64,12 @@ class TaskReplay:
         self.beginnings = ReferenceTable(slots)
         self.context = ReferenceTable(slots)
         self.recent = ReferenceTable(slots)
-        self._tables = (self.critic, self.beginnings, self.context, self.recent)
+        self._tables = {
+            "critic": self.critic,
+            "beginnings": self.beginnings,
+            "context": self.context,
+            "recent": self.recent,
+        }
         self._context_is_fresh = torch.zeros(slots, dtype=torch.bool)
 
     @property
@@ -99,7 +104,7 @@ class TaskReplay:
         slots[new] = candidates[: len(new)]
         self.tasks[slots[new]] = tasks[new]
         if self.env.world.task_changes is not TaskChanges.REWARD:
-            for table in self._tables:
+            for table in self._tables.values():
                 table.clear(slots[new])
         return slots
 
@@ -125,7 +130,7 @@ class TaskReplay:
             lengths=lengths,
             feeds_context=feeds_context.repeat(len(slots)),
         )
-        for table in self._tables:
+        for table in self._tables.values():
             table.discard_before(self.store.oldest)
         self.recent.clear(slots)
         self.recent.append(trajectories.slots, starts, lengths)
@@ -215,6 +220,31 @@ class TaskReplay:
         valid = time < trajectories.lengths[:, None]
         numbers = trajectories.starts[:, None] + time.minimum(trajectories.lengths[:, None] - 1)
         return self.store.get(numbers).set("valid", valid)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The slots: their tasks, and whether their context is of this iteration."""
+        return {"tasks": self.tasks.clone(), "context_is_fresh": self._context_is_fresh.clone()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        self.tasks.copy_(state["tasks"])
+        self._context_is_fresh.copy_(state["context_is_fresh"])
+
+    def references(self) -> dict[str, Tensor]:
+        """All lists of references, as `LIST/TENSOR`."""
+        return {
+            f"{name}/{key}": tensor
+            for name, table in self._tables.items()
+            for key, tensor in table.state_dict().items()
+        }
+
+    def load_references(self, references: dict[str, Tensor]) -> None:
+        """Restore what `references` gave."""
+        for name, table in self._tables.items():
+            prefix = f"{name}/"
+            table.load_state_dict(
+                {key.removeprefix(prefix): tensor for key, tensor in references.items() if key.startswith(prefix)}
+            )
 
 
 def _runs(slots: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -14,7 +15,7 @@ from torchrl.modules import MLP
 
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, Reward, WorldSpec
-from envs.errors import ConfigurationError, require, require_positive
+from envs.errors import ConfigurationError, NonFiniteError, require, require_positive
 from envs.randomness import drawing_from, make_generator
 
 KEY = "data.reward_model"
@@ -100,6 +101,9 @@ class RewardModel(RewardSource):
         """Take the gradient steps of a meta-iteration on what `store` holds.
 
         The stored rewards are those that the world paid: predictions are never learned from.
+
+        Raises:
+            NonFiniteError: if the error is not finite.
         """
         total = 0.0
         for _ in range(self.gradient_steps):
@@ -113,6 +117,8 @@ class RewardModel(RewardSource):
             self._optimizer.step()
             total += float(loss.detach())
         self.error = total / self.gradient_steps
+        if not math.isfinite(self.error):
+            raise NonFiniteError(f"the squared error of the reward model is {self.error}.")
         self._fitted = True
 
     @torch.no_grad()
@@ -155,6 +161,7 @@ class RewardModel(RewardSource):
                 "optimizer": self._optimizer.state_dict(),
                 "generator": self._generator.get_state(),
                 "fitted": self._fitted,
+                "error": self.error,
             }
         )
 
@@ -164,3 +171,4 @@ class RewardModel(RewardSource):
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
         self._fitted = state["fitted"]
+        self.error = state["error"]

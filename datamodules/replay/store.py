@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from tensordict import TensorDict
 from torch import Tensor
@@ -39,3 +41,18 @@ class TransitionStore:
         """The transitions with these `numbers` (any shape), which becomes the batch shape."""
         transitions: TensorDict = self._storage.get(numbers % self.capacity)
         return transitions
+
+    # Saving (`datamodules.replay.saving.Ring`).
+
+    def rows(self, first: int, last: int) -> dict[str, Tensor]:
+        """The transitions with numbers from `first` to before `last`, by key, `[last - first, ...]`."""
+        columns: dict[str, Tensor] = self.get(torch.arange(first, last)).to_dict()
+        return columns
+
+    def refill(self, first: int, blocks: Iterable[dict[str, Tensor]]) -> None:
+        """Hold nothing but the transitions of `blocks`, numbered from `first` on without a gap."""
+        self._storage = LazyTensorStorage(self.capacity)
+        self.written = first
+        for columns in blocks:
+            rows = len(next(iter(columns.values())))
+            self.append(TensorDict(columns, [rows]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,11 @@ class TrialBuffer:
     def __len__(self) -> int:
         return min(self.written, self.capacity)
 
+    @property
+    def oldest(self) -> int:
+        """Number of the oldest trial still kept."""
+        return max(0, self.written - self.capacity)
+
     def add(self, trials: Trials) -> None:
         """Remember `trials`; at most `capacity` at once.
 
@@ -39,7 +46,9 @@ class TrialBuffer:
             raise ValueError(f"{n} trials at once do not fit into a buffer of {self.capacity}.")
         steps = trials.steps
         observation = torch.cat((steps["observation"][:, :, :1], steps["next_observation"]), 2)
-        columns = {"tasks": trials.tasks, "observation": observation, **{key: steps[key] for key in STEP_KEYS}}
+        self._append({"tasks": trials.tasks, "observation": observation, **{key: steps[key] for key in STEP_KEYS}}, n)
+
+    def _append(self, columns: dict[str, Tensor], n: int) -> None:
         rows = (self.written + torch.arange(n)) % self.capacity
         for key, values in columns.items():
             if key not in self._columns:
@@ -62,3 +71,17 @@ class TrialBuffer:
             drawn.pop("tasks"),
             {"observation": observation[:, :, :-1], "next_observation": observation[:, :, 1:], **drawn},
         )
+
+    # Saving (`datamodules.replay.saving.Ring`).
+
+    def rows(self, first: int, last: int) -> dict[str, Tensor]:
+        """The trials with numbers from `first` to before `last`, by column, `[last - first, ...]`."""
+        numbers = torch.arange(first, last) % self.capacity
+        return {key: values[numbers] for key, values in self._columns.items()}
+
+    def refill(self, first: int, blocks: Iterable[dict[str, Tensor]]) -> None:
+        """Hold nothing but the trials of `blocks`, numbered from `first` on without a gap."""
+        self._columns = {}
+        self.written = first
+        for columns in blocks:
+            self._append(columns, len(columns["tasks"]))

@@ -14,8 +14,10 @@ from torch import Tensor
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
+from envs.errors import require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TrialMetrics
+from lit_metarl.non_finite import GradientWatch, check_finite
 
 
 class MetaRLModule(pl.LightningModule, ABC):
@@ -47,8 +49,12 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._seed = seed
         self._evaluation = TrialMetrics(cvar_alpha)
         self._started = time.monotonic()
+        self._seconds_before = 0.0  # of the run, before it was resumed
         self._sums: dict[str, Tensor] = {}
         self._updates = 0
+        self._last_logged: dict[str, float] = {}  # of the last epoch
+        self._resumed = False
+        self._gradients = GradientWatch()
 
     @abstractmethod
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
@@ -81,15 +87,36 @@ class MetaRLModule(pl.LightningModule, ABC):
         if stage == "fit":
             self.generator = make_generator(self._seed, self.global_rank, "algorithm")
 
+    @property
+    def wall_clock_s(self) -> float:
+        """Seconds of training so far, those before the run was resumed included."""
+        return self._seconds_before + time.monotonic() - self._started
+
     def on_fit_start(self) -> None:
-        """Start the clock."""
+        """Start the clock. Where a run is resumed, log its last epoch again: a crash may have come before that."""
         self._started = time.monotonic()
+        if self._resumed and self._last_logged:
+            step = int(self._last_logged["step"])
+            scalars = {name: value for name, value in self._last_logged.items() if name != "step"}
+            for logger in self.trainer.loggers:
+                logger.log_metrics(scalars, step)
+        self._resumed = False
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One update; its scalars are averaged over the epoch."""
-        for name, value in self.update(batch).items():
+        """One update; its scalars are averaged over the epoch.
+
+        Raises:
+            NonFiniteUpdate: if a scalar or a gradient is not finite.
+        """
+        scalars = self.update(batch)
+        check_finite(self, scalars, self._gradients, self.trainer.fit_loop.total_batch_idx + 1, batch)
+        for name, value in scalars.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
         self._updates += 1
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take the norm of the gradient; `training_step` looks at all of them together."""
+        self._gradients.observe(optimizer)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's averages and what the data side has to tell."""
@@ -97,10 +124,46 @@ class MetaRLModule(pl.LightningModule, ABC):
         averages = {f"train/{name}": total / self._updates for name, total in self._sums.items()}
         beside = {
             "progress/meta_steps": float(self.trainer.fit_loop.total_batch_idx + 1),
-            "progress/wall_clock_s": time.monotonic() - self._started,
+            "progress/wall_clock_s": self.wall_clock_s,
         }
-        self._log({**averages, **data.metrics, **beside})
+        scalars = {**averages, **data.metrics, **beside}
+        self._log(scalars)
+        self._last_logged = {
+            "step": self.environment_steps,
+            **{name: float(value) for name, value in scalars.items()},
+        }
         self._sums, self._updates = {}, 0
+        data.end_epoch()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save what neither weights nor optimizers hold."""
+        checkpoint["algorithm"] = {
+            "class": type(self).__name__,
+            "generator": self.generator.get_state(),
+            "seconds": self.wall_clock_s,
+            "sums": dict(self._sums),
+            "updates": self._updates,
+            "last_logged": self._last_logged,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what `on_save_checkpoint` saved.
+
+        Raises:
+            ConfigurationError: if it is a checkpoint of another algorithm.
+        """
+        state = checkpoint.get("algorithm")
+        if state is None:
+            return
+        name = type(self).__name__
+        hint = "Give the model that the run was trained with."
+        require(state["class"] == name, "model", name, f"the checkpoint is of {state['class']}", hint)
+        self.generator.set_state(state["generator"])
+        self._seconds_before = state["seconds"]
+        self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
+        self._updates = state["updates"]
+        self._last_logged = state["last_logged"]
+        self._resumed = True
 
     def validation_step(self, trials: Trials, batch_idx: int) -> None:
         """Take in finished trials."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from rich.console import Console
 from rich.progress import TaskID
 
 from datamodules import RolloutDataModule
+from lit_metarl.algorithms import MetaRLModule
 
 
 class MetaRLProgressBar(RichProgressBar):
@@ -49,12 +48,6 @@ class MetaRLProgressBar(RichProgressBar):
 class EvaluationReporter(Callback):
     """Prints one line a validation, so that a log file tells how a run goes."""
 
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started = time.monotonic()
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         if trainer.sanity_checking or not figures or not trainer.is_global_zero:
@@ -63,7 +56,8 @@ class EvaluationReporter(Callback):
         assert isinstance(data, RolloutDataModule)
         shown = ("return", "cvar", "return_exploration", "success")
         text = "  ".join(f"{name} {figures[f'val/{name}']:.2f}" for name in shown if f"val/{name}" in figures)
-        minutes = (time.monotonic() - self._started) / 60
+        assert isinstance(pl_module, MetaRLModule)
+        minutes = pl_module.wall_clock_s / 60
         Console().print(
             f"iteration {trainer.current_epoch + 1:4d}  {data.environment_steps:>9,} environment steps  "
             f"{minutes:5.1f} min  {text}",

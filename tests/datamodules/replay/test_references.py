@@ -168,3 +168,18 @@ def test_draws_depend_on_the_given_generator_alone() -> None:
     first, second = (table.draw(torch.tensor([0]), 50, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_restored_table_draws_what_the_saved_one_draws() -> None:
+    table, restored = ReferenceTable(3), ReferenceTable(3)
+    slots = torch.arange(60) % 2  # the third slot stays empty
+    table.append(slots, 10 * torch.arange(60), torch.randint(1, 10, (60,), generator=torch.Generator().manual_seed(0)))
+    table.discard_before(35)
+    restored.append(torch.tensor([2]), torch.tensor([5]), torch.tensor([5]))
+    restored.load_state_dict(table.state_dict())
+    assert restored.counts.tolist() == table.counts.tolist()
+    drawn = [t.draw(torch.tensor([0, 1]), 50, torch.Generator().manual_seed(1)) for t in (table, restored)]
+    assert torch.equal(*drawn)
+    for each in (table, restored):
+        each.append(torch.tensor([2, 0]), torch.tensor([700, 800]), torch.tensor([3, 4]))
+    assert restored.totals.tolist() == table.totals.tolist()

@@ -1,0 +1,88 @@
+"""What checkpoints cost: their share of a training run, and the time to save a replay of a million transitions."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from benchmarks.replay import EPISODES, TASKS, TRANSITIONS, collect
+from benchmarks.report import finish
+from datamodules import CollectionPlan, MetaBatchPlan
+from datamodules.experience import ReplayExperience
+from datamodules.relabeling import NoRelabeler
+from envs import HalfCheetahVel
+from lit_metarl import cli
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.checkpoints.data_files import DataWriter
+
+EPOCHS = 10
+
+
+def share_of_run(folder: Path) -> float:
+    """Share of the quickstart's training that goes into checkpoints, in its first epochs."""
+    saving, training = 0.0, 0.0
+    save, fit_end = pl.Trainer.save_checkpoint, MetaRLModule.on_fit_end
+
+    def timed(self: pl.Trainer, *given: Any, **named: Any) -> None:
+        nonlocal saving
+        started = time.monotonic()
+        save(self, *given, **named)
+        saving += time.monotonic() - started
+
+    def ended(self: MetaRLModule) -> None:
+        nonlocal training
+        training = self.wall_clock_s
+        fit_end(self)
+
+    pl.Trainer.save_checkpoint = timed  # type: ignore[method-assign]
+    MetaRLModule.on_fit_end = ended  # type: ignore[method-assign]
+    arguments = [
+        "--config=configs/quickstart.yaml",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        f"--trainer.max_epochs={EPOCHS}",
+        f"--trainer.logger.init_args.save_dir={folder}",
+    ]
+    assert cli.main(["fit", *arguments]) == 0
+    return saving / training
+
+
+def million_transitions(folder: Path) -> tuple[float, float]:
+    """Seconds to save a full replay for the first time, and again after one more meta-iteration."""
+    env = HalfCheetahVel(1)
+    generator = torch.Generator().manual_seed(0)
+    tasks = env.task_distribution.sample(TASKS, generator)
+    plans = CollectionPlan(), MetaBatchPlan()
+    experience = ReplayExperience(env, tasks, *plans, TRANSITIONS, NoRelabeler(), None, generator)
+    while experience.replay.store.written < TRANSITIONS:
+        collect(experience.replay, generator)
+    writer, times = DataWriter(folder, 0), []
+    for _ in range(2):
+        started = time.monotonic()
+        writer.write(experience)
+        times.append(time.monotonic() - started)
+        collect(experience.replay, generator)
+    print(f"{TASKS * EPISODES * env.world.horizon:,} transitions were new at the second save", flush=True)
+    return times[0], times[1]
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # a disk, where /tmp may be memory
+        first, again = million_transitions(Path(folder) / "million")
+        figures = {
+            "million_transitions_s": first,
+            "next_save_s": again,
+            "share_of_run": share_of_run(Path(folder) / "runs"),
+        }
+    return finish("checkpoint", figures, {"share_of_run": ("<=", 0.05), "million_transitions_s": ("<=", 2.0)})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""What is left behind when an update was not finite."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import safetensors.torch
+from pytorch_lightning.callbacks import Callback
+
+from lit_metarl.checkpoints import checkpoint_folder, write_whole
+from lit_metarl.non_finite import NonFiniteUpdate, tensors_of
+
+
+class OffendingBatch(Callback):
+    """Writes the batch of an update that was not finite beside the checkpoints, and names the last good one."""
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if not isinstance(exception, NonFiniteUpdate):
+            return
+        folder = checkpoint_folder(trainer)
+        name = f"offending_batch_{exception.meta_step}_rank_{trainer.global_rank}.safetensors"
+        tensors = {key: tensor.clone() for key, tensor in tensors_of(exception.batch).items()}
+        write_whole(folder / name, safetensors.torch.save(tensors))
+        print(f"Offending batch: {folder / name}", file=sys.stderr)
+        good = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        if good:
+            print(f"Last good checkpoint: {Path(good[-1])}", file=sys.stderr)

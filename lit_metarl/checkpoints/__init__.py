@@ -1,0 +1,27 @@
+"""Checkpoints that a run goes on from exactly, and that a crash cannot spoil."""
+
+from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
+from lit_metarl.checkpoints.errors import CheckpointNotWritten, UnusableCheckpoint
+from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, checkpoint_folder, whole
+from lit_metarl.checkpoints.files import write_whole
+from lit_metarl.checkpoints.interruption import Interrupted
+from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint
+from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
+
+__all__ = [
+    "CONFIGURATION",
+    "LAST",
+    "CheckpointNotWritten",
+    "ExactResume",
+    "Interrupted",
+    "LastCheckpoint",
+    "ManifestCheckpointIO",
+    "RunCheckpoint",
+    "UnusableCheckpoint",
+    "check_configuration",
+    "checkpoint_folder",
+    "folders_of_runs",
+    "newest_whole",
+    "whole",
+    "write_whole",
+]

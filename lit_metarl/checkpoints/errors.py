@@ -1,0 +1,42 @@
+"""What can be wrong with a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envs.errors import ConfigurationError
+
+
+class UnusableCheckpoint(ConfigurationError):
+    """A checkpoint that a run cannot go on from.
+
+    Args:
+        path: the checkpoint.
+        reason: what is wrong, naming the file.
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reason: str,
+        hint: str = "Give another checkpoint, or `last` for the newest whole one of the run.",
+    ) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__("ckpt_path", str(path), reason, hint)
+
+
+class CheckpointNotWritten(RuntimeError):
+    """A checkpoint could not be written; the one before is as it was.
+
+    Args:
+        path: the file that could not be written.
+        error: why.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"the checkpoint file {path} could not be written ({error.strerror or error}). "
+            "The checkpoint before is whole: make room, then resume from it with --ckpt_path."
+        )

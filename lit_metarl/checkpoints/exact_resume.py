@@ -1,0 +1,105 @@
+"""Everything that a checkpoint needs besides what Lightning saves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.trainer.states import TrainerFn
+
+from datamodules import RolloutDataModule
+from envs.errors import require
+from lit_metarl.checkpoints import data_files, manifest
+from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
+from lit_metarl.checkpoints.data_files import DataWriter
+from lit_metarl.checkpoints.errors import UnusableCheckpoint
+
+CONFIGURATION = "configuration"
+
+
+def checkpoint_folder(trainer: pl.Trainer) -> Path:
+    """Where a run writes its checkpoints."""
+    callback = trainer.checkpoint_callback
+    return Path(getattr(callback, "dirpath", None) or Path(trainer.default_root_dir) / "checkpoints")
+
+
+class ExactResume(Callback):
+    """Saves what was experienced beside every checkpoint, and restores it when a run goes on.
+
+    Args:
+        configuration: of the run, as primitives; saved in its checkpoints.
+
+    Attributes:
+        before: results of the untrained agent, which a resumed run cannot measure any more.
+    """
+
+    def __init__(self, configuration: dict[str, Any] | None = None) -> None:
+        self._configuration = configuration or {}
+        self.before: dict[str, float] = {}
+        self._writer: DataWriter | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = ManifestCheckpointIO()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": self.before}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before = state_dict["before"]
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[CONFIGURATION] = self._configuration
+        files, data = trainer.strategy.checkpoint_io, _data_of(trainer)
+        if data is None or not isinstance(files, ManifestCheckpointIO):
+            return
+        folder = checkpoint_folder(trainer)
+        if self._writer is None:
+            self._writer = DataWriter(folder, trainer.global_rank)
+        files.data_folder, files.data_files = folder, [self._writer.write(data.experience)]
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        data, path = _data_of(trainer), Path(str(trainer.ckpt_path))
+        if data is None:
+            return
+        found = whole(path, check_files=False)
+        require(
+            found.ranks == trainer.world_size,
+            "trainer.devices",
+            trainer.world_size,
+            f"the checkpoint is of a run of {found.ranks} processes",
+            "Start as many.",
+        )
+        data_files.restore(data.experience, path, [file for file in found.files if file.rank == trainer.global_rank])
+
+
+def _data_of(trainer: pl.Trainer) -> RolloutDataModule | None:
+    data = getattr(trainer, "datamodule", None)
+    return data if isinstance(data, RolloutDataModule) and trainer.state.fn == TrainerFn.FITTING else None
+
+
+def whole(checkpoint: Path, check_files: bool = True) -> manifest.Manifest:
+    """The manifest of a checkpoint that a run can go on from.
+
+    Raises:
+        UnusableCheckpoint: naming the file, if anything is missing or damaged.
+    """
+    found = manifest.find(checkpoint)
+    if found is None:
+        raise UnusableCheckpoint(
+            checkpoint,
+            "the data that belong to it are not beside it (no replay/*.manifest.json): no training can go on from it",
+            "It serves validate, test and predict. To resume, give the checkpoint in the folder that the run wrote.",
+        )
+    if found.ranks == 0:
+        raise UnusableCheckpoint(checkpoint, "it holds the weights only, so no training can go on from it")
+    if check_files:
+        found.check_files(checkpoint)
+    return found

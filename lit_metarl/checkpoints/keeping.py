@@ -1,0 +1,118 @@
+"""Which checkpoints a run keeps: the best one, and the last one, to go on from."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from envs.errors import NonFiniteError
+from lit_metarl.checkpoints.interruption import Interrupted, StopRequest
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's checkpoint, for runs that are resumed exactly.
+
+    A resumed run, which writes into a new folder, remembers the scores of the one before. What is
+    monitored counts in the epoch that it was measured in, not in later ones; so a checkpoint
+    can be written when an epoch is over.
+    """
+
+    _validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        self._validated = not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._validated or not (self.monitor or "").startswith("val/"):
+            super().on_train_epoch_end(trainer, pl_module)
+        self._validated = False
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if not isinstance(exception, NonFiniteError):  # the last good checkpoint is better than a broken one
+            super().on_exception(trainer, pl_module, exception)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the scores of those checkpoints that are still there."""
+        kept = {path: score for path, score in state_dict["best_k_models"].items() if Path(path).is_file()}
+        if self.monitor is not None and len(kept) < len(state_dict["best_k_models"]):
+            choose = min if self.mode == "min" else max
+            best = choose(kept, key=lambda path: kept[path], default="")
+            state_dict = {
+                **state_dict,
+                "best_k_models": kept,
+                "best_model_path": best,
+                "best_model_score": kept.get(best),
+                "kth_best_model_path": "",
+            }
+        super().load_state_dict({**state_dict, "dirpath": self.dirpath})
+        self.current_score = state_dict["current_score"]
+
+
+class LastCheckpoint(RunCheckpoint):
+    """Saves after every epoch, and when a signal asks the run to stop: then after the step it is at.
+
+    SLURM's signal to requeue also waits for that moment; Lightning does the rest.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._stop = StopRequest()
+        self._stop.listen()
+        self._requeue: tuple[Any, int] | None = None
+        environment = trainer._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
+            number = environment.requeue_signal or signal.SIGUSR1
+            requeue = signal.getsignal(number)
+
+            def later(received: int, frame: FrameType | None) -> None:
+                self._requeue = requeue, received
+
+            if callable(requeue):
+                signal.signal(number, later)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if not trainer.is_last_batch:  # then validation may follow, and the end of the epoch will do
+            self._heed_requeue()
+            if self._stop.number is not None:
+                self._save(trainer)
+                self._leave()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        self._heed_requeue()
+        if self._stop.number is not None and self._last_global_step_saved != trainer.global_step:
+            self._save(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._leave()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._leave()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        candidates = self._monitor_candidates(trainer)
+        if self.save_top_k == 0:
+            self._save_checkpoint(trainer, self.format_checkpoint_name(candidates))
+        else:
+            self._save_topk_checkpoint(trainer, candidates)
+
+    def _heed_requeue(self) -> None:
+        if self._requeue is not None:
+            (handle, number), self._requeue = self._requeue, None
+            handle(number, None)
+
+    def _leave(self) -> None:
+        """Raise `Interrupted` if the run was asked to stop."""
+        if self._stop.number is not None and self._last_checkpoint_saved:
+            raise Interrupted(self._stop.number, Path(self._last_checkpoint_saved))

@@ -1,0 +1,87 @@
+"""Which checkpoint a run goes on from, and whether it may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_metarl.checkpoints.errors import UnusableCheckpoint
+from lit_metarl.checkpoints.exact_resume import whole
+
+LAST = "last"
+MAY_CHANGE = ("data.evaluation",)  # they have no part in training
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A checkpoint to go on from.
+
+    Attributes:
+        checkpoint: the newest whole one; None if there is none at all.
+        refused: newer or other ones that are damaged, with the reasons.
+    """
+
+    checkpoint: Path | None
+    refused: list[UnusableCheckpoint]
+
+
+def newest_whole(folder: Path) -> Choice:
+    """The newest whole checkpoint in a folder.
+
+    Raises:
+        UnusableCheckpoint: if there are checkpoints, but all are damaged.
+    """
+    found: list[tuple[int, bool, Path]] = []
+    refused: list[UnusableCheckpoint] = []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            found.append((whole(path).progress, path.stem == LAST, path))
+        except UnusableCheckpoint as error:
+            refused.append(error)
+    if refused and not found:
+        raise next((error for error in refused if error.path.stem == LAST), refused[0])
+    return Choice(max(found)[2] if found else None, refused)
+
+
+def folders_of_runs(own: Path) -> list[Path]:
+    """Folders of checkpoints: a run's own, then those of earlier versions, newest first."""
+    runs = own.parent.parent.glob("version_*")
+    numbered = [run for run in runs if run.name.removeprefix("version_").isdigit()]
+    numbered.sort(key=lambda run: int(run.name.removeprefix("version_")), reverse=True)
+    return list(dict.fromkeys([own, *(run / own.name for run in numbered)]))
+
+
+def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
+    """Refuse to go on under another configuration.
+
+    Keys that only one of the two has are options that came or went with a version, and ignored.
+
+    Raises:
+        UnusableCheckpoint: naming the keys that differ.
+    """
+    parts = ("seed_everything", "model", "data")
+    different = [line for part in parts for line in _differences(saved.get(part), current.get(part), part)]
+    if different:
+        more = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
+        raise UnusableCheckpoint(
+            checkpoint,
+            f"it was written under another configuration: {'; '.join(different[:SHOWN])}{more}",
+            "Give the run's own configuration (config.yaml in its folder), or leave ckpt_path out to start afresh.",
+        )
+
+
+def _differences(saved: Any, current: Any, key: str) -> list[str]:
+    if saved == current or key in MAY_CHANGE:
+        return []
+    if isinstance(saved, dict) and isinstance(current, dict):
+        common = [name for name in saved if name in current]
+        if saved.get("class_path") != current.get("class_path"):
+            common = ["class_path"]  # the arguments of different classes have nothing to do with each other
+        return [line for name in common for line in _differences(saved[name], current[name], f"{key}.{name}")]
+    return [f"{key} was {_short(saved)} and is {_short(current)}"]
+
+
+def _short(value: Any) -> str:
+    return str(value["class_path"]) if isinstance(value, dict) and "class_path" in value else repr(value)
