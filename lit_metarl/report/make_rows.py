@@ -27,6 +27,8 @@ TASK_ROWS = "test_tasks.csv"
 """Where a run has one row per test task and episode."""
 COORDINATE = "task/"
 """Prefix of the columns with a task's coordinates."""
+TASK_MEAN = "cem/mean_"
+"""Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
 
 OF_THE_RUN_ONLY = ("seed_everything", "threads", "ckpt_path", "verbose")  # what seeds of one method may differ in
 OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
@@ -104,7 +106,7 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
     if not folders:
         raise ValueError(f"it has not finished (no {RESULTS})")
     key, folder = _name(name), folders[-1]
-    scalars = read_scalars(folders, ("val/", "test/", "progress/"))
+    scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN))
     steps = sorted(scalars.get("val/return", {}))
     if not steps:
         raise ValueError("its event files hold no val/return")

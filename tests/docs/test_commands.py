@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_metarl import batch, cli
+from lit_metarl import cli
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,12 +31,6 @@ def test_a_command_to_train_names_what_exists(command: str, monkeypatch: pytest.
     with pytest.raises(SystemExit) as ended:
         cli.main([*arguments, "--print_config"])
     assert ended.value.code in (None, 0)
-
-
-@pytest.mark.parametrize("command", commands("python -m lit_metarl.batch"))
-def test_a_command_to_run_a_batch_names_what_exists(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert batch.main([*shlex.split(command)[3:], "--list"]) == 0
 
 
 def test_links_between_pages_lead_somewhere() -> None:
