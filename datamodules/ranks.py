@@ -129,7 +129,7 @@ def state_of_own_rank(state: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigurationError: if there were more or fewer ranks then.
     """
-    states = [state, *state.get(OTHER_RANKS, [])]
+    states: list[dict[str, Any]] = [state, *state.get(OTHER_RANKS, [])]
     require_as_many(len(states))
     return states[own()]
 

@@ -52,9 +52,9 @@ class KnownReward(RewardSource):
 class RewardModel(RewardSource):
     """A reward function learned from what was collected, for hindsight where the true one is not known.
 
-    Several ranks learn one model, each from what it collected. r̂(o, a, ψ) is regressed on the rewards that the world paid (HFR, Wan et al. 2022, section 4). A
+    r̂(o, a, ψ) is regressed on the rewards that the world paid (HFR, Wan et al. 2022, section 4). A
     transition keeps the reward that it was paid under its own task; under any other task it is worth
-    what the model predicts, and ends where it ended.
+    what the model predicts, and ends where it ended. Several ranks learn one model, each from its own part.
 
     Args:
         layers: widths of the hidden layers.
