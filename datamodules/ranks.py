@@ -73,17 +73,21 @@ def smallest(value: int) -> int:
 
 
 def _reduced(value: int, operation: Any) -> int:
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else None
-    shared = torch.tensor(value, device=device)
+    shared = _transferable(torch.tensor(value))
     dist.all_reduce(shared, operation)
     return int(shared)
+
+
+def _transferable(tensor: Tensor) -> Tensor:
+    """`tensor` where the ranks can exchange it: NCCL knows GPUs only."""
+    return tensor.cuda() if dist.get_backend() == "nccl" else tensor
 
 
 def average_(tensors: Sequence[Tensor]) -> None:
     """Replace `tensors`, of the same shapes on all ranks, by their means over the ranks."""
     if number() == 1 or not tensors:
         return
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    flat = _transferable(torch.cat([tensor.flatten() for tensor in tensors]))
     dist.all_reduce(flat)
     flat /= number()
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
