@@ -312,9 +312,10 @@ def main(args: list[str] | None = None) -> int:
         _report(error)
         return 1
     except Interrupted as stop:
-        if ranks.own() == 0:
-            command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
-            print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")
+        if ranks.own() > 0:
+            return 0  # Lightning kills rank 0 where another rank fails, and it has something to say
+        command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
+        print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")
         return 128 + stop.number
     except SIGTERMException:  # outside training, where there is nothing to save
         return 128 + signal.SIGTERM

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from datamodules import ranks
+from envs.errors import require
 
 
 class AveragedGradients(DDPStrategy):
@@ -57,6 +58,21 @@ class AveragedGradients(DDPStrategy):
             hook.remove()
         self._hooks = []
         super().teardown()
+
+
+def require_equal_parameters(module: nn.Module) -> None:
+    """Raise a `ConfigurationError` if an algorithm has let its parameters differ between the ranks."""
+    if ranks.number() == 1:
+        return
+    sums = torch.stack([parameter.detach().double().sum() for parameter in module.parameters()]).tolist()
+    for of_rank in ranks.gather_objects(sums):
+        require(
+            of_rank == sums,
+            "model",
+            type(module).__name__,
+            "its parameters are no longer equal on all ranks, since it has followed gradients of a single one",
+            "Use manual_backward, which averages gradients over the ranks, or datamodules.ranks.average_.",
+        )
 
 
 def register() -> None:

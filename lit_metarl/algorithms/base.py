@@ -19,7 +19,7 @@ from envs.errors import require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
-from lit_metarl.strategy import AveragedGradients
+from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 
 
 class MetaRLModule(pl.LightningModule, ABC):
@@ -132,7 +132,12 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._gradients.observe(optimizer)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's averages and what the data side has to tell."""
+        """Log the epoch's averages and what the data side has to tell.
+
+        Raises:
+            ConfigurationError: if the ranks have drifted apart.
+        """
+        require_equal_parameters(self)
         data: Any = getattr(self.trainer, "datamodule", None)
         averages = ranks.mean_by_name(
             {f"train/{name}": float(total / self._updates) for name, total in self._sums.items()}

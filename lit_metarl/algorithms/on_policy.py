@@ -82,7 +82,7 @@ class OnPolicyModule(MetaRLModule):
             episodes of a trial); False lets values flow over all borders, and takes the trial's last
             step for an end.
         epochs: passes over the data.
-        minibatches: gradient steps in a pass.
+        minibatches: gradient steps in a pass; at most as many as a rank has trials, or steps, to divide.
         clip: ε of the clipped objective, and of the clipped value loss.
         entropy_weight: weight of the policy's entropy.
         value_weight: weight of the value loss.

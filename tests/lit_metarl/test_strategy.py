@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from datamodules import ranks
-from lit_metarl.strategy import AveragedGradients
+from envs import ConfigurationError
+from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 from tests.ranks import connected, in_ranks
 
 
@@ -44,3 +46,16 @@ def test_gradients_are_those_of_a_single_process_with_all_rows() -> None:
                 torch.testing.assert_close(found, wanted)
 
     assert in_ranks(connected(learn)) == [0, 0]
+
+
+def test_parameters_that_drift_apart_are_noticed() -> None:
+    def drift(rank: int) -> None:
+        module = nn.Linear(2, 2)
+        nn.init.constant_(module.weight, 1.0)
+        nn.init.zeros_(module.bias)
+        require_equal_parameters(module)
+        nn.init.constant_(module.bias, 1e-6 * rank)
+        with pytest.raises(ConfigurationError, match="model = 'Linear' .* no longer equal on all ranks"):
+            require_equal_parameters(module)
+
+    assert in_ranks(connected(drift)) == [0, 0]

@@ -82,7 +82,7 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(tmp_path: Path, capf
             signal_at_batch(5, signal.SIGTERM)
         return cli.main(arguments("PEARL", tmp_path, "--trainer.devices=2"))
 
-    assert in_ranks(train) == [143, 143]
+    assert in_ranks(train) == [143, 0]  # rank 0 tells
     assert capfd.readouterr().out.count("--ckpt_path") == 1
     state = torch.load(checkpoint_of(tmp_path), weights_only=True)
     assert state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 5
