@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from lit_metarl import cli
+from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import RUNS, arguments, assert_same, checkpoint_of, records, results_of
+from tests.ranks import in_ranks
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -44,6 +46,23 @@ def test_two_ranks_evaluate_a_checkpoint_as_one_does(
     fit = arguments("PEARL", tmp_path, f"--ckpt_path={checkpoint_of(folder, name='best')}")
     assert cli.main(["test", *fit[1:]]) == 0
     assert shown[0] == json.loads(results_of(folder))["after"]
+
+
+def test_ranks_share_a_fixed_set_of_tasks_and_learn_one_reward_model(tmp_path: Path) -> None:
+    parts = ("relabel/hfr.yaml", "relabel/learned_reward.yaml", "robust/fixed.yaml")
+    more = [f"--config={CONFIGS / part}" for part in parts]
+    sizes = ["--data.reward_model.init_args.gradient_steps=2", "--trainer.max_epochs=1", "--trainer.devices=2"]
+    place = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    command = ["fit", f"--config={CONFIGS / 'point_robot.yaml'}", *more, *TINY, *sizes, place]
+    assert in_ranks(lambda rank: cli.main(command)) == [0, 0]
+    data = torch.load(checkpoint_of(tmp_path), weights_only=True)["RolloutDataModule"]
+    first, second = data["experience"], data["other_ranks"][0]["experience"]
+    assert first["replay"]["tasks"].shape == (4, 2)
+    assert torch.equal(first["replay"]["tasks"], second["replay"]["tasks"])
+    assert_same(first["reward_model"]["network"], second["reward_model"]["network"])
+    assert not torch.equal(first["reward_model"]["generator"], second["reward_model"]["generator"])
+    initial = 4 * 20  # one episode for every task, whichever rank collected it
+    assert data["environment_steps"] == initial + 2 * 2 * 20
 
 
 @pytest.mark.parametrize(
