@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,9 @@ class MetaRLCLI(LightningCLI):
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
         results = {"before": self._exact_resume.before, "after": self._test(best or None)}
-        folder = self._folder  # rank 0 tells it to all
         if self.trainer.is_global_zero:
             print_results(results, trained)
-            (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
 
@@ -201,14 +201,15 @@ class MetaRLCLI(LightningCLI):
         """Run the test tasks' trials and write them whole."""
         trials: Any = self.trainer.predict(**arguments)
         content = [{"tasks": t.tasks, "steps": t.steps.to_dict(), "success": t.success} for t in trials]
-        path = self._folder / "trials.pt"
         if self.trainer.is_global_zero:
+            path = self._folder / "trials.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save(content, path)
             print(f"Trials: {path}")
 
-    @property
+    @cached_property
     def _folder(self) -> Path:
+        """Where the run writes: rank 0's alone is right. First asked for before the ranks would exchange it."""
         return Path(self.trainer.log_dir or self.trainer.default_root_dir)
 
     @property
