@@ -59,7 +59,7 @@ def million_transitions(folder: Path) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     tasks = env.task_distribution.sample(TASKS, generator)
     plans = CollectionPlan(), MetaBatchPlan()
-    experience = ReplayExperience(env, tasks, *plans, TRANSITIONS, NoRelabeler(), None, generator)
+    experience = ReplayExperience(env, tasks, torch.arange(TASKS), *plans, TRANSITIONS, NoRelabeler(), None, generator)
     while experience.replay.store.written < TRANSITIONS:
         collect(experience.replay, generator)
     writer, times = DataWriter(folder, 0), []

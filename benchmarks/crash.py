@@ -1,7 +1,8 @@
 """Runs that are killed at random moments, every second one while it writes a checkpoint, and then resumed.
 
-A run counts as resumed if it goes on from `last`, comes to its end and is, to the last bit, what it would
-have been. It counts as corrupt if any of its checkpoints is damaged after the kill.
+Some of the runs have two ranks, of which one, either of them, is killed. A run counts as resumed if it goes on from
+`last`, comes to its end and is, to the last bit, what it would have been. It counts as corrupt if any of its
+checkpoints is damaged after the kill.
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ from benchmarks.report import finish
 from datamodules import RolloutDataModule
 from lit_metarl import cli
 from lit_metarl.checkpoints import UnusableCheckpoint, newest_whole
-from tests.lit_metarl.checkpoints.runs import arguments, assert_same_run, final_checkpoint, in_child, scalars
+from tests.lit_metarl.checkpoints.runs import arguments, assert_same_run, final_checkpoint, scalars
+from tests.ranks import in_ranks
 
 KILLS = 50
-NAMES = ("PEARL", "VariBAD")
+KINDS = (("PEARL", 1), ("VariBAD", 1), ("PEARL", 2))  # algorithm and number of ranks
 FILE_OPERATIONS = ((os, "fsync"), (Path, "replace"), (Path, "open"), (Path, "unlink"))
 
 
-def quietly(name: str, folder: Path, *more: str) -> int:
-    """A run that prints nothing; its exit status."""
+def quietly(kind: tuple[str, int], folder: Path, *more: str) -> int:
+    """A rank of a run that prints nothing; its exit status."""
+    name, number = kind
     with Path(os.devnull).open("w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
-        return cli.main(arguments(name, folder, *more))
+        return cli.main(arguments(name, folder, f"--trainer.devices={number}", *more))
 
 
 def kill() -> None:
@@ -92,12 +95,11 @@ def kill_at_file_operation(number: int) -> None:
     on_file_operation(count)
 
 
-def measured(name: str, folder: Path) -> tuple[float, int]:
-    """Make the run to compare with; its seconds of training after the first checkpoint, and file operations."""
-    record = folder / "measured"
+def measured(kind: tuple[str, int], folder: Path) -> list[tuple[float, int]]:
+    """Make the run to compare with; of every rank, the seconds after the first checkpoint, and file operations."""
     folder.mkdir()
 
-    def run() -> int:
+    def run(rank: int) -> int:
         marks: list[float] = []
         operations: list[None] = []
         when_training_starts(lambda: marks.append(time.monotonic()))
@@ -105,15 +107,16 @@ def measured(name: str, folder: Path) -> tuple[float, int]:
         after = cli.MetaRLCLI.after_fit
 
         def watched(self: cli.MetaRLCLI) -> None:
-            record.write_text(f"{time.monotonic() - marks[0]} {len(operations)}")
+            (folder / f"measured_{rank}").write_text(f"{time.monotonic() - marks[0]} {len(operations)}")
             after(self)
 
         cli.MetaRLCLI.after_fit = watched  # type: ignore[method-assign]
-        return quietly(name, folder)
+        return quietly(kind, folder)
 
-    assert in_child(run) == 0
-    seconds, operations = record.read_text().split()
-    return float(seconds), int(operations)
+    number = kind[1]
+    assert in_ranks(run, number) == [0] * number
+    records = [(folder / f"measured_{rank}").read_text().split() for rank in range(number)]
+    return [(float(seconds), int(operations)) for seconds, operations in records]
 
 
 def main() -> int:
@@ -121,45 +124,47 @@ def main() -> int:
     chance = random.Random(0)
     figures = {"kills": 0.0, "resumed": 0.0, "corrupt": 0.0}
     with tempfile.TemporaryDirectory() as temporary:
-        whole = {name: Path(temporary) / name for name in NAMES}
-        spans = {name: measured(name, folder) for name, folder in whole.items()}
-        expected = {name: scalars(folder) for name, folder in whole.items()}
+        whole = {kind: Path(temporary) / "_".join(map(str, kind)) for kind in KINDS}
+        spans = {kind: measured(kind, folder) for kind, folder in whole.items()}
+        expected = {kind: scalars(folder) for kind, folder in whole.items()}
         for number in itertools.count():
             if figures["kills"] == KILLS:
                 break
-            name, folder = NAMES[number // 2 % 2], Path(temporary) / f"killed_{number}"
-            seconds, operations = spans[name]
-            moment = chance.random()
+            kind, folder = KINDS[number // 2 % len(KINDS)], Path(temporary) / f"killed_{number}"
+            victim, moment = chance.randrange(kind[1]), chance.random()
+            seconds, operations = spans[kind][victim]
             if number % 2:
                 arm = partial(kill_at_file_operation, 1 + int(moment * operations))
             else:
                 arm = partial(kill_after, moment * seconds)
-            if in_child(partial(run_armed, arm, name, folder)) != -signal.SIGKILL:
-                print(f"{number}: {name} came to its end before the kill", flush=True)
+            described = f"{number}: {kind[0]}, rank {victim} of {kind[1]}"
+            if in_ranks(partial(run_armed, arm, victim, kind, folder), kind[1])[victim] != -signal.SIGKILL:
+                print(f"{described} came to its end before the kill", flush=True)
                 continue
             figures["kills"] += 1
-            problem = check(name, folder, whole[name], expected[name])
+            problem = check(kind, folder, whole[kind], expected[kind])
             figures["corrupt"] += problem == "corrupt"
             figures["resumed"] += problem is None
-            print(f"{number}: {name} {problem or 'resumed'}", flush=True)
+            print(f"{described} {problem or 'resumed'}", flush=True)
     targets = {"kills": (">=", 50.0), "resumed": (">=", 50.0), "corrupt": ("<=", 0.0)}
     return finish("crash", figures, targets)
 
 
-def run_armed(arm: Callable[[], None], name: str, folder: Path) -> int:
-    """A run that will be killed."""
-    arm()
-    return quietly(name, folder)
+def run_armed(arm: Callable[[], None], victim: int, kind: tuple[str, int], folder: Path, rank: int) -> int:
+    """A rank of a run in which the victim will be killed."""
+    if rank == victim:
+        arm()
+    return quietly(kind, folder)
 
 
-def check(name: str, folder: Path, whole: Path, expected: dict[tuple[str, int], set[float]]) -> str | None:
+def check(kind: tuple[str, int], folder: Path, whole: Path, expected: dict[tuple[str, int], set[float]]) -> str | None:
     """Resume a killed run; what is wrong with it, if anything."""
     try:
         if newest_whole(folder / "version_0" / "checkpoints").refused:
             return "corrupt"
     except UnusableCheckpoint:
         return "corrupt"
-    if in_child(lambda: quietly(name, folder, "--ckpt_path=last")) != 0:
+    if any(in_ranks(lambda rank: quietly(kind, folder, "--ckpt_path=last"), kind[1])):
         return "did not resume"
     try:
         assert_same_run(final_checkpoint(whole), final_checkpoint(folder))

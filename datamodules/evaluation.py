@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from datamodules import ranks
 from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent
 from datamodules.plans import EvaluationPlan
@@ -17,6 +18,9 @@ from envs.task_distributions import TaskDistribution
 
 class EvaluationTrials:
     """Deterministic trials on held-out tasks, in groups whose randomness depends on nothing but the group.
+
+    Several ranks run a group each at a time and give each other what came of them: every rank yields the
+    trials of all groups, as a single process would.
 
     Args:
         make_env: the world; called with a number of copies and a seed.
@@ -47,18 +51,26 @@ class EvaluationTrials:
 
     def __iter__(self) -> Iterator[Trials]:
         plan, (agent, device) = self._plan, self._agent()
-        env = self._make_env(len(self._groups[0]), plan.seed)
-        collector = Collector(env)
-        for number in range(len(self)):
-            repetition, index = divmod(number, len(self._groups))
-            purpose = f"{self._purpose} trials {index}" + (f", repetition {repetition}" if repetition else "")
-            env.reset(seed=derive_seed(plan.seed, 0, purpose))
-            trials = collector.collect(
-                agent,
-                self._groups[index],
-                agent.exploration_episodes + plan.adapted_episodes,
-                make_generator(plan.seed, 0, f"{purpose} agent"),
-                deterministic=True,
-                device=device,
-            )
-            yield replace(trials, task_numbers=index * plan.copies + torch.arange(len(trials.tasks)))
+        collector = Collector(self._make_env(len(self._groups[0]), plan.seed))
+        for first in range(0, len(self), ranks.number()):
+            number, trials = first + ranks.own(), None
+            with ranks.failing_together():
+                if number < len(self):
+                    trials = self._run(number, collector, agent, device)
+            yield from (of_rank for of_rank in ranks.gather_objects(trials) if of_rank is not None)
+
+    def _run(self, number: int, collector: Collector, agent: Agent, device: torch.device) -> Trials:
+        """The trials of a group; `number` counts groups and their repetitions."""
+        plan = self._plan
+        repetition, index = divmod(number, len(self._groups))
+        purpose = f"{self._purpose} trials {index}" + (f", repetition {repetition}" if repetition else "")
+        collector.env.reset(seed=derive_seed(plan.seed, 0, purpose))
+        trials = collector.collect(
+            agent,
+            self._groups[index],
+            agent.exploration_episodes + plan.adapted_episodes,
+            make_generator(plan.seed, 0, f"{purpose} agent"),
+            deterministic=True,
+            device=device,
+        )
+        return replace(trials, task_numbers=index * plan.copies + torch.arange(len(trials.tasks)))

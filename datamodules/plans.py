@@ -1,10 +1,26 @@
-"""How much a run collects, learns from and evaluates on."""
+"""How much a run collects, learns from and evaluates on. All numbers are totals over the ranks of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envs.errors import require, require_positive
+
+
+def share_of(key: str, total: int, ranks: int) -> int:
+    """What each of several ranks has of a `total` that is configured for all.
+
+    Raises:
+        ConfigurationError: if it is not a whole number.
+    """
+    require(
+        total % ranks == 0,
+        key,
+        total,
+        f"it counts over all ranks, and {ranks} cannot share it evenly",
+        f"Use a multiple of {ranks}.",
+    )
+    return total // ranks
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,11 @@ class CollectionPlan:
     initial_episodes: int = 10
     iterations: int = 1
 
+    def of_rank(self, ranks: int) -> CollectionPlan:
+        """What one of several ranks collects."""
+        tasks = share_of("data.collection.tasks_per_iteration", self.tasks_per_iteration, ranks)
+        return replace(self, tasks_per_iteration=tasks)
+
 
 @dataclass(frozen=True)
 class MetaBatchPlan:
@@ -47,6 +68,10 @@ class MetaBatchPlan:
     transitions: int = 256
     context: int = 100
 
+    def of_rank(self, ranks: int) -> MetaBatchPlan:
+        """What one of several ranks computes its part of a gradient from."""
+        return replace(self, tasks=share_of("data.batches.tasks", self.tasks, ranks))
+
 
 @dataclass(frozen=True)
 class BeliefPlan:
@@ -61,6 +86,11 @@ class BeliefPlan:
     capacity: int = 10_000
     trials: int = 10
     updates: int = 1
+
+    def of_rank(self, ranks: int) -> BeliefPlan:
+        """What one of several ranks remembers, and computes its part of a gradient from."""
+        trials = share_of("data.belief.trials", self.trials, ranks)
+        return replace(self, capacity=-(-self.capacity // ranks), trials=trials)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from datamodules import ranks
 from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent, Foresight, LearnsFrom
 from datamodules.evaluation import EvaluationTrials
@@ -21,13 +22,14 @@ from datamodules.plans import (
     MetaBatchPlan,
     check_plans,
     check_replay_plan,
+    share_of,
 )
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import TaskSampler
 from envs.base import MetaEnv, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError, require
-from envs.randomness import make_generator
+from envs.randomness import derive_seed, make_generator
 
 
 class CollectionProgress(Protocol):
@@ -53,6 +55,10 @@ class RolloutDataModule(pl.LightningDataModule):
     replay, or, for an algorithm that learns from trials, one `TrialBatch`. An epoch is
     `collection.iterations` of them. Validation and test loaders yield finished trials on held-out
     tasks, run by the same collector.
+
+    Several ranks share the work: the task sampler draws the tasks of all of them and is told all
+    their scores, so that it is the same everywhere; each rank runs trials on its part of the tasks and
+    keeps the experience. Numbers in the configuration are totals over the ranks.
 
     Args:
         env: the world; called with a number of copies and a seed.
@@ -125,6 +131,19 @@ class RolloutDataModule(pl.LightningDataModule):
             "Raise data.task_slots, or use configs/relabel/none.yaml.",
         )
 
+    def check_ranks(self, agent: Agent, number: int) -> None:
+        """Refuse numbers that `number` ranks cannot share.
+
+        Raises:
+            ConfigurationError: naming the key.
+        """
+        self.collection.of_rank(number)
+        if agent.learns_from is LearnsFrom.REPLAY:
+            self.batches.of_rank(number)
+            share_of("data.task_slots", self.task_slots, number)
+        elif agent.remembers_trials:
+            self.belief.of_rank(number)
+
     def check_agent(self, agent: Agent) -> None:
         """Refuse an algorithm that lacks what this configuration asks of it, or cannot use what it offers.
 
@@ -178,29 +197,46 @@ class RolloutDataModule(pl.LightningDataModule):
         if stage != "fit" or self._ready:
             return
         self.check_agent(self.agent)
-        rank = self.trainer.global_rank if self.trainer is not None else 0
-        self._rollout_generator = make_generator(self.seed, rank, "rollout")
+        self.check_ranks(self.agent, ranks.number())
+        self._rollout_generator = make_generator(self.seed, ranks.own(), "rollout")
+        if ranks.number() > 1:
+            seed = derive_seed(self.seed, ranks.own(), "world")
+            self.env = self.make_env(self.collection.of_rank(ranks.number()).tasks_per_iteration, seed)
         self.collector = Collector(self.env)
-        self.experience = self._make_experience(rank)
+        self.experience = self._make_experience()
         self._ready = True
 
-    def _make_experience(self, rank: int) -> Experience:
+    def _make_experience(self) -> Experience:
+        number, rank = ranks.number(), ranks.own()
         generator = make_generator(self.seed, rank, "meta-batches")
         if self.agent.learns_from is LearnsFrom.TRIALS:
-            return TrialExperience(self.belief if self.agent.remembers_trials else None, generator)
+            return TrialExperience(self.belief.of_rank(number) if self.agent.remembers_trials else None, generator)
         self.relabeler.bind(self.seed, rank)
         if self.reward_model is not None:
             self.reward_model.bind(self.world, self.seed, rank)
+        tasks, first_slots = self._slots()
         return ReplayExperience(
             self.env,
-            self.initial_tasks,
-            self.collection,
-            self.batches,
-            self.replay_capacity,
+            tasks,
+            first_slots,
+            self.collection.of_rank(number),
+            self.batches.of_rank(number),
+            -(-self.replay_capacity // number),
             self.relabeler,
             self.reward_model,
             generator,
         )
+
+    def _slots(self) -> tuple[Tensor, Tensor]:
+        """The tasks that this rank's slots start with, `[slots, task_dim]`, and the slots to fill before training.
+
+        Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them. Where new
+        tasks are drawn and take over slots, the ranks share the slots.
+        """
+        if self.task_sampler.draws_new_tasks:
+            tasks = ranks.share(self.initial_tasks)
+            return tasks, torch.arange(len(tasks))
+        return self.initial_tasks, ranks.share(torch.arange(len(self.initial_tasks)))
 
     def train_dataloader(self) -> _MetaIterations:
         """What the algorithm learns from; iterating it runs the meta-iterations of one epoch."""
@@ -245,22 +281,24 @@ class RolloutDataModule(pl.LightningDataModule):
     # Where experience gets its trials (`datamodules.experience.TrialSource`).
 
     def collect(self) -> Trials:
-        """A meta-iteration's trials, on tasks of the task sampler, which is told their scores."""
-        plan = self.collection
-        episodes = self.agent.exploration_episodes + plan.adapted_episodes
-        with self.watching("trials", plan.tasks_per_iteration * episodes * self.world.horizon):
-            trials = self.run_trials(self.task_sampler.sample(plan.tasks_per_iteration), episodes)
-        self.task_sampler.update(trials.tasks, trials.returns)
-        self._returns.append(trials.episode_returns.mean(0))
+        """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
+        episodes = self.agent.exploration_episodes + self.collection.adapted_episodes
+        tasks = self.task_sampler.sample(self.collection.tasks_per_iteration)
+        own_tasks = ranks.share(tasks)
+        with self.watching("trials", len(own_tasks) * episodes * self.world.horizon):
+            trials = self.run_trials(own_tasks, episodes)
+        self.task_sampler.update(tasks, ranks.gather(trials.returns))
+        self._returns.append(ranks.gather(trials.episode_returns).mean(0))
         return trials
 
     def run_trials(self, tasks: Tensor, episodes: int) -> Trials:
         """Trials of `episodes` episodes on `tasks` `[n, task_dim]`, of which the task sampler is not told."""
         report = self.progress.advance if self.progress is not None else None
-        trials = self.collector.collect(
-            self.agent, tasks, episodes, self._rollout_generator, device=self.device, report=report
-        )
-        self.environment_steps += trials.environment_steps
+        with ranks.failing_together():
+            trials = self.collector.collect(
+                self.agent, tasks, episodes, self._rollout_generator, device=self.device, report=report
+            )
+        self.environment_steps += ranks.total(trials.environment_steps)
         return trials
 
     @contextmanager
@@ -274,31 +312,33 @@ class RolloutDataModule(pl.LightningDataModule):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What to log of the epoch; returns are averaged over its meta-iterations."""
+        """What to log of the epoch, of all ranks; returns are averaged over its meta-iterations."""
         returns = torch.stack(self._returns).mean(0)
         exploration = self.agent.exploration_episodes
         return {
             "collect/return": float(returns[-1]),
             **({"collect/return_exploration": float(returns[:exploration].mean())} if exploration else {}),
-            "collect/diverged_episodes": float(self.env.diverged),
+            "collect/diverged_episodes": float(ranks.total(self.env.diverged)),
             **self.task_sampler.metrics(),
-            **self.experience.metrics(),
+            **ranks.mean_by_name(self.experience.metrics()),
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what was experienced itself, as tensors and primitives."""
         if not self._ready:
             return {}
-        return {
-            "identity": self._identity(),
-            "environment_steps": self.environment_steps,
-            "returns": list(self._returns),
-            "drawn": self._drawn,
-            "task_sampler": self.task_sampler.state_dict(),
-            "rollout_generator": self._rollout_generator.get_state(),
-            "env": self.env.state_dict(),
-            "experience": self.experience.state_dict(),
-        }
+        return ranks.with_other_ranks(
+            {
+                "identity": self._identity(),
+                "environment_steps": self.environment_steps,
+                "returns": list(self._returns),
+                "drawn": self._drawn,
+                "task_sampler": self.task_sampler.state_dict(),
+                "rollout_generator": self._rollout_generator.get_state(),
+                "env": self.env.state_dict(),
+                "experience": self.experience.state_dict(),
+            }
+        )
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a state to fit, by configuration key."""
@@ -326,6 +366,7 @@ class RolloutDataModule(pl.LightningDataModule):
         for key, value in self._identity().items():
             saved = state_dict["identity"][key]
             require(value == saved, key, value, f"the checkpoint is of a run with {saved!r}", "Configure it as it was.")
+        state_dict = ranks.state_of_own_rank(state_dict)
         self._returns = list(state_dict["returns"])
         self._drawn = state_dict["drawn"]
         self.task_sampler.load_state_dict(state_dict["task_sampler"])

@@ -33,8 +33,6 @@ from jsonargparse.typing import PositiveInt
 from envs.errors import ConfigurationError, require
 from lit_metarl.checkpoints import LAST
 
-RUN = "import sys; from lit_metarl.cli import main; sys.exit(main())"
-
 
 @dataclass(frozen=True)
 class Experiment:
@@ -75,7 +73,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
         with (self.folder / "run.log").open("a") as log:
-            command = [sys.executable, "-c", RUN, *self.arguments]
+            command = [sys.executable, "-m", "lit_metarl", *self.arguments]
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=one_thread, check=False)
         return status.returncode == 0
 

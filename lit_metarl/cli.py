@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
 import tempfile
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from jsonargparse import set_parsing_settings
 from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from datamodules import RolloutDataModule
+from datamodules import RolloutDataModule, ranks
 from envs import ConfigurationError, WorldSpec
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import MetaRLModule
@@ -45,6 +48,7 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.config_errors import ConciseParser
+from lit_metarl.strategy import register
 
 RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
 
@@ -132,6 +136,7 @@ class MetaRLCLI(LightningCLI):
         threads = self.config[self.config.subcommand].threads
         if threads is not None:
             torch.set_num_threads(threads)
+            os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning would choose a number for several ranks
 
     def instantiate_classes(self) -> None:
         """Build everything, then check that the parts fit together."""
@@ -142,6 +147,10 @@ class MetaRLCLI(LightningCLI):
                 raise error.__cause__ from error
             raise MisconfigurationException(str(error)) from error
         self.datamodule.check_agent(self.model)
+        if self.config.subcommand == "fit":
+            self.datamodule.check_ranks(self.model, self.trainer.world_size)
+        if not self.trainer.is_global_zero:  # what all ranks would say is said by one
+            logging.getLogger("datamodules").setLevel(logging.ERROR)
         _check_writable(self._folder)
 
     def before_fit(self) -> None:
@@ -157,13 +166,13 @@ class MetaRLCLI(LightningCLI):
         folders = [Path(given)] if given else folders_of_runs(self._folder / "checkpoints")
         folder = next((folder for folder in folders if any(folder.glob("*.ckpt"))), None)
         if folder is None:
-            print("There is no checkpoint to resume from yet: the run starts afresh.", file=sys.stderr)
+            _tell("There is no checkpoint to resume from yet: the run starts afresh.")
             return None
         choice = newest_whole(folder)
         for refused in choice.refused:
-            print(f"warning: {refused.path} is passed over: {refused.reason}.", file=sys.stderr)
+            _tell(f"warning: {refused.path} is passed over: {refused.reason}.")
         assert choice.checkpoint is not None
-        print(f"Resuming from {choice.checkpoint}.", file=sys.stderr)
+        _tell(f"Resuming from {choice.checkpoint}.")
         self._check_checkpoint(choice.checkpoint, resumes=True)
         return str(choice.checkpoint)
 
@@ -192,12 +201,15 @@ class MetaRLCLI(LightningCLI):
         """Run the test tasks' trials and write them whole."""
         trials: Any = self.trainer.predict(**arguments)
         content = [{"tasks": t.tasks, "steps": t.steps.to_dict(), "success": t.success} for t in trials]
-        self._folder.mkdir(parents=True, exist_ok=True)
-        torch.save(content, self._folder / "trials.pt")
-        print(f"Trials: {self._folder / 'trials.pt'}")
+        if self.trainer.is_global_zero:
+            path = self._folder / "trials.pt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(content, path)
+            print(f"Trials: {path}")
 
-    @property
+    @cached_property
     def _folder(self) -> Path:
+        """Where the run writes: rank 0's alone is right. First asked for before the ranks would exchange it."""
         return Path(self.trainer.log_dir or self.trainer.default_root_dir)
 
     @property
@@ -213,6 +225,20 @@ class MetaRLCLI(LightningCLI):
     def _figures(self, prefix: str) -> dict[str, float]:
         metrics = self.trainer.callback_metrics
         return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+
+
+@rank_zero_only
+def _tell(message: str) -> None:
+    """Say something about the run on stderr, once."""
+    print(message, file=sys.stderr)
+
+
+def _report(error: Exception) -> None:
+    """Say what went wrong. Until the ranks have found each other, all of them see the same mistake."""
+    if ranks.number() > 1:
+        print(f"error on rank {ranks.own()}: {error}", file=sys.stderr)
+    else:
+        _tell(f"error: {error}")
 
 
 def _check_writable(folder: Path) -> None:
@@ -237,6 +263,7 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is of all ranks already
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
 
 
@@ -260,6 +287,7 @@ def main(args: list[str] | None = None) -> int:
     0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
     """
     _quiet_libraries()
+    register()
     set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
     try:
         MetaRLCLI(
@@ -279,12 +307,14 @@ def main(args: list[str] | None = None) -> int:
             args=args,
         )
     except (ConfigurationError, MisconfigurationException) as error:  # ours, and Lightning's
-        print(f"error: {error}", file=sys.stderr)
+        _report(error)
         return 2
-    except (NonFiniteError, CheckpointNotWritten) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (NonFiniteError, CheckpointNotWritten, ranks.FailedElsewhere) as error:
+        _report(error)
         return 1
     except Interrupted as stop:
+        if ranks.own() > 0:
+            return 0  # Lightning kills rank 0 where another rank fails, and it has something to say
         command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
         print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")
         return 128 + stop.number

@@ -10,6 +10,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
+from datamodules import ranks
 from envs.errors import NonFiniteError
 
 
@@ -62,13 +63,13 @@ class GradientWatch:
 def check_finite(
     module: nn.Module, scalars: Mapping[str, Tensor], gradients: GradientWatch, meta_step: int, batch: Any
 ) -> None:
-    """Raise `NonFiniteUpdate` unless all scalars and gradient norms of an update are finite."""
+    """Raise `NonFiniteUpdate`, on all ranks, unless all scalars and gradient norms of an update are finite."""
     norms, optimizers = gradients.take()
     values = [*scalars.values(), *norms]
     if not values:
         return
     finite = torch.isfinite(torch.stack([value.float() for value in values]))
-    if bool(finite.all()):
+    if ranks.smallest(int(finite.all())) == 1:
         return
     broken = (~finite).tolist()
     terms = [name for name, wrong in zip(scalars, broken) if wrong]
@@ -76,7 +77,8 @@ def check_finite(
         term = f"the gradient of {_owners(module, optimizer)}"
         if wrong and term not in terms:
             terms.append(term)
-    raise NonFiniteUpdate(terms, meta_step, batch)
+    of_all_ranks = list(dict.fromkeys(term for of_rank in ranks.gather_objects(terms) for term in of_rank))
+    raise NonFiniteUpdate(of_all_ranks, meta_step, batch)
 
 
 def _owners(module: nn.Module, optimizer: torch.optim.Optimizer) -> str:

@@ -23,6 +23,7 @@ class ReplayExperience(Experience):
     Args:
         env: the world.
         tasks: those that the slots start with, `[slots, task_dim]`.
+        first_slots: those that data are collected for before training, `[n]`.
         collection: how much is collected.
         batches: what a gradient step is computed from.
         capacity: transitions kept in all.
@@ -35,6 +36,7 @@ class ReplayExperience(Experience):
         self,
         env: MetaEnv,
         tasks: Tensor,
+        first_slots: Tensor,
         collection: CollectionPlan,
         batches: MetaBatchPlan,
         capacity: int,
@@ -47,12 +49,13 @@ class ReplayExperience(Experience):
         self.reward_model = reward_model
         self.replay = TaskReplay(env, len(tasks), capacity, reward_model)
         self.replay.tasks.copy_(tasks)
+        self._first_slots = first_slots
         self._collection = collection
         self._batches = batches
         self._generator = generator
 
     def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[TensorDict]:
-        """Collect, relabel, then yield meta-batches; the first meta-iteration fills every slot before."""
+        """Collect, relabel, then yield meta-batches; the first meta-iteration fills slots before."""
         if drawn == 0:
             self._collect(source)
         for _ in range(drawn, self._batches.meta_steps):
@@ -72,11 +75,11 @@ class ReplayExperience(Experience):
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
 
     def _collect_initial(self, source: TrialSource) -> None:
-        """Fill every slot with single-episode trials, kept for their own task."""
+        """Fill the first slots with single-episode trials, kept for their own task."""
         world, copies, episodes = self.replay.env.world, self.replay.env.num_envs, self._collection.initial_episodes
         self.replay.begin_iteration()
-        with source.watching("initial data", self.replay.slots * episodes * world.horizon):
-            for slots in torch.arange(self.replay.slots).split(copies):
+        with source.watching("initial data", len(self._first_slots) * episodes * world.horizon):
+            for slots in self._first_slots.split(copies):
                 for _ in range(episodes):
                     trials = source.run_trials(self.replay.tasks[slots], 1)
                     trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))

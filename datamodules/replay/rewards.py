@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchrl.modules import MLP
 
+from datamodules import ranks
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, Reward, WorldSpec
 from envs.errors import ConfigurationError, NonFiniteError, require, require_positive
@@ -53,13 +54,13 @@ class RewardModel(RewardSource):
 
     r̂(o, a, ψ) is regressed on the rewards that the world paid (HFR, Wan et al. 2022, section 4). A
     transition keeps the reward that it was paid under its own task; under any other task it is worth
-    what the model predicts, and ends where it ended.
+    what the model predicts, and ends where it ended. Several ranks learn one model, each from its own part.
 
     Args:
         layers: widths of the hidden layers.
         learning_rate: of Adam.
         gradient_steps: a meta-iteration, after its trials were collected.
-        batch_size: transitions in a gradient step.
+        batch_size: transitions in a gradient step, of all ranks.
     """
 
     remembers = ("reward", "sparse_reward", "terminated", "task")
@@ -106,17 +107,19 @@ class RewardModel(RewardSource):
             NonFiniteError: if the error is not finite.
         """
         total = 0.0
+        own_batch = -(-self.batch_size // ranks.number())
         for _ in range(self.gradient_steps):
             stored = store.written - store.oldest
-            numbers = store.oldest + torch.randint(stored, (self.batch_size,), generator=self._generator)
+            numbers = store.oldest + torch.randint(stored, (own_batch,), generator=self._generator)
             batch = store.get(numbers)
             target = torch.stack((batch["reward"], batch["sparse_reward"]), -1)
             loss = functional.mse_loss(self._predict(batch, batch["task"]), target)
             self._optimizer.zero_grad()
             loss.backward()
+            ranks.average_([parameter.grad for parameter in self.network.parameters() if parameter.grad is not None])
             self._optimizer.step()
             total += float(loss.detach())
-        self.error = total / self.gradient_steps
+        self.error = sum(ranks.gather_objects(total)) / (ranks.number() * self.gradient_steps)
         if not math.isfinite(self.error):
             raise NonFiniteError(f"the squared error of the reward model is {self.error}.")
         self._fitted = True

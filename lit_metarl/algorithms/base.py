@@ -11,6 +11,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
@@ -18,6 +19,7 @@ from envs.errors import require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
+from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 
 
 class MetaRLModule(pl.LightningModule, ABC):
@@ -83,9 +85,20 @@ class MetaRLModule(pl.LightningModule, ABC):
         return int(data.environment_steps)
 
     def setup(self, stage: str) -> None:
-        """Derive this rank's random stream."""
+        """Derive this rank's random stream.
+
+        Raises:
+            ConfigurationError: if several ranks would not average their gradients.
+        """
         if stage == "fit":
-            self.generator = make_generator(self._seed, self.global_rank, "algorithm")
+            require(
+                ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
+                "trainer.strategy",
+                type(self.trainer.strategy).__name__,
+                "several ranks need the strategy ddp as train.py registers it",
+                "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
+            )
+            self.generator = make_generator(self._seed, ranks.own(), "algorithm")
 
     @property
     def wall_clock_s(self) -> float:
@@ -119,9 +132,16 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._gradients.observe(optimizer)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's averages and what the data side has to tell."""
+        """Log the epoch's averages and what the data side has to tell.
+
+        Raises:
+            ConfigurationError: if the ranks have drifted apart.
+        """
+        require_equal_parameters(self)
         data: Any = getattr(self.trainer, "datamodule", None)
-        averages = {f"train/{name}": total / self._updates for name, total in self._sums.items()}
+        averages = ranks.mean_by_name(
+            {f"train/{name}": float(total / self._updates) for name, total in self._sums.items()}
+        )
         beside = {
             "progress/meta_steps": float(self.trainer.fit_loop.total_batch_idx + 1),
             "progress/wall_clock_s": self.wall_clock_s,
@@ -137,17 +157,19 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what neither weights nor optimizers hold."""
-        checkpoint["algorithm"] = {
-            "class": type(self).__name__,
-            "generator": self.generator.get_state(),
-            "seconds": self.wall_clock_s,
-            "sums": dict(self._sums),
-            "updates": self._updates,
-            "last_logged": self._last_logged,
-        }
+        checkpoint["algorithm"] = ranks.with_other_ranks(
+            {
+                "class": type(self).__name__,
+                "generator": self.generator.get_state(),
+                "seconds": self.wall_clock_s,
+                "sums": {name: total.cpu() for name, total in self._sums.items()},
+                "updates": self._updates,
+                "last_logged": self._last_logged,
+            }
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what `on_save_checkpoint` saved.
+        """Restore what `on_save_checkpoint` saved, to go on training.
 
         Raises:
             ConfigurationError: if it is a checkpoint of another algorithm.
@@ -158,6 +180,9 @@ class MetaRLModule(pl.LightningModule, ABC):
         name = type(self).__name__
         hint = "Give the model that the run was trained with."
         require(state["class"] == name, "model", name, f"the checkpoint is of {state['class']}", hint)
+        if self._trainer is None or self.trainer.state.fn != "fit":
+            return
+        state = ranks.state_of_own_rank(state)
         self.generator.set_state(state["generator"])
         self._seconds_before = state["seconds"]
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}

@@ -10,6 +10,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
+from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
@@ -81,7 +82,7 @@ class OnPolicyModule(MetaRLModule):
             episodes of a trial); False lets values flow over all borders, and takes the trial's last
             step for an end.
         epochs: passes over the data.
-        minibatches: gradient steps in a pass.
+        minibatches: gradient steps in a pass; at most as many as a rank has trials, or steps, to divide.
         clip: ε of the clipped objective, and of the clipped value loss.
         entropy_weight: weight of the policy's entropy.
         value_weight: weight of the value loss.
@@ -89,7 +90,7 @@ class OnPolicyModule(MetaRLModule):
         anneal_learning_rate: let it fall linearly to 0 over the run.
         max_grad_norm: largest norm of their gradient.
         cvar_share: share α of the trials, those with the lowest returns, that the policy learns from:
-            the baseline CVaR-ML of the RoML paper. 1 for all.
+            the baseline CVaR-ML of the RoML paper. 1 for all. Of several ranks, each takes its own share.
         **common: what every algorithm takes (`MetaRLModule`).
     """
 
@@ -272,7 +273,7 @@ class OnPolicyModule(MetaRLModule):
         optimizer = self._policy_optimizer()
         parameters = self.policy_parameters()
         totals = torch.zeros(3, device=self.device)
-        number = min(self.minibatches, len(samples.inputs))
+        number = ranks.smallest(min(self.minibatches, len(samples.inputs)))
         size = len(samples.inputs) // number
         for _ in range(self.epochs):
             order = torch.randperm(len(samples.inputs), generator=self.generator)[: number * size].to(self.device)
@@ -315,7 +316,7 @@ class OnPolicyModule(MetaRLModule):
         unknown = sequences["truncated"][trials] & self.proper_time_limits
         advantage = ppo.generalized_advantages(reward[trials], value, unknown, self.discount, self.gae_lambda)
         target = advantage + value
-        counted = advantage[valid]
+        counted = ranks.gather(advantage[valid])
         advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)
         log_probability, _, _ = self.evaluate(inputs, raw_action)
         samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchrl.modules import MLP
 
+from datamodules import ranks
 from datamodules.contracts import Decision, StartStates, Transition
 from envs.base import WorldSpec
 from envs.errors import require
@@ -255,7 +256,9 @@ class PEARL(MetaRLModule):
             target = sac.bellman_target(
                 self.reward_scale * data["reward"], data["terminated"], next_value, self.discount
             )
-        kl = mean.new_zeros(()) if self.deterministic_context else kl_to_standard_normal(mean, variance).sum()
+        kl = mean.new_zeros(())
+        if not self.deterministic_context:  # a sum over tasks, also of several ranks, whose gradients are averaged
+            kl = ranks.number() * kl_to_standard_normal(mean, variance).sum()
         critic_loss = sac.critic_loss(self._q_values(observation, action, z), target)
         critic_optimizer.zero_grad()
         self.manual_backward(critic_loss + self.kl_weight * kl)

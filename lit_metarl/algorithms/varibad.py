@@ -8,6 +8,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
+from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from envs.base import WorldSpec
 from envs.errors import require, require_positive
@@ -153,7 +154,8 @@ class VariBAD(OnPolicyModule):
         """The weighted terms of the negative evidence lower bound (eq. 5) of `trials`, by name.
 
         Sums over the drawn posteriors and the drawn steps. The errors of rewards and states are
-        averaged over the trials, the others summed, as in the published code.
+        averaged over the trials, the others summed, as in the published code; also over the trials of several
+        ranks, whose gradients are averaged.
         """
         sequences = as_sequences(trials)
         mean, log_variance = self.encode(sequences)
@@ -164,7 +166,7 @@ class VariBAD(OnPolicyModule):
         noise = normal(tuple(chosen_mean.shape), self.generator, mean)
         latent = chosen_mean + (0.5 * chosen_log_variance).exp() * noise
         before, after = self.states(sequences)
-        terms = {"kl": self.kl_weight * consecutive_kl(mean, log_variance).gather(1, times).sum()}
+        terms = {"kl": self.kl_weight * ranks.number() * consecutive_kl(mean, log_variance).gather(1, times).sum()}
         if "reward" in self.decoders:
             both = torch.stack((after, before), 2)
             predicted = self.decoders["reward"](both, sequences["action"], latent, steps)[..., 0]
@@ -176,7 +178,8 @@ class VariBAD(OnPolicyModule):
             terms["state"] = self.state_weight * (predicted - state).square().mean(-1).sum((1, 2)).mean()
         if "task" in self.decoders:
             predicted = self.decoders["task"](latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
-            terms["task"] = self.task_weight * (predicted - trials.tasks[:, None]).square().mean(-1).sum()
+            errors = (predicted - trials.tasks[:, None]).square().mean(-1)
+            terms["task"] = self.task_weight * ranks.number() * errors.sum()
         return terms
 
     def _draw(self, shape: tuple[int, ...], below: Tensor) -> Tensor:

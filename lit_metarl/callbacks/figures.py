@@ -20,6 +20,8 @@ class TensorBoardFigures(Callback):
         logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
         if logger is None or not isinstance(data, RolloutDataModule) or trainer.state.fn != "fit":
             return
+        if not trainer.is_global_zero:  # the figures are of its part of the replay
+            return
         experience = data.experience
         if isinstance(experience, ReplayExperience) and isinstance(experience.relabeler, ProbabilisticRelabeler):
             figure = draw_flow(experience.relabeler.flow, experience.replay.tasks, data.world.task_names)

@@ -25,5 +25,5 @@ class OffendingBatch(Callback):
         write_whole(folder / name, safetensors.torch.save(tensors))
         print(f"Offending batch: {folder / name}", file=sys.stderr)
         good = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-        if good:
+        if good and trainer.is_global_zero:
             print(f"Last good checkpoint: {Path(good[-1])}", file=sys.stderr)

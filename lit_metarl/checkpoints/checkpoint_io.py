@@ -34,12 +34,12 @@ class ManifestCheckpointIO(TorchCheckpointIO):
             CheckpointNotWritten: if there is no room.
         """
         target = Path(path)
-        ranks, self.data_files = self.data_files, []
-        files = tuple(file for of_rank in ranks for file in of_rank)
+        by_rank, self.data_files = self.data_files, []
+        files = tuple(file for of_rank in by_rank for file in of_rank)
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         content = buffer.getvalue()
-        saved = Manifest(target.name, checksum(content), int(checkpoint["global_step"]), len(ranks), files)
+        saved = Manifest(target.name, checksum(content), int(checkpoint["global_step"]), len(by_rank), files)
         if target.parent.absolute() != self.data_folder.absolute():
             _bring(files, self.data_folder, target.parent)
         saved.write(target.parent)

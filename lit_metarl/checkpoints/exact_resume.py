@@ -10,8 +10,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
-from datamodules import RolloutDataModule
-from envs.errors import require
+from datamodules import RolloutDataModule, ranks
 from lit_metarl.checkpoints import data_files, manifest
 from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
 from lit_metarl.checkpoints.data_files import DataWriter
@@ -61,7 +60,10 @@ class ExactResume(Callback):
         folder = checkpoint_folder(trainer)
         if self._writer is None:
             self._writer = DataWriter(folder, trainer.global_rank)
-        files.data_folder, files.data_files = folder, [self._writer.write(data.experience)]
+        with ranks.failing_together():
+            written = self._writer.write(data.experience)
+        # Rank 0 has those of all ranks only when they are written; it writes manifest and checkpoint after that.
+        files.data_folder, files.data_files = folder, ranks.gather_objects(written)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -70,13 +72,7 @@ class ExactResume(Callback):
         if data is None:
             return
         found = whole(path, check_files=False)
-        require(
-            found.ranks == trainer.world_size,
-            "trainer.devices",
-            trainer.world_size,
-            f"the checkpoint is of a run of {found.ranks} processes",
-            "Start as many.",
-        )
+        ranks.require_as_many(found.ranks)
         data_files.restore(data.experience, path, [file for file in found.files if file.rank == trainer.global_rank])
 
 

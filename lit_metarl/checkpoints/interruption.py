@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from datamodules import ranks
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -40,6 +42,11 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._receive)
+
+    def agreed(self) -> int | None:
+        """The signal that came to any of the ranks, the same for all of them; None as long as none came."""
+        self.number = ranks.largest(self.number or 0) or None
+        return self.number
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:

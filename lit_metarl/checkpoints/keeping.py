@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -11,6 +13,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from datamodules import ranks
 from envs.errors import NonFiniteError
 from lit_metarl.checkpoints.interruption import Interrupted, StopRequest
 
@@ -35,8 +38,14 @@ class RunCheckpoint(ModelCheckpoint):
         self._validated = False
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if not isinstance(exception, NonFiniteError):  # the last good checkpoint is better than a broken one
+        # The last good checkpoint is better than a broken one, and one rank cannot write a checkpoint alone.
+        if not isinstance(exception, NonFiniteError) and ranks.number() == 1:
             super().on_exception(trainer, pl_module, exception)
+
+    def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        """Remove a checkpoint before any rank writes files for the next one."""
+        super()._remove_checkpoint(trainer, filepath)
+        trainer.strategy.barrier()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the scores of those checkpoints that are still there."""
@@ -58,23 +67,26 @@ class RunCheckpoint(ModelCheckpoint):
 class LastCheckpoint(RunCheckpoint):
     """Saves after every epoch, and when a signal asks the run to stop: then after the step it is at.
 
-    SLURM's signal to requeue also waits for that moment; Lightning does the rest.
+    SLURM's signal to requeue also waits for that moment; Lightning does the rest. Whichever rank a signal
+    comes to, all ranks heed it after the same step.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self._stop = StopRequest()
         self._stop.listen()
-        self._requeue: tuple[Any, int] | None = None
+        self._requeue: Callable[[], Any] | None = None
+        self._requeue_asked = False
         environment = trainer._accelerator_connector.cluster_environment
         if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
             number = environment.requeue_signal or signal.SIGUSR1
             requeue = signal.getsignal(number)
 
             def later(received: int, frame: FrameType | None) -> None:
-                self._requeue = requeue, received
+                self._requeue_asked = True
 
             if callable(requeue):
+                self._requeue = partial(requeue, number, None)
                 signal.signal(number, later)
 
     def on_train_batch_end(
@@ -83,14 +95,14 @@ class LastCheckpoint(RunCheckpoint):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if not trainer.is_last_batch:  # then validation may follow, and the end of the epoch will do
             self._heed_requeue()
-            if self._stop.number is not None:
+            if self._stop.agreed() is not None:
                 self._save(trainer)
                 self._leave()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         self._heed_requeue()
-        if self._stop.number is not None and self._last_global_step_saved != trainer.global_step:
+        if self._stop.agreed() is not None and self._last_global_step_saved != trainer.global_step:
             self._save(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -108,11 +120,12 @@ class LastCheckpoint(RunCheckpoint):
             self._save_topk_checkpoint(trainer, candidates)
 
     def _heed_requeue(self) -> None:
-        if self._requeue is not None:
-            (handle, number), self._requeue = self._requeue, None
-            handle(number, None)
+        if self._requeue is not None and ranks.largest(int(self._requeue_asked)):
+            self._requeue_asked = False
+            self._requeue()
 
     def _leave(self) -> None:
         """Raise `Interrupted` if the run was asked to stop."""
-        if self._stop.number is not None and self._last_checkpoint_saved:
-            raise Interrupted(self._stop.number, Path(self._last_checkpoint_saved))
+        number = self._stop.agreed()
+        if number is not None and self._last_checkpoint_saved:
+            raise Interrupted(number, Path(self._last_checkpoint_saved))

@@ -1,4 +1,4 @@
-"""What is measured on finished trials (aggregated exactly over batches and ranks)."""
+"""What is measured on finished trials (aggregated exactly over batches; every rank is given all trials)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TrialMetrics(Metric):
     exploration_episodes: Tensor
 
     def __init__(self, alpha: float) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)
         require(
             0.0 < alpha <= 1.0,
             "model.init_args.cvar_alpha",

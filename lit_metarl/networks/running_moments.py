@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from datamodules import ranks
+
 
 class RunningMoments(nn.Module):
-    """Mean and variance of all rows seen so far (Chan et al. 1979); saved with the module.
+    """Mean and variance of all rows seen so far, by all ranks (Chan et al. 1979); saved with the module.
 
     Before the first update, `normalise` changes nothing.
 
@@ -34,7 +36,8 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in `rows` `[n, size]`."""
+        """Take in `rows` `[n, size]`, and those of the other ranks."""
+        rows = ranks.gather(rows)
         n = len(rows)
         variance, mean = torch.var_mean(rows, 0, correction=0)
         total = self.count + n

@@ -8,23 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from lit_metarl import cli
-from tests.lit_metarl.checkpoints.runs import arguments
+from tests.lit_metarl.checkpoints.runs import train
 
-RunFolder = Callable[[str], Path]
+RunFolder = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The folder of a run that was left alone, by name; made once."""
-    made: dict[str, Path] = {}
+    """The folder of a run that was left alone, by name and number of ranks; made once."""
+    made: dict[tuple[str, int], Path] = {}
 
-    def run(name: str) -> Path:
-        if name not in made:
+    def run(name: str, number: int = 1) -> Path:
+        if (name, number) not in made:
             folder = tmp_path_factory.mktemp(name)
-            assert cli.main(arguments(name, folder)) == 0
-            made[name] = folder
-        return made[name]
+            assert train(name, folder, number=number) == [0] * number
+            made[name, number] = folder
+        return made[name, number]
 
     return run
 

@@ -17,8 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from datamodules import RolloutDataModule
 from lit_metarl import cli
+from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints.manifest import find
 from tests.conftest import CONFIGS, TINY
+from tests.ranks import in_ranks
 
 CEM = [
     "--data.task_sampler=datamodules.tasks.CEMTaskSampler",
@@ -31,7 +33,7 @@ ON_POLICY = [
     "--model.init_args.minibatches=2",
     "--data.relabeler=datamodules.relabeling.NoRelabeler",
     "--data.belief.capacity=5",
-    "--data.belief.trials=3",
+    "--data.belief.trials=2",
     "--data.collection.iterations=2",
 ]
 RUNS = {
@@ -54,6 +56,49 @@ def arguments(name: str, folder: Path, *more: str) -> list[str]:
         *RUNS[name],
         *more,
     ]
+
+
+def train(name: str, folder: Path, *more: str, number: int = 1) -> list[int]:
+    """Make a run in a number of ranks; their exit statuses. Several ranks leave `records` behind."""
+    if number == 1:
+        return [cli.main(arguments(name, folder, *more))]
+
+    def train_recorded(rank: int) -> int:
+        keep_records(folder)
+        return cli.main(arguments(name, folder, f"--trainer.devices={number}", *more))
+
+    return in_ranks(train_recorded, number)
+
+
+def keep_records(folder: Path) -> None:
+    """Let this rank write down after every iteration what it has learned, and which tasks it was given."""
+    tasks: list[torch.Tensor] = []
+    run_trials, epoch_end = RolloutDataModule.run_trials, MetaRLModule.on_train_epoch_end
+
+    def recorded_trials(data: RolloutDataModule, given: torch.Tensor, episodes: int) -> Any:
+        tasks.append(given)
+        return run_trials(data, given, episodes)
+
+    def recorded_epoch(module: MetaRLModule) -> None:
+        epoch_end(module)
+        data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
+        record = {
+            "weights": module.state_dict(),
+            "task_sampler": data.task_sampler.state_dict(),
+            "tasks": torch.cat(tasks),
+            "environment_steps": data.environment_steps,
+        }
+        torch.save(record, folder / f"rank_{module.global_rank}_epoch_{module.current_epoch}.pt")
+        tasks.clear()
+
+    RolloutDataModule.run_trials = recorded_trials  # type: ignore[method-assign]
+    MetaRLModule.on_train_epoch_end = recorded_epoch  # type: ignore[method-assign]
+
+
+def records(folder: Path, rank: int) -> list[dict[str, Any]]:
+    """What a rank wrote down, iteration by iteration."""
+    paths = sorted(folder.glob(f"rank_{rank}_epoch_*.pt"))
+    return [torch.load(path, weights_only=True) for path in paths]
 
 
 def in_child(action: Callable[[], Any]) -> int:
@@ -79,14 +124,22 @@ def kill_in_epoch(number: int, at: float) -> None:
     RolloutDataModule.run_epoch = watched  # type: ignore[method-assign]
 
 
-def killed(name: str, folder: Path, random_seed: int) -> None:
-    """Train in a process that is killed at a random moment of iteration 4."""
+def killed(name: str, folder: Path, random_seed: int, number: int = 1) -> None:
+    """Train in processes of which one, the same as any other, is killed at a random moment of iteration 4."""
+    chance = random.Random(random_seed)
+    moment, victim = chance.random(), chance.randrange(number)
 
-    def train() -> int:
-        kill_in_epoch(4, random.Random(random_seed).random())
-        return cli.main(arguments(name, folder))
+    def train_killed(rank: int) -> int:
+        if rank == victim:
+            kill_in_epoch(4, moment)
+        return cli.main(arguments(name, folder, f"--trainer.devices={number}"))
 
-    assert in_child(train) == -signal.SIGKILL
+    if number == 1:
+        assert in_child(lambda: train_killed(0)) == -signal.SIGKILL
+    else:
+        statuses = in_ranks(train_killed, number)
+        assert statuses[victim] == -signal.SIGKILL
+        assert all(status != 0 for status in statuses)  # the others cannot go on without it
 
 
 def final_checkpoint(folder: Path) -> Path:

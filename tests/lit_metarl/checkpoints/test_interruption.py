@@ -15,6 +15,7 @@ import torch
 
 from datamodules import RolloutDataModule
 from lit_metarl import cli
+from lit_metarl.checkpoints import whole
 from lit_metarl.checkpoints.interruption import StopRequest
 from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import (
@@ -24,6 +25,7 @@ from tests.lit_metarl.checkpoints.runs import (
     in_child,
     scalars,
 )
+from tests.ranks import in_ranks
 
 
 def signal_at_batch(number: int, which: int) -> None:
@@ -72,6 +74,19 @@ def test_a_signal_saves_after_the_step_and_the_run_goes_on_exactly(
     assert cli.main(arguments(name, broken, f"--ckpt_path={last}")) == 0
     assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
     assert scalars(broken) == scalars(whole)
+
+
+def test_a_signal_to_one_rank_stops_all_after_the_same_step(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def train(rank: int) -> int:
+        if rank == 1:
+            signal_at_batch(5, signal.SIGTERM)
+        return cli.main(arguments("PEARL", tmp_path, "--trainer.devices=2"))
+
+    assert in_ranks(train) == [143, 0]  # rank 0 tells
+    assert capfd.readouterr().out.count("--ckpt_path") == 1
+    state = torch.load(checkpoint_of(tmp_path), weights_only=True)
+    assert state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 5
+    assert whole(checkpoint_of(tmp_path)).ranks == 2
 
 
 def test_a_second_signal_stops_at_once() -> None:

@@ -1,0 +1,149 @@
+"""Several processes (ranks) that train one agent together: who is there, and what they tell each other.
+
+A single process is rank 0 of one, for which nothing here does anything. Where there are several, all
+ranks must make the same calls in the same order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from envs.errors import require
+
+OTHER_RANKS = "other_ranks"
+
+Value = TypeVar("Value")
+
+
+class FailedElsewhere(RuntimeError):
+    """Another rank has failed, and says why."""
+
+    def __init__(self) -> None:
+        super().__init__("another rank has failed; it says why")
+
+
+def number() -> int:
+    """How many ranks there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own() -> int:
+    """Which of them this is."""
+    return dist.get_rank() if number() > 1 else 0
+
+
+def share(values: Tensor) -> Tensor:
+    """This rank's part `[n, ...]` of `values` `[number of ranks * n, ...]`."""
+    return values if number() == 1 else values.chunk(number())[own()]
+
+
+def gather_objects(value: Value) -> list[Value]:
+    """The `value` of every rank; what is in it must be on the CPU."""
+    values: list[Any] = [value] * number()
+    if number() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def gather(rows: Tensor) -> Tensor:
+    """The `rows` `[n, ...]` of all ranks, of which each may have another n, in the order of the ranks."""
+    return rows if number() == 1 else torch.cat(gather_objects(rows.detach().cpu())).to(rows.device)
+
+
+def total(value: int) -> int:
+    """The sum of all ranks' values."""
+    return value if number() == 1 else _reduced(value, dist.ReduceOp.SUM)
+
+
+def largest(value: int) -> int:
+    """The largest of all ranks' values."""
+    return value if number() == 1 else _reduced(value, dist.ReduceOp.MAX)
+
+
+def smallest(value: int) -> int:
+    """The smallest of all ranks' values."""
+    return -largest(-value)
+
+
+def _reduced(value: int, operation: Any) -> int:
+    shared = _transferable(torch.tensor(value))
+    dist.all_reduce(shared, operation)
+    return int(shared)
+
+
+def _transferable(tensor: Tensor) -> Tensor:
+    """`tensor` where the ranks can exchange it: NCCL knows GPUs only."""
+    return tensor.cuda() if dist.get_backend() == "nccl" else tensor
+
+
+def average_(tensors: Sequence[Tensor]) -> None:
+    """Replace `tensors`, of the same shapes on all ranks, by their means over the ranks."""
+    if number() == 1 or not tensors:
+        return
+    flat = _transferable(torch.cat([tensor.flatten() for tensor in tensors]))
+    dist.all_reduce(flat)
+    flat /= number()
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def mean_by_name(figures: dict[str, float]) -> dict[str, float]:
+    """The means of `figures` over the ranks that have them."""
+    if number() == 1:
+        return figures
+    values: dict[str, list[float]] = defaultdict(list)
+    for of_rank in gather_objects(figures):
+        for name, value in of_rank.items():
+            values[name].append(value)
+    return {name: sum(of_name) / len(of_name) for name, of_name in values.items()}
+
+
+@contextmanager
+def failing_together() -> Iterator[None]:
+    """An error of one rank in here stops all of them; nothing in here may wait for another rank.
+
+    Raises:
+        FailedElsewhere: on the ranks that have no error of their own.
+    """
+    try:
+        yield
+    except Exception:
+        largest(1)
+        raise
+    if largest(0) > 0:
+        raise FailedElsewhere
+
+
+def with_other_ranks(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's state: rank 0's `state`, and those of the other ranks, if there are any, in it."""
+    first, *others = gather_objects(state)
+    return {**first, OTHER_RANKS: others} if others else state
+
+
+def state_of_own_rank(state: dict[str, Any]) -> dict[str, Any]:
+    """What this rank gave to `with_other_ranks`.
+
+    Raises:
+        ConfigurationError: if there were more or fewer ranks then.
+    """
+    states: list[dict[str, Any]] = [state, *state.get(OTHER_RANKS, [])]
+    require_as_many(len(states))
+    return states[own()]
+
+
+def require_as_many(saved: int) -> None:
+    """Raise a `ConfigurationError` unless there are as many ranks as a checkpoint was `saved` by."""
+    require(
+        number() == saved,
+        "trainer.devices",
+        number(),
+        f"the checkpoint is of a run of {saved} process{'' if saved == 1 else 'es'} in all",
+        f"Start {saved} (trainer.devices times trainer.num_nodes).",
+    )
