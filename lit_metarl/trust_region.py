@@ -74,11 +74,7 @@ def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegio
     start = parameters.detach().requires_grad_()
     loss, kl = objective(start)
     gradient = _gradient(loss, start)
-    kl_gradient = _gradient(kl, start, differentiable=True)
-
-    def fisher_vector_product(vector: Tensor) -> Tensor:
-        return _gradient(kl_gradient @ vector, start) + plan.damping * vector
-
+    fisher_vector_product = hessian_vector_product(kl, start, plan.damping)
     direction = conjugate_gradient(fisher_vector_product, gradient, plan.conjugate_gradient_steps)
     curvature = direction @ fisher_vector_product(direction)
     longest = direction * (2.0 * plan.max_kl / curvature.clamp(min=torch.finfo(curvature.dtype).tiny)).sqrt()
@@ -90,6 +86,12 @@ def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegio
         if bool(new_loss < loss) and bool(new_kl <= plan.max_kl):  # neither is so where a number is not finite
             return TrustRegionStep(step, new_loss, new_kl, gradient.norm(), True)
     return TrustRegionStep(torch.zeros_like(gradient), loss, torch.zeros_like(loss), gradient.norm(), False)
+
+
+def hessian_vector_product(value: Tensor, parameters: Tensor, damping: float = 0.0) -> Callable[[Tensor], Tensor]:
+    """v ↦ (H + `damping` · I) v, where H is the Hessian of a scalar; of the mean KL at its start, the Fisher matrix."""
+    gradient = _gradient(value, parameters, differentiable=True)
+    return lambda vector: _gradient(gradient @ vector, parameters) + damping * vector
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, steps: int) -> Tensor:
