@@ -46,7 +46,6 @@ RUNS = {
     "VariBAD": ["--model=lit_metarl.algorithms.VariBAD", *ON_POLICY, *CEM],
     "RL2": ["--model=lit_metarl.algorithms.RL2", *ON_POLICY, *CEM],
     "MAML": [*MAML, *CEM],
-    "MAML with PPO": [*MAML, "--model.init_args.outer=ppo", *CEM],
 }
 """What an algorithm is trained with here; every one that is listed must resume exactly."""
 

@@ -1,0 +1,1 @@
+"""Small programs that use parts of the project on their own."""
