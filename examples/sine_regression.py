@@ -4,7 +4,7 @@ A task is a sine of unknown amplitude, phase and frequency. MAML finds parameter
 on ten points leads to a good fit. Three ways to choose what it trains on, the same mathematics otherwise:
 tasks drawn uniformly, the worst of them only (CVaR-ML), or hard ones more often (RoML).
 
-    python -m examples.sine_regression --method roml --seed 1
+    python examples/sine_regression.py --method roml --seed 1
 """
 
 from __future__ import annotations

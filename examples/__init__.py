@@ -1,1 +1,0 @@
-"""Small programs that use parts of the project on their own."""
