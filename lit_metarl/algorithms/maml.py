@@ -160,7 +160,7 @@ class MAML(MetaRLModule):
                 world.action_dim,
                 initial_std,
                 action_bounds,
-                lambda layer: initialised(layer, initialisation, gain=0.1),
+                lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
             )
         self.policy = TaskPolicy(world.observation_dim, layers, initialisation, actions)
         self.input_moments = RunningMoments(world.observation_dim)
@@ -299,14 +299,14 @@ class MAML(MetaRLModule):
         def evaluate(vector: Tensor) -> tuple[Tensor, Tensor]:
             parts = vector.split(sizes)
             parameters = {name: part.view_as(value) for (name, value), part in zip(theta.items(), parts)}
-            loss, kl = objective.evaluate(parameters)
-            return loss, kl
+            return objective.evaluate(parameters)
 
         vector = nn.utils.parameters_to_vector(theta.values())
         found = trust_region_step(evaluate, vector, self.trpo)
         for value, part in zip(theta.values(), found.step.split(sizes)):
             value.grad = -part.view_as(value)
-        self._optimizer().step()
+        optimizer: Any = self.optimizers()
+        optimizer.step()
         return {
             "policy_loss": found.loss,
             "kl": found.kl,
@@ -316,7 +316,7 @@ class MAML(MetaRLModule):
 
     def _update_by_ppo(self, objective: MetaObjective) -> dict[str, Tensor]:
         """Some gradient steps on the clipped objective."""
-        optimizer = self._optimizer()
+        optimizer: Any = self.optimizers()
         for _ in range(self.ppo.epochs):
             loss, kl = objective.evaluate(self._theta(), self.ppo.clip)
             optimizer.zero_grad()
@@ -324,9 +324,6 @@ class MAML(MetaRLModule):
             norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.ppo.max_grad_norm)
             optimizer.step()
         return {"policy_loss": loss.detach(), "kl": kl.detach(), "gradient_norm": norm.detach()}
-
-    def _optimizer(self) -> Any:
-        return self.optimizers()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """What applies the step that was found within the trust region, or Adam."""
