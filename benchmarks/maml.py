@@ -101,7 +101,7 @@ def main() -> int:
         ours.append(seconds_of_trials(batched))
         theirs.append(seconds_of_trials(loop))
     difference = max(
-        float((value - torch.stack([policy.get_parameter(name) for policy in loop.policies])).abs().max())
+        float((value - torch.stack([policy.get_parameter(name).detach() for policy in loop.policies])).abs().max())
         for name, value in batched.belief["parameters"].items()
     )
     ours_s, theirs_s = statistics.median(ours), statistics.median(theirs)

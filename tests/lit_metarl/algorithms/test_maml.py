@@ -286,6 +286,7 @@ def test_an_action_of_all_tasks_is_one_evaluation_of_the_policy(monkeypatch: pyt
     assert shapes == [(7, 1, 2)]
 
 
+@torch.no_grad()
 def test_evaluation_keeps_the_noise_of_exploration_and_of_adapted_episodes_only_if_asked() -> None:
     def adapted_noise(**settings: Any) -> tuple[Tensor, Tensor]:
         model = build(**settings)
