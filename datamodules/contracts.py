@@ -32,6 +32,7 @@ class Transition:
         terminated: whether the episode ended for good, `[tasks]`.
         truncated: whether the episode was cut off by the time limit, `[tasks]`.
         active: whether this task's episode was still running, `[tasks]`; other rows are void.
+        extras: what the agent recorded with its decision.
     """
 
     observation: Tensor
@@ -41,6 +42,7 @@ class Transition:
     terminated: Tensor
     truncated: Tensor
     active: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,11 @@ import pytest
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 RELABELING = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "hfr").glob("*.yaml"))
-ON_POLICY = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "varibad").glob("*.yaml"))
+ON_POLICY = sorted(
+    str(path.relative_to(CONFIGS))
+    for folder in ("varibad", "maml")
+    for path in (CONFIGS / "published" / folder).glob("*.yaml")
+)
 
 
 @pytest.mark.parametrize("config", [*RELABELING, *ON_POLICY])

@@ -101,6 +101,7 @@ class Collector:
                 terminated=outcome.reward.terminated.to(device),
                 truncated=outcome.truncated.to(device),
                 active=active.to(device),
+                extras=decision.extras,
             )
             belief = agent.observe(belief, transition)
             record = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +16,7 @@ from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
 from envs.errors import require, require_positive
 from lit_metarl.algorithms.base import MetaRLModule
+from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo
 from lit_metarl.networks import (
     ActionBounds,
@@ -310,7 +310,7 @@ class OnPolicyModule(MetaRLModule):
         _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
         self.input_moments.update(inputs[valid][:, : self.input_moments.size])
 
-        trials = self._learnt_from(returns)
+        trials = worst(returns, self.cvar_share)
         inputs, raw_action, valid = inputs[trials], raw_action[trials], valid[trials]
         value = torch.where(valid, value[trials], 0.0)
         unknown = sequences["truncated"][trials] & self.proper_time_limits
@@ -321,11 +321,6 @@ class OnPolicyModule(MetaRLModule):
         log_probability, _, _ = self.evaluate(inputs, raw_action)
         samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())
         return samples if self.splits_by_trial else PolicySamples(*(values[valid] for values in samples))
-
-    def _learnt_from(self, returns: Tensor) -> Tensor:
-        """The indices of the trials that the policy learns from: those with the lowest `returns` `[trials]`."""
-        number = math.ceil(round(self.cvar_share * len(returns), 6))
-        return returns.argsort()[:number].sort().values
 
     def normalised_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
         """`reward` `[trials, time]` in running deviations of the discounted return so far, 0 where not `valid`."""

@@ -1,5 +1,5 @@
 """Evaluation of finished trials."""
 
-from lit_metarl.evaluation.metrics import TrialMetrics, cvar
+from lit_metarl.evaluation.metrics import TrialMetrics, cvar, worst
 
-__all__ = ["TrialMetrics", "cvar"]
+__all__ = ["TrialMetrics", "cvar", "worst"]

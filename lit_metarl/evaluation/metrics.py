@@ -13,10 +13,15 @@ from datamodules.collection import Trials
 from envs.errors import require
 
 
+def worst(returns: Tensor, alpha: float) -> Tensor:
+    """The indices of the lowest ⌈α·n⌉ of `returns` `[n]`, in their own order."""
+    number = math.ceil(round(alpha * len(returns), 6))  # 0.07 · 100 is a little over 7 in floating point
+    return returns.argsort()[:number].sort().values
+
+
 def cvar(returns: Tensor, alpha: float) -> Tensor:
     """Mean of the worst ⌈α·n⌉ of `returns` `[n]`."""
-    worst = math.ceil(round(alpha * len(returns), 6))  # 0.07 · 100 is a little over 7 in floating point
-    return returns.sort().values[:worst].mean()
+    return returns[worst(returns, alpha)].mean()
 
 
 def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:

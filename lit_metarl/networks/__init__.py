@@ -13,6 +13,8 @@ from lit_metarl.networks.mlp import relu_mlp
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder
 from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
+from lit_metarl.networks.task_linear import TaskLinear
+from lit_metarl.networks.task_policy import TaskPolicy
 
 __all__ = [
     "ActionBounds",
@@ -26,6 +28,8 @@ __all__ = [
     "RunningMoments",
     "StepDecoder",
     "TanhGaussianPolicy",
+    "TaskLinear",
+    "TaskPolicy",
     "bounded",
     "evaluate",
     "initialised",

@@ -11,29 +11,57 @@ import torch
 from torch import Tensor, nn
 
 from envs.randomness import normal
+from lit_metarl.networks.task_linear import TaskLinear
+
+LOG_TWO_PI = math.log(2 * math.pi)
 
 ActionBounds = Literal["clip", "tanh"]
 Initialise = Callable[[nn.Linear], nn.Linear]
 
 
 class ActionDistribution(nn.Module, ABC):
-    """The last layer of a policy, and the distribution over actions that it parameterises."""
+    """The last layer of a policy, and the distribution over actions that it parameterises.
+
+    `forward` takes features `[..., n, features]` to the parameters of as many distributions, one tensor
+    `[..., n, parameters]`; the other methods are functions of these.
+    """
 
     @abstractmethod
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """A raw action for every row of `features` `[n, features]`, or the most likely one; `[n, action_dim]`."""
+    def forward(self, features: Tensor) -> Tensor:
+        """The parameters of the distributions for `features`."""
+
+    @abstractmethod
+    def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        """A raw action of every distribution, or the most likely one; `[..., action_dim]`."""
 
     @abstractmethod
     def applied(self, raw: Tensor) -> Tensor:
         """The action in [-1, 1] that a raw action stands for."""
 
     @abstractmethod
+    def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
+        """Log-probabilities of raw actions `[..., action_dim]`, `[...]`."""
+
+    @abstractmethod
+    def entropy(self, distribution: Tensor) -> Tensor:
+        """Entropies, `[...]`."""
+
+    @abstractmethod
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old ‖ new) of distributions, `[...]`."""
+
+    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        """A raw action for every row of `features` `[n, features]`, or the most likely one; `[n, action_dim]`."""
+        return self.sample(self(features), deterministic, generator)
+
     def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
+        distribution = self(features)
+        return self.log_probability(distribution, raw), self.entropy(distribution)
 
 
 class CategoricalActions(ActionDistribution):
-    """A choice among actions, as a one-hot vector.
+    """A choice among actions, as a one-hot vector. Its distribution's parameters are logits.
 
     Args:
         features: size of the input.
@@ -42,12 +70,16 @@ class CategoricalActions(ActionDistribution):
 
     def __init__(self, features: int, choices: int) -> None:
         super().__init__()
-        self.logits = nn.Linear(features, choices)
+        self.logits = TaskLinear(features, choices)
         nn.init.orthogonal_(self.logits.weight, 0.01)  # at first, all actions are equally likely
         nn.init.zeros_(self.logits.bias)
 
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        scores = self.logits(features)
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.logits(features)
+        return logits
+
+    def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        scores = distribution
         if not deterministic:  # argmax of logit + Gumbel noise is a draw
             waits = torch.empty(scores.shape, device=generator.device).exponential_(generator=generator)
             scores = scores - waits.to(scores.device).log_()
@@ -56,17 +88,24 @@ class CategoricalActions(ActionDistribution):
     def applied(self, raw: Tensor) -> Tensor:
         return raw
 
-    def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        log_probabilities = self.logits(features).log_softmax(-1)
-        entropy = -(log_probabilities.exp() * log_probabilities).sum(-1)
-        return (log_probabilities * raw).sum(-1), entropy
+    def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
+        return (distribution.log_softmax(-1) * raw).sum(-1)
+
+    def entropy(self, distribution: Tensor) -> Tensor:
+        log_probabilities = distribution.log_softmax(-1)
+        return -(log_probabilities.exp() * log_probabilities).sum(-1)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        log_old, log_new = old.log_softmax(-1), new.log_softmax(-1)
+        return (log_old.exp() * (log_old - log_new)).sum(-1)
 
 
 class GaussianActions(ActionDistribution):
     """A diagonal Gaussian whose deviation does not depend on the input; its draws are brought into [-1, 1].
 
-    Probabilities are those of the raw action: what bounds it is the same for all policies, so ratios
-    of probabilities do not change. The entropy is the unbounded Gaussian's, as in VariBAD's code.
+    The distribution's parameters are mean and log-deviation, side by side. Probabilities are those of
+    the raw action: what bounds it is the same for all policies, so ratios of probabilities do not
+    change. The entropy is the unbounded Gaussian's, as in VariBAD's code.
 
     Args:
         features: size of the input.
@@ -80,21 +119,35 @@ class GaussianActions(ActionDistribution):
         self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
     ) -> None:
         super().__init__()
-        self.mean = initialise(nn.Linear(features, action_dim))
+        self.mean = initialise(TaskLinear(features, action_dim))
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
         self.bounds = bounds
 
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        mean: Tensor = self.mean(features)
+    def forward(self, features: Tensor) -> Tensor:
+        mean = self.mean(features)
+        return torch.cat((mean, self.log_std.unsqueeze(-2).expand_as(mean)), -1)
+
+    def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        mean, log_std = distribution.chunk(2, -1)
         if deterministic:
             return mean
-        return torch.addcmul(mean, self.log_std.exp(), normal(tuple(mean.shape), generator, mean))
+        return torch.addcmul(mean, log_std.exp(), normal(tuple(mean.shape), generator, mean))
 
     def applied(self, raw: Tensor) -> Tensor:
         return raw.tanh() if self.bounds == "tanh" else raw.clamp(-1.0, 1.0)
 
-    def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        standardised = (raw - self.mean(features)) * (-self.log_std).exp()
-        log_normaliser = self.log_std.sum() + 0.5 * math.log(2 * math.pi) * len(self.log_std)
-        log_probability = -0.5 * standardised.square().sum(-1) - log_normaliser
-        return log_probability, (log_normaliser + 0.5 * len(self.log_std)).expand_as(log_probability)
+    def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
+        mean, log_std = distribution.chunk(2, -1)
+        standardised = (raw - mean) * (-log_std).exp()
+        log_normaliser = log_std.sum(-1) + 0.5 * LOG_TWO_PI * raw.shape[-1]
+        return -0.5 * standardised.square().sum(-1) - log_normaliser
+
+    def entropy(self, distribution: Tensor) -> Tensor:
+        log_std = distribution.chunk(2, -1)[1]
+        return log_std.sum(-1) + 0.5 * (LOG_TWO_PI + 1.0) * log_std.shape[-1]
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        old_mean, old_log_std = old.chunk(2, -1)
+        new_mean, new_log_std = new.chunk(2, -1)
+        spread = (2 * (old_log_std - new_log_std)).exp() + ((old_mean - new_mean) * (-new_log_std).exp()).square()
+        return (new_log_std - old_log_std + 0.5 * (spread - 1.0)).sum(-1)

@@ -100,6 +100,20 @@ def test_on_policy_algorithms_run_with_any_task_sampler(
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
 
 
+@pytest.mark.parametrize("robust", ["uniform", "roml", "cvar_ml"])
+def test_maml_runs_with_any_task_sampler_and_shows_returns_before_and_after_adaptation(
+    run_tiny: Run, configs: Path, tmp_path: Path, robust: str
+) -> None:
+    parts = [f"--config={configs}/{part}.yaml" for part in ("algorithm/maml", f"robust/{robust}")]
+    assert run_tiny("fit", *parts, "--model.init_args.episodes_per_step=2", "--data.collection.iterations=2") == 0
+    events = scalars(tmp_path)
+    logged = set(events.Tags()["scalars"])
+    assert {"train/kl", "train/line_search_failed", "val/return_exploration", "val/return_episode_3"} <= logged
+    assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+    assert [event.step for event in events.Scalars("val/return")] == [2 * 2 * 3 * 20, 4 * 2 * 3 * 20]
+    assert [event.value for event in events.Scalars("progress/meta_steps")] == [2.0, 4.0]
+
+
 def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
     run_tiny: Run, configs: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +240,15 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
         (
             ["--model=lit_metarl.algorithms.VariBAD", "--model.init_args.cvar_share=0"],
             ["cvar_share", "0", "(0, 1]"],
+        ),
+        (
+            ["--model=lit_metarl.algorithms.MAML", "--data.relabeler=datamodules.relabeling.HFRRelabeler"],
+            ["data.relabeler", "HFRRelabeler", "MAML", "NoRelabeler"],
+        ),
+        (["--model=lit_metarl.algorithms.MAML", "--model.init_args.inner_steps=0"], ["inner_steps", "0", "at least 1"]),
+        (
+            ["--model=lit_metarl.algorithms.MAML", "--model.init_args.trpo.max_kl=0"],
+            ["model.init_args.trpo.max_kl", "0", "positive"],
         ),
         (["--model=lit_metarl.algorithms.VariBAD", "--data.belief.capacity=1"], ["data.belief.capacity", "2 trials"]),
     ],

@@ -36,10 +36,18 @@ ON_POLICY = [
     "--data.belief.trials=2",
     "--data.collection.iterations=2",
 ]
+MAML = [
+    "--model=lit_metarl.algorithms.MAML",
+    "--model.init_args.layers=[8]",
+    "--model.init_args.episodes_per_step=2",
+    "--data.relabeler=datamodules.relabeling.NoRelabeler",
+    "--data.collection.iterations=2",
+]
 RUNS = {
     "PEARL": [f"--config={CONFIGS}/relabel/hfr.yaml", "--data.replay_capacity=300", *CEM],
     "VariBAD": ["--model=lit_metarl.algorithms.VariBAD", *ON_POLICY, *CEM],
     "RL2": ["--model=lit_metarl.algorithms.RL2", *ON_POLICY, *CEM],
+    "MAML": [*MAML, *CEM],
 }
 """What an algorithm is trained with here; every one that is listed must resume exactly."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from lit_metarl.networks import CategoricalActions, GaussianActions, initialised
 from lit_metarl.networks.action_distributions import ActionBounds
@@ -68,3 +68,17 @@ def test_initialised_rows_have_the_norm_of_the_gain_or_are_orthogonal() -> None:
     torch.testing.assert_close(normc.norm(dim=1), torch.full((4,), 2.0))
     orthogonal = initialised(nn.Linear(7, 4), "orthogonal", 2.0).weight
     torch.testing.assert_close(orthogonal @ orthogonal.T, 4.0 * torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_divergences_are_torchs() -> None:
+    old, new = torch.randn(2, 5, ACTIONS, generator=torch.Generator().manual_seed(0))
+    expected = kl_divergence(Categorical(logits=old), Categorical(logits=new))
+    torch.testing.assert_close(categorical().kl(old, new), expected)
+    old, new = torch.randn(2, 5, 2 * ACTIONS, generator=torch.Generator().manual_seed(1))
+    gaussians = [Independent(Normal(*_mean_and_std(values)), 1) for values in (old, new)]
+    torch.testing.assert_close(gaussian().kl(old, new), kl_divergence(*gaussians))
+
+
+def _mean_and_std(distribution: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, log_std = distribution.chunk(2, -1)
+    return mean, log_std.exp()

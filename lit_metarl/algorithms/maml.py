@@ -1,0 +1,409 @@
+"""MAML: the belief is a policy of the task's own, a few gradient steps from a common one.
+
+Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400) for reinforcement learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+
+from datamodules.contracts import Decision, LearnsFrom, Transition
+from datamodules.experience import TrialBatch
+from envs.base import WorldSpec
+from envs.errors import require, require_positive
+from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
+from lit_metarl.algorithms.base import MetaRLModule
+from lit_metarl.evaluation import worst
+from lit_metarl.losses import ppo
+from lit_metarl.losses.linear_baseline import fitted_values
+from lit_metarl.networks import (
+    ActionBounds,
+    ActionDistribution,
+    CategoricalActions,
+    GaussianActions,
+    Initialisation,
+    RunningMoments,
+    TaskPolicy,
+    initialised,
+)
+from lit_metarl.trust_region import TrustRegionPlan, trust_region_step
+
+Outer = Literal["trpo", "ppo"]
+
+
+@dataclass(frozen=True)
+class ProximalPlan:
+    """The outer update by proximal policy optimisation.
+
+    Attributes:
+        epochs: gradient steps (Adam), each on all trials.
+        clip: ε of the clipped objective.
+        learning_rate: of Adam.
+        max_grad_norm: largest norm of the gradient.
+    """
+
+    epochs: int = 5
+    clip: float = 0.2
+    learning_rate: float = 1e-3
+    max_grad_norm: float = 0.5
+
+
+class Steps(NamedTuple):
+    """What the policy is changed by: all steps of some episodes of every task; the first dimensions are `[tasks, n]`.
+
+    Attributes:
+        inputs: of the policy.
+        raw_action: the action as drawn, before it was bounded.
+        advantage: with mean 0 and deviation 1 over a task's steps.
+        counts: 1 for a step that exists, 0 for padding.
+    """
+
+    inputs: Tensor
+    raw_action: Tensor
+    advantage: Tensor
+    counts: Tensor
+
+
+class MAML(MetaRLModule):
+    """Common parameters θ from which one policy-gradient step on a task's first episodes leads to a good policy for it.
+
+    A trial begins with `inner_steps · episodes_per_step` exploration episodes. After every
+    `episodes_per_step` of them, the task's policy takes an inner step; it acts in the following
+    episodes, and stays as it is from the last inner step on. The outer update changes θ so that the
+    adapted episodes go better, through the inner steps. Exploration keeps the policy's noise in
+    evaluation too: without it, an inner step would have nothing to learn from.
+
+    Args:
+        world: sizes of the world to act in.
+        inner_steps: gradient steps from θ to the policy of a task.
+        episodes_per_step: episodes that each is computed from.
+        inner_rate: step size α.
+        first_order: take inner gradients for constants in the outer update (first-order MAML).
+        layers: widths of the policy's layers.
+        initialisation: of these layers.
+        action_bounds: how a continuous action is brought into [-1, 1].
+        initial_std: deviation of continuous actions at the start.
+        discount: γ.
+        gae_lambda: λ of the advantages over the linear feature baseline; 1 for the return minus the baseline.
+        outer: the outer update, trust region policy optimisation (as published) or proximal policy optimisation.
+        trpo: settings of the one.
+        ppo: settings of the other.
+        cvar_share: share of the trials, those with the lowest returns, that the outer update learns from:
+            the baseline CVaR-ML of the RoML paper. 1 for all.
+        noise_in_evaluation: keep the noise in the adapted episodes of an evaluation, as published, so
+            that returns before and after adaptation differ by the adaptation alone.
+        **common: what every algorithm takes (`MetaRLModule`).
+    """
+
+    learns_from: ClassVar[LearnsFrom] = LearnsFrom.TRIALS
+
+    def __init__(
+        self,
+        world: WorldSpec,
+        inner_steps: int = 1,
+        episodes_per_step: int = 20,
+        inner_rate: float = 0.1,
+        first_order: bool = False,
+        layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
+        initialisation: Initialisation = "normc",
+        action_bounds: ActionBounds = "clip",
+        initial_std: float = 1.0,
+        discount: float = 0.99,
+        gae_lambda: float = 1.0,
+        outer: Outer = "trpo",
+        trpo: TrustRegionPlan = TrustRegionPlan(),
+        ppo: ProximalPlan = ProximalPlan(),
+        cvar_share: float = 1.0,
+        noise_in_evaluation: bool = False,
+        **common: Any,
+    ) -> None:
+        for name, number in (
+            ("inner_steps", inner_steps),
+            ("episodes_per_step", episodes_per_step),
+            ("ppo.epochs", ppo.epochs),
+        ):
+            require_positive(f"model.init_args.{name}", number)
+        for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
+            require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
+        require(inner_rate > 0, "model.init_args.inner_rate", inner_rate, "it must be positive", "MAML uses 0.1.")
+        require(
+            len(layers) > 0,
+            "model.init_args.layers",
+            layers,
+            "the policy needs at least one layer",
+            "The published runs have two.",
+        )
+        super().__init__(world, exploration_episodes=inner_steps * episodes_per_step, **common)
+        self.inner_steps = inner_steps
+        self.episodes_per_step = episodes_per_step
+        self.inner_rate = inner_rate
+        self.first_order = first_order
+        self.discount = discount
+        self.gae_lambda = gae_lambda
+        self.outer = outer
+        self.trpo = trpo
+        self.ppo = ppo
+        self.cvar_share = cvar_share
+        self.noise_in_evaluation = noise_in_evaluation
+        actions: ActionDistribution
+        if world.discrete_actions:
+            actions = CategoricalActions(layers[-1], world.action_dim)
+        else:
+            actions = GaussianActions(
+                layers[-1],
+                world.action_dim,
+                initial_std,
+                action_bounds,
+                lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
+            )
+        self.policy = TaskPolicy(world.observation_dim, layers, initialisation, actions)
+        self.input_moments = RunningMoments(world.observation_dim)
+
+    # The agent.
+
+    def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
+        """Everybody's policy is θ, and nothing was experienced."""
+        episode_steps = (n, self.episodes_per_step, self.world.horizon)
+        return TensorDict(
+            {
+                "parameters": TensorDict(for_every_task(self._theta(), n), [n]),
+                "episode": torch.zeros(n, dtype=torch.long, device=self.device),
+                "time": torch.zeros(n, dtype=torch.long, device=self.device),
+                "observation": torch.zeros(*episode_steps, self.world.observation_dim, device=self.device),
+                "raw_action": torch.zeros(*episode_steps, self.world.action_dim, device=self.device),
+                "reward": torch.zeros(episode_steps, device=self.device),
+                "valid": torch.zeros(episode_steps, dtype=torch.bool, device=self.device),
+            },
+            [n],
+        )
+
+    def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
+        """An action of every task's own policy, all tasks in one batched computation."""
+        inputs = self.input_moments.normalise(observation)[:, None]
+        distribution = self.policy.with_parameters(dict(belief["parameters"].items()), inputs)[:, 0]
+        without_noise = deterministic and not self.noise_in_evaluation and self._has_adapted(belief)
+        raw = self.policy.actions.sample(distribution, without_noise, generator)
+        return Decision(self.policy.actions.applied(raw), {} if self.world.discrete_actions else {"raw_action": raw})
+
+    def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
+        """The same policies; what the next inner step will be computed from has grown by a step."""
+        if self._has_adapted(belief):
+            return belief
+        place = (slice(None), int(belief["episode"][0]) % self.episodes_per_step, int(belief["time"][0]))
+        belief["observation"][place] = transition.observation
+        belief["raw_action"][place] = transition.extras.get("raw_action", transition.action)
+        belief["reward"][place] = transition.reward
+        belief["valid"][place] = transition.active
+        belief["time"] += 1
+        return belief
+
+    def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
+        """After every `episodes_per_step` exploration episodes, the policies that an inner step leads to."""
+        if self._has_adapted(belief):
+            return belief
+        belief["episode"] += 1
+        belief["time"].zero_()
+        if int(belief["episode"][0]) % self.episodes_per_step == 0:
+            with torch.inference_mode(False):  # in which there are no gradients; its tensors must be copied
+                observation, raw_action, reward, valid = (
+                    belief[key].clone() for key in ("observation", "raw_action", "reward", "valid")
+                )
+                steps = self.steps_to_learn_from(observation, raw_action, reward, valid)
+                parameters = {name: value.clone() for name, value in belief["parameters"].items()}
+                with torch.no_grad():
+                    adapted, _ = self.inner_step(parameters, steps)
+            belief["parameters"] = TensorDict(adapted, belief.batch_size)
+            belief["valid"].zero_()
+        return belief
+
+    def _has_adapted(self, belief: TensorDict) -> bool:
+        """Whether the trial's exploration episodes are over; all tasks are at the same episode."""
+        return int(belief["episode"][0]) >= self.exploration_episodes
+
+    def _theta(self) -> Parameters:
+        return dict(self.policy.named_parameters())
+
+    # Learning.
+
+    @torch.no_grad()
+    def steps_to_learn_from(self, observation: Tensor, raw_action: Tensor, reward: Tensor, valid: Tensor) -> Steps:
+        """Episodes `[tasks, episodes, time]` as `Steps`, their advantages taken over a baseline fitted to them.
+
+        An episode is worth nothing after its end, be it the time limit: the baseline sees the time.
+        """
+        reward = torch.where(valid, reward, 0.0)
+        rows = reward.flatten(0, 1)
+        returns = ppo.discounted_sums(rows.flip(1), torch.full_like(rows, self.discount)).flip(1).view_as(reward)
+        value = fitted_values(observation, returns, valid)
+        unknown = torch.zeros_like(rows, dtype=torch.bool)
+        advantage = ppo.generalized_advantages(rows, value.flatten(0, 1), unknown, self.discount, self.gae_lambda)
+        return Steps(
+            self.input_moments.normalise(observation).flatten(1, 2),
+            raw_action.flatten(1, 2),
+            standardised(advantage.view_as(reward).flatten(1), valid.flatten(1)),
+            valid.flatten(1).to(reward.dtype),
+        )
+
+    def inner_step(
+        self, parameters: Parameters, steps: Steps, acted: Tensor | None = None
+    ) -> tuple[Parameters, Tensor]:
+        """The parameters of every task after a policy-gradient step on its own `steps`.
+
+        The loss is the likelihood ratio times the advantage. Where the parameters are those that acted, its
+        gradient is the policy gradient; elsewhere it is corrected for the change, and its own derivative
+        there is what the outer update needs (ProMP, Rothfuss et al. 2019, arXiv 1810.06784, section 5).
+
+        Args:
+            parameters: `[tasks, ...]` each.
+            steps: what to learn from.
+            acted: distributions that the actions were drawn from, `[tasks, n, parameters]`; None for
+                those that `parameters` give.
+
+        Returns:
+            The new parameters, and the distributions that the actions were drawn from.
+        """
+        if acted is None:
+            acted = self.policy.with_parameters(parameters, steps.inputs).detach()
+        old = self.policy.actions.log_probability(acted, steps.raw_action)
+
+        def losses(values: Parameters) -> Tensor:
+            distribution = self.policy.with_parameters(values, steps.inputs)
+            log_ratio = self.policy.actions.log_probability(distribution, steps.raw_action) - old
+            return task_means(-log_ratio.exp() * steps.advantage, steps.counts)
+
+        return gradient_step(parameters, losses, self.inner_rate, self.first_order), acted
+
+    def update(self, batch: TrialBatch) -> dict[str, Tensor]:
+        """Change θ so that the adapted episodes of the trials go better."""
+        trials = batch.trials
+        objective = MetaObjective(self, trials.steps[worst(trials.returns, self.cvar_share)])
+        scalars = self._update_by_trpo(objective) if self.outer == "trpo" else self._update_by_ppo(objective)
+        valid = trials.steps["valid"]
+        self.input_moments.update(trials.steps["observation"][valid])
+        return {**scalars, "entropy": objective.entropy}
+
+    def _update_by_trpo(self, objective: MetaObjective) -> dict[str, Tensor]:
+        """A step within a trust region; none where the line search finds none.
+
+        The step is handed to the optimizer as a gradient, so that Lightning counts it.
+        """
+        theta = self._theta()
+        sizes = [value.numel() for value in theta.values()]
+
+        def evaluate(vector: Tensor) -> tuple[Tensor, Tensor]:
+            parts = vector.split(sizes)
+            parameters = {name: part.view_as(value) for (name, value), part in zip(theta.items(), parts)}
+            return objective.evaluate(parameters)
+
+        vector = nn.utils.parameters_to_vector(theta.values())
+        found = trust_region_step(evaluate, vector, self.trpo)
+        for value, part in zip(theta.values(), found.step.split(sizes)):
+            value.grad = -part.view_as(value)
+        optimizer: Any = self.optimizers()
+        optimizer.step()
+        return {
+            "policy_loss": found.loss,
+            "kl": found.kl,
+            "gradient_norm": found.gradient_norm,
+            "line_search_failed": found.loss.new_tensor(not found.found),
+        }
+
+    def _update_by_ppo(self, objective: MetaObjective) -> dict[str, Tensor]:
+        """Some gradient steps on the clipped objective."""
+        optimizer: Any = self.optimizers()
+        for _ in range(self.ppo.epochs):
+            loss, kl = objective.evaluate(self._theta(), self.ppo.clip)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.ppo.max_grad_norm)
+            optimizer.step()
+        return {"policy_loss": loss.detach(), "kl": kl.detach(), "gradient_norm": norm.detach()}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """What applies the step that was found within the trust region, or Adam."""
+        if self.outer == "trpo":
+            return torch.optim.SGD(self.policy.parameters(), lr=1.0, fused=True)
+        return torch.optim.Adam(self.policy.parameters(), self.ppo.learning_rate, fused=True)
+
+
+class MetaObjective:
+    """The outer objective on collected trials: how well a task's steps go under what θ adapts to.
+
+    Inner steps learn from the reward that the task really pays, as they do while a trial runs; the outer
+    objective counts the (possibly shaped) reward.
+
+    Args:
+        algorithm: the agent that ran the trials, as it was then.
+        steps: of the trials, batch shape `[tasks, episodes, time]`.
+    """
+
+    def __init__(self, algorithm: MAML, steps: TensorDict) -> None:
+        self._algorithm = algorithm
+        self._tasks = len(steps)
+        per_step, explored = algorithm.episodes_per_step, algorithm.exploration_episodes
+        self._inner = [
+            self._steps(steps[:, first : first + per_step], "sparse_reward") for first in range(0, explored, per_step)
+        ]
+        self._outer = self._steps(steps[:, explored:], "reward")
+        self._acted: list[Tensor] = []  # distributions that the actions were drawn from, by inner step
+        with torch.no_grad():
+            parameters = for_every_task(dict(algorithm.policy.named_parameters()), self._tasks)
+            for inner in self._inner:
+                parameters, acted = algorithm.inner_step(parameters, inner)
+                self._acted.append(acted)
+            self._outer_acted = algorithm.policy.with_parameters(parameters, self._outer.inputs)
+            actions = algorithm.policy.actions
+            self._log_probability = actions.log_probability(self._outer_acted, self._outer.raw_action)
+            self.entropy = task_means(actions.entropy(self._outer_acted), self._outer.counts).mean()
+        self.behaviour = parameters
+        """The adapted parameters of the trials, `[tasks, ...]` each."""
+
+    def _steps(self, steps: TensorDict, reward: str) -> Steps:
+        raw_action = steps.get("raw_action", steps["action"])
+        return self._algorithm.steps_to_learn_from(steps["observation"], raw_action, steps[reward], steps["valid"])
+
+    def adapt(self, theta: Mapping[str, Tensor]) -> Parameters:
+        """The policy of every task that the inner steps lead to from `theta`, `[tasks, ...]` each."""
+        parameters = for_every_task(theta, self._tasks)
+        for inner, acted in zip(self._inner, self._acted):
+            parameters, _ = self._algorithm.inner_step(parameters, inner, acted)
+        return parameters
+
+    def evaluate(self, theta: Mapping[str, Tensor], clip: float | None = None) -> tuple[Tensor, Tensor]:
+        """Loss of `theta`, and the mean KL from the adapted policies that acted to those it adapts to.
+
+        Both are means over the tasks, in which every task counts the same: here, and nowhere else, the
+        tasks of a process come together.
+
+        Args:
+            theta: the policy's parameters.
+            clip: ε of the clipped objective; None does not clip.
+        """
+        actions, steps = self._algorithm.policy.actions, self._outer
+        distribution = self._algorithm.policy.with_parameters(self.adapt(theta), steps.inputs)
+        log_ratio = actions.log_probability(distribution, steps.raw_action) - self._log_probability
+        if clip is None:
+            losses = -log_ratio.exp() * steps.advantage
+        else:
+            losses = ppo.policy_loss(log_ratio, steps.advantage, clip)
+        kl = actions.kl(self._outer_acted, distribution)
+        return task_means(losses, steps.counts).mean(), task_means(kl, steps.counts).mean()
+
+
+def task_means(values: Tensor, counts: Tensor) -> Tensor:
+    """Mean of every task's `values` `[tasks, n]` where `counts` is 1, `[tasks]`."""
+    return (values * counts).sum(1) / counts.sum(1).clamp(min=1.0)
+
+
+def standardised(values: Tensor, valid: Tensor) -> Tensor:
+    """Every task's `values` `[tasks, n]` with mean 0 and deviation 1 over those that are `valid`; 0 elsewhere."""
+    counts = valid.to(values.dtype)
+    centred = values - task_means(values, counts)[:, None]
+    deviation = task_means(centred.square(), counts).sqrt()
+    return centred / (deviation + 1e-8)[:, None] * counts

@@ -1,0 +1,50 @@
+"""A policy that can be evaluated with parameters of its own for every task (MAML, Finn et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lit_metarl.networks.action_distributions import ActionDistribution
+from lit_metarl.networks.actor_critic import Initialisation, initialised
+from lit_metarl.networks.task_linear import TaskLinear
+
+
+class TaskPolicy(nn.Module):
+    """Layers with tanh, then a distribution over actions.
+
+    Args:
+        inputs: size of the input.
+        layers: widths of the layers.
+        initialisation: of the layers' weights.
+        actions: the distribution over actions; its input has the size of the last layer.
+    """
+
+    def __init__(
+        self, inputs: int, layers: list[int], initialisation: Initialisation, actions: ActionDistribution
+    ) -> None:
+        super().__init__()
+        gain = nn.init.calculate_gain("tanh")
+        sizes = zip([inputs, *layers], layers)
+        self.layers = nn.ModuleList(
+            initialised(TaskLinear(width_in, width), initialisation, gain) for width_in, width in sizes
+        )
+        self.actions = actions
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The parameters of the distributions over actions, `[..., n, parameters]`, for `inputs` `[..., n, inputs]`."""
+        hidden = inputs
+        for layer in self.layers:
+            hidden = layer(hidden).tanh()
+        distribution: Tensor = self.actions(hidden)
+        return distribution
+
+    def with_parameters(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """`forward` with other parameters: for every task its own, `[tasks, ...]`, and `inputs` `[tasks, n, inputs]`.
+
+        All tasks are computed at once.
+        """
+        distribution: Tensor = functional_call(self, dict(parameters), (inputs,), tie_weights=False)
+        return distribution

@@ -1,0 +1,342 @@
+"""MAML: the adapting agent, the meta-gradient, and the outer updates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from torch.distributions import Normal
+
+from datamodules.collection import Collector, Trials
+from datamodules.contracts import Agent
+from datamodules.experience import TrialBatch
+from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
+from lit_metarl.adaptation import Parameters
+from lit_metarl.algorithms import MAML
+from lit_metarl.algorithms.maml import MetaObjective, ProximalPlan, standardised
+from lit_metarl.losses.linear_baseline import fitted_values
+from lit_metarl.trust_region import TrustRegionPlan, hessian_vector_product
+from tests.worlds import EndingPoint
+
+TASKS, ADAPTED = 4, 2
+SMALL: dict[str, Any] = {"layers": [6, 5], "episodes_per_step": 2, "inner_rate": 0.5, "initial_std": 0.6}
+WORLDS = [GridNavi, PointRobot, EndingPoint]  # discrete actions; continuous ones; with true ends too
+
+
+def build(world: type[MetaEnv] = PointRobot, **settings: Any) -> MAML:
+    torch.manual_seed(0)
+    model = MAML(world.world, **{**SMALL, **settings})
+    optimizers: Any = model.configure_optimizers()
+    model.optimizers = lambda: optimizers  # type: ignore[method-assign]
+    model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
+    return model
+
+
+def collect(model: MAML, world: type[MetaEnv] = PointRobot, seed: int = 0, **how: Any) -> Trials:
+    env = world(TASKS, seed)
+    generator = torch.Generator().manual_seed(seed)
+    tasks = env.task_distribution.sample(TASKS, generator)
+    return Collector(env).collect(model, tasks, model.exploration_episodes + ADAPTED, generator, **how)
+
+
+def final_parameters(model: MAML, world: type[MetaEnv], **how: Any) -> tuple[Trials, Parameters]:
+    """A set of trials, and the parameters that every task's policy ended with."""
+    beliefs: list[TensorDict] = []
+    end_episode = model.end_episode
+    model.end_episode = lambda *given: beliefs.append(end_episode(*given)) or beliefs[-1]  # type: ignore
+    trials = collect(model, world, **how)
+    model.end_episode = end_episode  # type: ignore[method-assign]
+    return trials, dict(beliefs[-1]["parameters"].items())
+
+
+def double(model: MAML, trials: Trials) -> TensorDict:
+    """The steps of `trials` in double precision; the model too."""
+    model.double()
+    return trials.steps.apply(lambda values: values.double() if values.is_floating_point() else values)
+
+
+def moved(model: MAML, seed: int, size: float) -> Parameters:
+    """The model's parameters and a random step of `size` a coordinate."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: value.detach() + size * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+        for name, value in model.policy.named_parameters()
+    }
+
+
+@pytest.mark.parametrize(("inner_steps", "episodes"), [(1, 2), (3, 6)])
+def test_it_implements_the_contract_and_explores_until_the_last_inner_step(inner_steps: int, episodes: int) -> None:
+    model = build(inner_steps=inner_steps)
+    assert isinstance(model, Agent)
+    assert model.exploration_episodes == episodes
+    assert collect(model).exploration_episodes == episodes
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_learning_adapts_to_the_policies_that_acted(world: type[MetaEnv], inner_steps: int) -> None:
+    model = build(world, inner_steps=inner_steps)
+    trials, parameters = final_parameters(model, world)
+    objective = MetaObjective(model, trials.steps)
+    theta = dict(model.policy.named_parameters())
+    for adapted in (objective.behaviour, objective.adapt(theta)):
+        for name, value in parameters.items():
+            torch.testing.assert_close(adapted[name], value, rtol=1e-4, atol=1e-6)
+            assert not torch.allclose(value, theta[name].expand_as(value))
+
+
+def test_all_tasks_adapt_at_once_as_each_alone() -> None:
+    model = build(EndingPoint, inner_steps=2)
+    trials = collect(model, EndingPoint)
+    theta = dict(model.policy.named_parameters())
+    together = MetaObjective(model, trials.steps).adapt(theta)
+    for task in range(TASKS):
+        alone = MetaObjective(model, trials.steps[task : task + 1]).adapt(theta)
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name][task], value[0], rtol=1e-4, atol=1e-6)
+
+
+def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() -> None:
+    model = build(EndingPoint)
+    steps = double(model, collect(model, EndingPoint))
+    adapted = MetaObjective(model, steps).behaviour
+    for task in range(TASKS):
+        total, count, advantages, scores = 0.0, 0, [], []
+        explored = steps[task : task + 1, :2]
+        returns = torch.zeros(1, 2, 20, dtype=torch.float64)
+        for episode in range(2):
+            valid = explored["valid"][0, episode]
+            to_come = 0.0
+            for time in reversed(range(int(valid.sum()))):
+                to_come = float(explored["sparse_reward"][0, episode, time]) + 0.99 * to_come
+                returns[0, episode, time] = to_come
+        advantage = returns - fitted_values(explored["observation"], returns, explored["valid"])
+        for episode in range(2):
+            valid = explored["valid"][0, episode]
+            hidden = explored["observation"][0, episode, valid]
+            for layer in model.policy.layers:
+                hidden = (hidden @ layer.weight.T + layer.bias).tanh()
+            mean = hidden @ model.policy.actions.mean.weight.T + model.policy.actions.mean.bias
+            scored = Normal(mean, model.policy.actions.log_std.exp()).log_prob(
+                explored["raw_action"][0, episode, valid]
+            )
+            scores.append(scored.sum(-1))
+            advantages.append(advantage[0, episode, valid])
+            count += int(valid.sum())
+        joined = torch.cat(advantages)
+        weights = (joined - joined.mean()) / joined.std(correction=0)
+        total = (torch.cat(scores) * weights).sum() / count
+        gradients = torch.autograd.grad(total, list(model.policy.parameters()))
+        for (name, value), gradient in zip(model.policy.named_parameters(), gradients):
+            torch.testing.assert_close(adapted[name][task], value + 0.5 * gradient, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("clip", [None, 0.2])
+def test_the_meta_gradient_is_that_of_finite_differences_through_the_inner_steps(
+    world: type[MetaEnv], clip: float | None
+) -> None:
+    model = build(world, inner_steps=2)
+    objective = MetaObjective(model, double(model, collect(model, world)))
+    theta = {name: value.requires_grad_() for name, value in moved(model, seed=1, size=0.01).items()}
+    direction = {name: value.detach() - theta[name].detach() for name, value in moved(model, seed=2, size=1.0).items()}
+    for part in range(2):  # loss and KL
+        gradients = torch.autograd.grad(objective.evaluate(theta, clip)[part], list(theta.values()))
+        slope = sum((gradient * way).sum() for gradient, way in zip(gradients, direction.values()))
+        ahead, behind = (
+            objective.evaluate(
+                {name: theta[name].detach() + sign * 1e-6 * way for name, way in direction.items()}, clip
+            )
+            for sign in (1.0, -1.0)
+        )
+        torch.testing.assert_close(slope, (ahead[part] - behind[part]) / 2e-6, rtol=1e-5, atol=1e-9)
+
+
+def meta_gradient(objective: MetaObjective, theta: Parameters) -> Tensor:
+    leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
+    gradients = torch.autograd.grad(objective.evaluate(leaves)[0], list(leaves.values()))
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def test_to_first_order_the_meta_gradient_is_the_gradient_at_the_adapted_parameters() -> None:
+    model = build(first_order=True)
+    trials = collect(model)
+    steps = double(model, trials)
+    objective = MetaObjective(model, steps)
+    first_order = meta_gradient(objective, dict(model.policy.named_parameters()))
+    adapted = {name: value.detach().requires_grad_() for name, value in objective.behaviour.items()}
+    outer = model.steps_to_learn_from(*(steps[:, 2:][key] for key in ("observation", "raw_action", "reward", "valid")))
+    distribution = model.policy.with_parameters(adapted, outer.inputs)
+    scores = model.policy.actions.log_probability(distribution, outer.raw_action)
+    loss = -(scores * outer.advantage).mean()
+    at_adapted = torch.autograd.grad(loss, list(adapted.values()))
+    expected = torch.cat([gradient.sum(0).flatten() for gradient in at_adapted])
+    torch.testing.assert_close(first_order, expected, rtol=1e-8, atol=1e-10)
+    model.first_order = False
+    second_order = meta_gradient(objective, dict(model.policy.named_parameters()))
+    assert float((second_order - first_order).norm()) > 0.01 * float(first_order.norm())
+
+
+@pytest.mark.parametrize("world", [GridNavi, PointRobot])
+def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(world: type[MetaEnv]) -> None:
+    model = build(world, layers=[3])
+    objective = MetaObjective(model, double(model, collect(model, world)))
+    parameters = dict(model.policy.named_parameters())
+    sizes = [value.numel() for value in parameters.values()]
+
+    def kl(vector: Tensor) -> Tensor:
+        parts = zip(parameters.items(), vector.split(sizes))
+        return objective.evaluate({name: part.view_as(value) for (name, value), part in parts})[1]
+
+    start = torch.nn.utils.parameters_to_vector(parameters.values()).detach().requires_grad_()
+    product = hessian_vector_product(kl(start), start)
+    hessian = torch.stack([product(row) for row in torch.eye(len(start), dtype=start.dtype)])
+    torch.testing.assert_close(hessian, torch.autograd.functional.hessian(kl, start.detach()), rtol=1e-6, atol=1e-9)
+    assert float(torch.linalg.eigvalsh(hessian)[0]) > -1e-9
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("first_order", [False, True])
+def test_a_trust_region_update_improves_the_objective_within_the_kl_limit(
+    world: type[MetaEnv], first_order: bool
+) -> None:
+    model = build(world, first_order=first_order)
+    trials = collect(model, world)
+    objective = MetaObjective(model, trials.steps)
+    before, _ = objective.evaluate(dict(model.policy.named_parameters()))
+    scalars = model.update(TrialBatch(trials))
+    model.input_moments = type(model.input_moments)(model.world.observation_dim)  # as it was
+    with torch.no_grad():
+        loss, kl = objective.evaluate(dict(model.policy.named_parameters()))
+    assert float(loss) < float(before.detach())
+    assert 0 < float(kl) <= model.trpo.max_kl * 1.01
+    assert float(scalars["line_search_failed"]) == 0
+    torch.testing.assert_close(scalars["kl"], kl, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(scalars["policy_loss"], loss, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("outer", ["trpo", "ppo"])
+def test_trials_that_all_pay_the_same_change_nothing_and_a_failed_line_search_is_counted(outer: str) -> None:
+    model = build(outer=outer)
+    trials = collect(model)
+    trials.steps["reward"].zero_()
+    trials.steps["sparse_reward"].zero_()
+    before = {name: value.clone() for name, value in model.policy.state_dict().items()}
+    scalars = model.update(TrialBatch(trials))
+    assert all(torch.equal(before[name], value) for name, value in model.policy.state_dict().items())
+    assert outer == "ppo" or float(scalars["line_search_failed"]) == 1
+
+
+def test_cvar_ml_learns_from_the_worst_trials_only_and_the_statistics_from_all() -> None:
+    trials = collect(build())
+    worst = trials.returns.argsort()[:2].sort().values
+    alone = replace(trials, tasks=trials.tasks[worst], steps=trials.steps[worst])
+    share, theirs, everything = build(cvar_share=0.5), build(), build()
+    share.update(TrialBatch(trials))
+    theirs.update(TrialBatch(alone))
+    everything.update(TrialBatch(trials))
+    for name, value in share.policy.named_parameters():
+        assert torch.equal(value, theirs.policy.get_parameter(name))
+    assert torch.equal(share.input_moments.mean, everything.input_moments.mean)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("settings", [{"outer": "trpo"}, {"outer": "ppo", "first_order": True}])
+def test_updates_are_finite_and_deterministic(world: type[MetaEnv], settings: dict[str, Any]) -> None:
+    def run() -> dict[str, Tensor]:
+        model = build(world, **settings)
+        for seed in range(2):
+            scalars = model.update(TrialBatch(collect(model, world, seed)))
+            assert all(torch.isfinite(value) for value in scalars.values())
+        return dict(model.state_dict())
+
+    first, second = run(), run()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_ppo_takes_as_many_steps_as_epochs_are_asked_for() -> None:
+    trials = collect(build())
+    five, one = (build(outer="ppo", ppo=ProximalPlan(epochs=epochs, learning_rate=1e-2)) for epochs in (5, 1))
+    for model in (five, one):
+        model.update(TrialBatch(trials))
+    (state,) = {int(entry["step"]) for entry in five.optimizers().state.values()}  # type: ignore[union-attr]
+    assert state == 5
+    objective = MetaObjective(build(), trials.steps)
+    with torch.no_grad():
+        losses = [float(objective.evaluate(dict(model.policy.named_parameters()))[0]) for model in (one, five)]
+    assert losses[1] < losses[0] < 0
+
+
+def test_an_action_of_all_tasks_is_one_evaluation_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build()
+    shapes: list[torch.Size] = []
+    forward = type(model.policy).forward
+
+    def counted(policy: Any, inputs: Tensor) -> Tensor:
+        shapes.append(inputs.shape)
+        return forward(policy, inputs)
+
+    monkeypatch.setattr(type(model.policy), "forward", counted)
+    belief = model.start_trial(7, torch.Generator())
+    model.act(torch.zeros(7, 2), belief, False, torch.Generator())
+    assert shapes == [(7, 1, 2)]
+
+
+@torch.no_grad()
+def test_evaluation_keeps_the_noise_of_exploration_and_of_adapted_episodes_only_if_asked() -> None:
+    def adapted_noise(**settings: Any) -> tuple[Tensor, Tensor]:
+        model = build(**settings)
+        trials, parameters = final_parameters(model, PointRobot, deterministic=True)
+        inputs = trials.steps["observation"][:, -1]
+        mean, _ = model.policy.with_parameters(parameters, inputs).chunk(2, -1)
+        theta = dict(model.policy.named_parameters())
+        first, _ = model.policy(trials.steps["observation"][:, 0]).chunk(2, -1)
+        assert set(theta) == set(parameters)
+        raw = trials.steps["raw_action"]
+        return (raw[:, 0] - first).abs().mean(), (raw[:, -1] - mean).abs().mean()
+
+    exploration, adapted = adapted_noise()
+    assert float(exploration) > 0.3
+    assert float(adapted) < 1e-5
+    assert float(adapted_noise(noise_in_evaluation=True)[1]) > 0.3
+
+
+def test_evaluation_in_inference_mode_adapts_the_same_and_changes_nothing() -> None:
+    model = build(inner_steps=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.inference_mode():
+        trials = collect(model, deterministic=True)
+    assert torch.equal(trials.steps["action"], collect(model, deterministic=True).steps["action"])
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_advantages_are_standardised_over_the_steps_that_exist() -> None:
+    values = torch.tensor([[1.0, 2.0, 6.0, 99.0], [4.0, 4.0, 4.0, 4.0], [7.0, 8.0, 9.0, 9.0]])
+    valid = torch.tensor([[True, True, True, False], [True] * 4, [False] * 4])
+    result = standardised(values, valid)
+    expected = (values[0, :3] - 3.0) / values[0, :3].std(correction=0)
+    torch.testing.assert_close(result[0, :3], expected)
+    assert (result[0, 3], result[1].abs().sum(), result[2].abs().sum()) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"inner_steps": 0}, "inner_steps"),
+        ({"episodes_per_step": 0}, "episodes_per_step"),
+        ({"inner_rate": 0.0}, "inner_rate"),
+        ({"layers": []}, "layers"),
+        ({"cvar_share": 0.0}, "cvar_share"),
+        ({"discount": 1.5}, "discount"),
+        ({"gae_lambda": 0.0}, "gae_lambda"),
+        ({"ppo": ProximalPlan(epochs=0)}, "ppo.epochs"),
+        ({"trpo": {"max_kl": 0.0}}, "trpo.max_kl"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        build(**{name: TrustRegionPlan(**value) if name == "trpo" else value for name, value in settings.items()})
