@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from datamodules import ranks
 from envs.errors import require, require_positive
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -69,29 +70,34 @@ def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegio
     """The step from `parameters` `[parameters]` that lowers the loss within the KL limit.
 
     The line search keeps the first of ever shorter steps that does both. What depends on the data comes
-    from `objective` alone: the loss and the KL of a tried step, and their derivatives at the start.
+    from `objective` alone: the loss and the KL of a tried step, and their derivatives at the start. Where
+    there are several ranks, each has an objective of its own, and all take the step for the mean of them.
     """
     start = parameters.detach().requires_grad_()
     loss, kl = objective(start)
-    gradient = _gradient(loss, start)
-    fisher_vector_product = hessian_vector_product(kl, start, plan.damping)
+    gradient = _mean_over_ranks(_gradient(loss, start))
+    of_own_rank = hessian_vector_product(kl, start)
+
+    def fisher_vector_product(vector: Tensor) -> Tensor:
+        return _mean_over_ranks(of_own_rank(vector)) + plan.damping * vector
+
     direction = conjugate_gradient(fisher_vector_product, gradient, plan.conjugate_gradient_steps)
     curvature = direction @ fisher_vector_product(direction)
     longest = direction * (2.0 * plan.max_kl / curvature.clamp(min=torch.finfo(curvature.dtype).tiny)).sqrt()
-    loss = loss.detach()
+    loss = _mean_over_ranks(loss.detach())
     for tried in range(plan.backtracks):
         step = -(plan.backtrack_ratio**tried) * longest
         with torch.no_grad():
-            new_loss, new_kl = objective(start + step)
+            new_loss, new_kl = _mean_over_ranks(torch.stack(objective(start + step)))
         if bool(new_loss < loss) and bool(new_kl <= plan.max_kl):  # neither is so where a number is not finite
             return TrustRegionStep(step, new_loss, new_kl, gradient.norm(), True)
     return TrustRegionStep(torch.zeros_like(gradient), loss, torch.zeros_like(loss), gradient.norm(), False)
 
 
-def hessian_vector_product(value: Tensor, parameters: Tensor, damping: float = 0.0) -> Callable[[Tensor], Tensor]:
-    """v ↦ (H + `damping` · I) v, where H is the Hessian of a scalar; of the mean KL at its start, the Fisher matrix."""
+def hessian_vector_product(value: Tensor, parameters: Tensor) -> Callable[[Tensor], Tensor]:
+    """v ↦ H v, where H is the Hessian of a scalar; of the mean KL at its start, the Fisher matrix."""
     gradient = _gradient(value, parameters, differentiable=True)
-    return lambda vector: _gradient(gradient @ vector, parameters) + damping * vector
+    return lambda vector: _gradient(gradient @ vector, parameters)
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, steps: int) -> Tensor:
@@ -112,6 +118,12 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, step
         before, squared = squared, residual @ residual
         direction = residual + (squared / before) * direction
     return solution
+
+
+def _mean_over_ranks(values: Tensor) -> Tensor:
+    mean = values.clone()
+    ranks.average_([mean])
+    return mean
 
 
 def _gradient(value: Tensor, parameters: Tensor, differentiable: bool = False) -> Tensor:

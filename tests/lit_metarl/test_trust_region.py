@@ -44,8 +44,8 @@ def test_the_product_with_the_hessian_is_that_of_the_whole_matrix() -> None:
         return (parameters.sin() * parameters.roll(1)).sum().square()
 
     start = vector(2).requires_grad_()
-    product = hessian_vector_product(value(start), start, damping=0.3)
-    hessian = torch.autograd.functional.hessian(value, start) + 0.3 * torch.eye(SIZE)
+    product = hessian_vector_product(value(start), start)
+    hessian = torch.autograd.functional.hessian(value, start)
     torch.testing.assert_close(product(vector(3)), hessian @ vector(3))
 
 
