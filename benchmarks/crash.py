@@ -164,8 +164,9 @@ def check(kind: tuple[str, int], folder: Path, whole: Path, expected: dict[tuple
             return "corrupt"
     except UnusableCheckpoint:
         return "corrupt"
-    if any(in_ranks(lambda rank: quietly(kind, folder, "--ckpt_path=last"), kind[1])):
-        return "did not resume"
+    statuses = in_ranks(lambda rank: quietly(kind, folder, "--ckpt_path=last"), kind[1])
+    if any(statuses):
+        return f"did not resume (exit statuses {statuses})"
     try:
         assert_same_run(final_checkpoint(whole), final_checkpoint(folder))
         assert scalars(folder) == expected

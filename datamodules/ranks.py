@@ -23,10 +23,23 @@ Value = TypeVar("Value")
 
 
 class FailedElsewhere(RuntimeError):
-    """Another rank has failed, and says why."""
+    """Another rank has failed, and says why; or it was killed."""
 
     def __init__(self) -> None:
-        super().__init__("another rank has failed; it says why")
+        super().__init__("another rank has failed or was killed")
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Nothing in here fails but the connection.
+
+    Raises:
+        FailedElsewhere: if it does.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise FailedElsewhere from error
 
 
 def number() -> int:
@@ -48,7 +61,8 @@ def gather_objects(value: Value) -> list[Value]:
     """The `value` of every rank; what is in it must be on the CPU."""
     values: list[Any] = [value] * number()
     if number() > 1:
-        dist.all_gather_object(values, value)
+        with _exchange():
+            dist.all_gather_object(values, value)
     return values
 
 
@@ -74,7 +88,8 @@ def smallest(value: int) -> int:
 
 def _reduced(value: int, operation: Any) -> int:
     shared = _transferable(torch.tensor(value))
-    dist.all_reduce(shared, operation)
+    with _exchange():
+        dist.all_reduce(shared, operation)
     return int(shared)
 
 
@@ -88,7 +103,8 @@ def average_(tensors: Sequence[Tensor]) -> None:
     if number() == 1 or not tensors:
         return
     flat = _transferable(torch.cat([tensor.flatten() for tensor in tensors]))
-    dist.all_reduce(flat)
+    with _exchange():
+        dist.all_reduce(flat)
     flat /= number()
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
         tensor.copy_(mean.view_as(tensor))

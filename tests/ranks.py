@@ -28,11 +28,12 @@ def in_ranks(action: Callable[[int], Any], number: int = 2) -> list[int]:
     for child in children:
         child.start()
     for child in children:
-        child.join(120)
-    for child in children:
-        if child.is_alive():
-            child.kill()
-    return [child.exitcode if child.exitcode is not None else -9 for child in children]
+        child.join(300)
+    stuck = [child for child in children if child.is_alive()]
+    for child in stuck:
+        child.kill()
+    assert not stuck, "ranks wait for each other for ever"
+    return [child.exitcode or 0 for child in children]
 
 
 def connected(action: Callable[[int], Any]) -> Callable[[int], Any]:
