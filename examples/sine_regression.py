@@ -1,4 +1,4 @@
-"""Robust supervised meta-learning: sines to be fitted from ten points (RoML, Greenberg et al. 2023, section 6.3).
+"""Robust supervised meta-learning: sines to be fitted from ten points (RoML, Greenberg et al. 2023, arXiv 2301.11147).
 
 A task is a sine of unknown amplitude, phase and frequency. MAML finds parameters from which one gradient step
 on ten points leads to a good fit. Three ways to choose what it trains on, the same mathematics otherwise:
