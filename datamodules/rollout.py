@@ -25,7 +25,7 @@ from datamodules.plans import (
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import TaskSampler
-from envs.base import MetaEnv, TaskChanges, WorldSpec
+from envs.base import EvaluationPurpose, MetaEnv, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 
@@ -218,8 +218,8 @@ class RolloutDataModule(pl.LightningDataModule):
         """Finished trials on the test tasks."""
         return self.test_dataloader()
 
-    def _evaluation_trials(self, purpose: str, number: int) -> EvaluationTrials:
-        reference = self.env.task_distribution
+    def _evaluation_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
+        reference = self.env.evaluation_tasks(purpose)
         return EvaluationTrials(
             self.make_env, reference, self.evaluation, purpose, number, lambda: (self.agent, self.device)
         )

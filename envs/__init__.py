@@ -23,6 +23,7 @@ from envs.locomotion import (
     HumanoidVel,
     WalkerRandParams,
 )
+from envs.manipulation import ML1, ML10, ML25, ML45
 from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
 from envs.registration import register_world
 
@@ -48,6 +49,10 @@ WORLDS: tuple[type[MetaEnv], ...] = (
     HumanoidMass,
     HumanoidVel,
     KhazadDum,
+    ML1,
+    ML10,
+    ML25,
+    ML45,
     PointRobot,
     SparsePointRobot,
     WalkerRandParams,
@@ -57,6 +62,10 @@ for _world in WORLDS:
     register_world(_world)
 
 __all__ = [
+    "ML1",
+    "ML10",
+    "ML25",
+    "ML45",
     "WORLDS",
     "AntBody",
     "AntDir",
