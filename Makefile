@@ -1,5 +1,6 @@
 # make train   set up, then run the main job          (CONFIG=configs/….yaml ARGS="--key value" for any other)
-# make test    set up, then lint, type-check and test
+# make test    set up, then lint, type-check, build the documentation and test
+# make docs    set up, then build the documentation into build/site
 # make lock    re-resolve requirements.lock after a change of setup.cfg
 
 CONFIG ?= configs/quickstart.yaml
@@ -11,18 +12,21 @@ BIN := $(VENV)/bin
 # The stamp's name follows the content, so that a changed lock reinstalls and an unchanged one does not.
 STAMP := $(VENV)/installed-$(shell cat requirements.lock setup.cfg pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: train test lint setup lock
+.PHONY: train test lint docs setup lock
 
 train: setup
 	$(BIN)/python train.py fit --config $(CONFIG) $(ARGS)
 
-test: lint
+test: lint docs
 	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 setup: $(STAMP)
 

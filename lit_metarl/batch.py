@@ -15,13 +15,12 @@ added to them:
           hfr: [configs/relabel/hfr.yaml]
 
 A run's folder is FOLDER/EXPERIMENT/METHOD/seed_N. One that has its `results.json` is not run again; one that
-was interrupted starts afresh.
+was interrupted goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from envs.errors import ConfigurationError, require
+from lit_metarl.checkpoints import LAST
 
 RUN = "import sys; from lit_metarl.cli import main; sys.exit(main())"
 
@@ -71,12 +71,10 @@ class Run:
         return any(self.folder.glob("version_*/results.json"))
 
     def execute(self) -> bool:
-        """Run it, its output in `run.log`; whether it succeeded."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+        """Run it or go on with it, its output added to `run.log`; whether it succeeded."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-        with (self.folder / "run.log").open("w") as log:
+        with (self.folder / "run.log").open("a") as log:
             command = [sys.executable, "-c", RUN, *self.arguments]
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=one_thread, check=False)
         return status.returncode == 0
@@ -103,6 +101,7 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
                     "--trainer.enable_progress_bar=false",
                     f"--trainer.logger.init_args.save_dir={place}",
                     f"--trainer.logger.init_args.name=seed_{seed}",
+                    f"--ckpt_path={LAST}",
                 ]
                 runs.append(Run(place / f"seed_{seed}", arguments))
     return runs

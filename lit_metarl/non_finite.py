@@ -49,7 +49,8 @@ class GradientWatch:
         norm = torch.stack(torch._foreach_norm(gradients)).sum()
         self._norms.append(norm)
         self._optimizers.append(optimizer)
-        optimizer.found_inf = (~torch.isfinite(norm)).to(torch.float32)  # type: ignore[attr-defined]
+        if optimizer.defaults.get("fused"):
+            optimizer.found_inf = (~torch.isfinite(norm)).to(torch.float32)  # type: ignore[attr-defined]
 
     def take(self) -> tuple[list[Tensor], list[torch.optim.Optimizer]]:
         """The sums of the parameters' norms since the last call, and the optimizers."""

@@ -64,7 +64,8 @@ def draw(drawing: Drawing) -> Path:
             comparison = None
             pictures: page.Pictures = {}
             if len(experiment.worlds) == 1:
-                comparison = compare(experiment, methods, drawing.metrics, drawing.reference, drawing.bootstrap)
+                metrics = [*drawing.metrics, *experiment.task_means]
+                comparison = compare(experiment, methods, metrics, drawing.reference, drawing.bootstrap)
                 comparisons.append(comparison)
                 pictures = _save(_figures(comparison, look, drawing.reference), drawing.output, experiment.name)
             sections += page.experiment_section(

@@ -14,25 +14,27 @@ EVERYTHING = {"scalars": 0}  # tensorboard thins out long series unless told oth
 logging.getLogger("tensorboard").setLevel(logging.ERROR)
 
 
-def read_scalars(folder: Path, prefixes: tuple[str, ...]) -> dict[str, dict[int, float]]:
+def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, dict[int, float]]:
     """Scalars by name and environment step; of values logged at one step, the last counts.
 
     Args:
-        folder: with the event files of one run.
+        folders: with the event files of one run; several if it was resumed, the newest last.
         prefixes: of the names that are wanted.
 
     Raises:
-        ValueError: if an event file is damaged.
+        ValueError: if an event file of the newest folder is damaged. One that an interruption cut off is read as far
+            as it goes: the resumed run logged the rest again.
     """
-    for path in sorted(folder.glob("*tfevents*")):
+    for path in sorted(folders[-1].glob("*tfevents*")):
         _check_whole(path)
-    events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
-    events.Reload()
-    return {
-        name: {event.step: event.value for event in events.Scalars(name)}
-        for name in sorted(events.Tags()["scalars"])
-        if name.startswith(prefixes)
-    }
+    scalars: dict[str, dict[int, float]] = {}
+    for folder in folders:
+        events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
+        events.Reload()
+        for name in events.Tags()["scalars"]:
+            if name.startswith(prefixes):
+                scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
+    return dict(sorted(scalars.items()))
 
 
 def _check_whole(path: Path) -> None:

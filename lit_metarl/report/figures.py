@@ -22,6 +22,7 @@ from lit_metarl.report.figure_style import (
     new_figure,
     step_axis,
 )
+from lit_metarl.report.make_rows import TASK_MEAN
 from lit_metarl.report.results import Run
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
@@ -31,7 +32,7 @@ BINS = 10
 
 
 def curve_label(metric: str, cvar_alpha: float | None) -> str:
-    """What the y-axis of a validation metric says."""
+    """What the y-axis of a curve says."""
     share = "worst" if cvar_alpha is None else f"worst {100 * cvar_alpha:g}{NO_BREAK}%"
     known = {
         "val/return": RETURN_LABEL,
@@ -39,6 +40,8 @@ def curve_label(metric: str, cvar_alpha: float | None) -> str:
         "val/success": "Share of tasks accomplished",
         "val/return_exploration": "Return of exploration episodes\n(sum of rewards)",
     }
+    if metric.startswith(TASK_MEAN):
+        return f"Mean of the tasks drawn:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
     return known.get(metric, metric)
 
 

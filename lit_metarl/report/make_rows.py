@@ -13,7 +13,7 @@ import yaml
 from envs.errors import require
 from lit_metarl.report.event_logs import read_scalars
 from lit_metarl.report.row_files import Row, read_rows, single, write_rows
-from lit_metarl.report.run_folders import RESULTS, RunName, find_runs, newest_finished
+from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, RunName, find_runs, newest_finished
 
 RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv"
 NAME = ("experiment", "method", "seed")
@@ -27,6 +27,8 @@ TASK_ROWS = "test_tasks.csv"
 """Where a run has one row per test task and episode."""
 COORDINATE = "task/"
 """Prefix of the columns with a task's coordinates."""
+TASK_MEAN = "cem/mean_"
+"""Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
 
 OF_THE_RUN_ONLY = ("seed_everything", "threads", "ckpt_path", "verbose")  # what seeds of one method may differ in
 OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
@@ -100,11 +102,11 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
         ValueError: if no version has finished, or one of its files is damaged.
         OSError: if a file cannot be read.
     """
-    folder = newest_finished(place)
-    if folder is None:
+    folders = newest_finished(place)
+    if not folders:
         raise ValueError(f"it has not finished (no {RESULTS})")
-    key = _name(name)
-    scalars = read_scalars(folder, ("val/", "test/", "progress/"))
+    key, folder = _name(name), folders[-1]
+    scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN))
     steps = sorted(scalars.get("val/return", {}))
     if not steps:
         raise ValueError("its event files hold no val/return")
@@ -131,7 +133,7 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
         }
         for training, figures in results.items()
     ]
-    run = {**key, "status": FINISHED, **_configuration(folder / "config.yaml")}
+    run = {**key, "status": FINISHED, **_configuration(folder / CONFIGURATION)}
     return RunRows([run], curves, finals, _task_rows(key, folder / TASK_ROWS))
 
 

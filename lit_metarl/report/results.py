@@ -23,6 +23,7 @@ from lit_metarl.report.make_rows import (
     RUN_COLUMNS,
     RUNS,
     TASK_COLUMNS,
+    TASK_MEAN,
     TASKS,
 )
 from lit_metarl.report.row_files import REMAKE, number, read_rows
@@ -90,6 +91,11 @@ class Experiment:
     def metrics(self) -> list[str]:
         """Validation metrics that at least one run has a curve of."""
         return sorted({metric for run in self.runs for metric in run.curves if metric.startswith("val/")})
+
+    @property
+    def task_means(self) -> list[str]:
+        """Means of the tasks drawn, by coordinate, that at least one run has a curve of."""
+        return sorted({metric for run in self.runs for metric in run.curves if metric.startswith(TASK_MEAN)})
 
     @property
     def worlds(self) -> list[str]:

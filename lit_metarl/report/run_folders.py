@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from envs.errors import require
 
 LAYOUT = "FOLDER/<experiment>/<method>/seed_<number>/"
 RESULTS = "results.json"
+CONFIGURATION = "config.yaml"
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +44,25 @@ def find_runs(folder: Path) -> dict[RunName, Path]:
     return dict(sorted(runs.items()))
 
 
-def newest_finished(place: Path) -> Path | None:
-    """The folder of a run's newest finished version, or None."""
-    versions = sorted(place.glob("version_*"), key=lambda path: (len(path.name), path.name), reverse=True)
-    return next((path for path in (*versions, place) if (path / RESULTS).is_file()), None)
+def newest_finished(place: Path) -> list[Path]:
+    """The folders of a run's newest finished version, the newest last; empty if there is none.
+
+    There are several where a run was interrupted and resumed (`ckpt_path`): each goes on from the one before.
+    """
+    versions = sorted(place.glob("version_*"), key=lambda path: (len(path.name), path.name))
+    while versions and not (versions[-1] / RESULTS).is_file():
+        versions.pop()
+    if not versions:
+        return [place] if (place / RESULTS).is_file() else []
+    first = len(versions) - 1
+    while first > 0 and _resumed(versions[first]):
+        first -= 1
+    return versions[first:]
+
+
+def _resumed(version: Path) -> bool:
+    try:
+        config = yaml.safe_load((version / CONFIGURATION).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return False  # whoever reads the configuration will say so
+    return isinstance(config, dict) and config.get("ckpt_path") is not None

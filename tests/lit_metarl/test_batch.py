@@ -34,13 +34,14 @@ def test_a_batch_runs_what_is_missing_and_nothing_else(experiments: dict[str, Ex
     finished, missing, interrupted = runs_of(tmp_path, experiments)[:3]
     (finished.folder / "version_0").mkdir(parents=True)
     (finished.folder / "version_0" / "results.json").write_text("{}")
-    (interrupted.folder / "version_0").mkdir(parents=True)
-    (interrupted.folder / "version_0" / "remains").touch()
+    short = [argument for argument in interrupted.arguments if "max_epochs" not in argument]
+    Run(interrupted.folder, [*short, "--trainer.max_epochs=1"]).execute()
+    (interrupted.folder / "version_0" / "results.json").unlink()
     broken = Run(tmp_path / "broken", ["fit", "--config=there_is_no_such_file.yaml"])
     assert batch.run_batch([finished, missing, interrupted, broken], jobs=2) == [broken]
     assert missing.finished
     assert interrupted.finished
-    assert not (interrupted.folder / "version_0" / "remains").exists()
+    assert "Resuming from" in (interrupted.folder / "run.log").read_text()
     assert (finished.folder / "version_0" / "results.json").read_text() == "{}"
     assert "there_is_no_such_file" in (broken.folder / "run.log").read_text()
 

@@ -25,7 +25,9 @@ def write_synthetic(folder: Path, experiments: dict[str, dict[str, list[int]]] =
             for seed in seeds:
                 _add(rows, {"experiment": experiment, "method": method, "seed": seed})
     write_rows(folder / "runs.csv", make_rows.RUN_COLUMNS, rows.runs)
-    write_rows(folder / "curves.csv", [*make_rows.CURVE_COLUMNS, "val/return", "val/cvar"], rows.curves)
+    write_rows(
+        folder / "curves.csv", [*make_rows.CURVE_COLUMNS, "val/return", "val/cvar", "cem/mean_velocity"], rows.curves
+    )
     tests = ["test/return", "test/cvar", "test/return_episode_1", "test/return_episode_2"]
     write_rows(folder / "finals.csv", [*make_rows.FINAL_COLUMNS, *tests], rows.finals)
     write_rows(folder / "tasks.csv", [*make_rows.TASK_COLUMNS, "task/velocity"], rows.tasks)
@@ -41,6 +43,9 @@ def _add(rows: make_rows.RunRows, name: Row) -> None:
         {**name, "environment_steps": int(step) + 7 * seed, "val/return": value, "val/cvar": 2.0 * value}
         for step, value in zip(STEPS, returns)
     ]
+    if name["method"] == "hfr" and name["experiment"] == "cheetah":
+        for row, step in zip(rows.curves[-len(STEPS) :], STEPS):
+            row["cem/mean_velocity"] = 1.5 + step / 1e4
     for training, value in (("before", -170.0), ("after", last)):
         tests = {"test/return": value, "test/cvar": 2 * value, "test/return_episode_1": value - 20}
         end = 0 if training == "before" else int(STEPS[-1]) + 7 * seed

@@ -15,6 +15,7 @@ from tests.lit_metarl.report.synthetic_rows import write_synthetic
 
 FIGURES = [
     "cheetah_curve_return",
+    "cheetah_curve_cem_mean_velocity",
     "cheetah_curve_cvar",
     "cheetah_final_return",
     "cheetah_adaptation",

@@ -73,7 +73,15 @@ def test_the_newest_finished_version_counts(tmp_path: Path) -> None:
         (tmp_path / f"version_{version}").mkdir()
         if version != 11:
             (tmp_path / f"version_{version}" / "results.json").touch()
-    assert newest_finished(tmp_path) == tmp_path / "version_10"
+    assert newest_finished(tmp_path) == [tmp_path / "version_10"]
+
+
+def test_a_resumed_run_counts_from_its_beginning(tmp_path: Path) -> None:
+    for version, resumed_from in enumerate(("null", "null", "last", "runs/version_2/checkpoints/last.ckpt")):
+        (tmp_path / f"version_{version}").mkdir()
+        (tmp_path / f"version_{version}" / "config.yaml").write_text(f"ckpt_path: {resumed_from}\n")
+    (tmp_path / "version_3" / "results.json").touch()
+    assert newest_finished(tmp_path) == [tmp_path / f"version_{version}" for version in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("content", [[], ["point/none/first"], ["point/none/seed_1"]])

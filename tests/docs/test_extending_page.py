@@ -1,0 +1,70 @@
+"""The examples of docs/extending.md do what the page says."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "extending.md"
+NO_RELABELING = "--data.relabeler=datamodules.relabeling.NoRelabeler"
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """The page's files, where Python finds them."""
+    for name, code in re.findall(r"`(my_\w+\.py)`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        (tmp_path / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module
+
+
+@pytest.mark.usefixtures("examples")
+def test_the_three_examples_run_together_and_are_resumed(run_tiny: Callable[..., int]) -> None:
+    arguments = [
+        "--data.env=my_worlds.Thermostat",
+        "--data.task_sampler=my_samplers.AgainWhereItFailed",
+        "--data.task_sampler.init_args.worst=2",
+        "--model=my_algorithms.BestPlace",
+        NO_RELABELING,
+    ]
+    assert run_tiny("fit", *arguments) == 0
+    assert run_tiny("fit", *arguments, "--trainer.max_epochs=3", "--ckpt_path=last") == 0
+
+
+def test_the_algorithm_learns_to_adapt(
+    examples: Callable[[str], ModuleType], run_tiny: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--trainer.max_epochs=60", "--trainer.check_val_every_n_epoch=60", "--data.evaluation.test_tasks=50"]
+    sizes = ["--data.collection.tasks_per_iteration=32", "--data.task_slots=32", "--data.evaluation.copies=50"]
+    world = ["--data.env=my_worlds.Thermostat", "--model=my_algorithms.BestPlace", NO_RELABELING]
+    assert run_tiny("fit", *world, *more, *sizes, "--data.evaluation.adapted_episodes=2") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "test/return " in line]
+    before, after = (float(number) for number in re.findall(r"-?\d+\.\d+", line))
+    assert after > before + 2
+
+
+def test_the_worlds_reward_is_that_of_its_steps(examples: Callable[[str], ModuleType]) -> None:
+    world = examples("my_worlds").Thermostat(4)
+    world.restart()
+    for _ in range(5):
+        step = world.advance(torch.rand(4, 1, generator=world.generator) * 2 - 1)
+    expected = world.reward(step.features[None], world.tasks[:, None])
+    assert torch.equal(step.reward.reward, expected.reward.diagonal())
+
+
+def test_the_sampler_repeats_the_worst_tasks_half_of_the_time(examples: Callable[[str], ModuleType]) -> None:
+    world = examples("my_worlds").Thermostat(1)
+    sampler = examples("my_samplers").AgainWhereItFailed(memory=20, worst=2)
+    sampler.bind(world.world, world.task_distribution, seed=0, rank=0)
+    tasks = sampler.sample(20)
+    sampler.update(tasks, torch.arange(20.0))
+    drawn = sampler.sample(1000)
+    repeated = (drawn == tasks[:2, 0]).any(1)
+    assert float(repeated.float().mean()) == pytest.approx(0.5, abs=0.06)
+    assert not bool(torch.isin(drawn, tasks[2:]).any())

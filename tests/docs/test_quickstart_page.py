@@ -1,0 +1,21 @@
+"""The Python examples of docs/quickstart.md run, and give what their comments say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "quickstart.md"
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+def test_an_example_runs(code: str) -> None:
+    names: dict[str, object] = {}
+    exec(code, names)
+    if "trials" in names:
+        assert tuple(names["trials"].episode_returns.shape) == (8, 3)  # type: ignore[attr-defined]
+    else:
+        observation, _ = names["env"].reset(seed=0)  # type: ignore[attr-defined]
+        assert observation.shape == names["env"].observation_space.shape  # type: ignore[attr-defined]

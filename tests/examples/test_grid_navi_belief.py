@@ -1,0 +1,49 @@
+"""The figure of GridNavi's belief shows what the belief says."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from envs import GridNavi
+from envs.navigation.grid_navi import CELLS, GOAL_REWARD, STEP_REWARD
+from examples import grid_navi_belief
+from lit_metarl.algorithms import VariBAD
+
+
+class KnowingDecoder(nn.Module):
+    """Pays for entering the cell that the latent variable names."""
+
+    def forward(self, states: Tensor, action: Tensor, latent: Tensor, steps: Tensor) -> Tensor:
+        entered = states[:, None, :, 0, :2].expand(-1, latent.shape[1], -1, -1)
+        right = (entered == latent[:, :, None].round()).all(-1, keepdim=True)
+        return torch.where(right, GOAL_REWARD, STEP_REWARD)
+
+
+def test_a_belief_that_knows_the_goal_is_decoded_to_it() -> None:
+    agent = VariBAD(GridNavi.world, latent_dim=2)
+    agent.decoders["reward"] = KnowingDecoder()
+    cells = torch.tensor([[4.0, 1.0], [0.0, 3.0]])
+    certain = torch.cat((cells, torch.full((2, 2), -20.0)), -1)
+    probabilities = grid_navi_belief.goal_probabilities(agent, certain, torch.Generator().manual_seed(0))
+    assert probabilities.argmax(-1).tolist() == [4 * CELLS + 1, 3]
+    assert probabilities.max(-1).values.tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
+
+
+def test_rows_and_figure_come_from_a_checkpoint(run_tiny: Callable[..., int], tmp_path: Path) -> None:
+    short = ["--trainer.max_epochs=1", "--data.collection.iterations=2", "--data.belief.trials=2"]
+    assert run_tiny("fit", *short, config="published/varibad/grid_navi.yaml") == 0
+    (checkpoint,) = tmp_path.glob("runs/version_0/checkpoints/best.ckpt")
+    assert grid_navi_belief.main([str(tmp_path / "belief"), str(checkpoint), "--trials_per_goal=1"]) == 0
+    assert (tmp_path / "belief" / "belief.png").stat().st_size > 0
+    with (tmp_path / "belief" / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["perfect_entropy"]) == pytest.approx(math.log(21), abs=1e-4)
+    assert all(0.0 <= float(row["entropy"]) <= math.log(CELLS**2) + 1e-6 for row in rows)
+    assert all(float(row["perfect_entropy"]) >= 0.0 for row in rows)
