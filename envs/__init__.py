@@ -23,7 +23,16 @@ from envs.locomotion import (
     HumanoidVel,
     WalkerRandParams,
 )
-from envs.manipulation import ML1, ML10, ML25, ML45
+from envs.manipulation import (
+    ML1,
+    ML10,
+    ML25,
+    ML45,
+    SawyerPush,
+    SawyerPushSparse,
+    SawyerReach,
+    SawyerReachSparse,
+)
 from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
 from envs.registration import register_world
 
@@ -54,6 +63,10 @@ WORLDS: tuple[type[MetaEnv], ...] = (
     ML25,
     ML45,
     PointRobot,
+    SawyerPush,
+    SawyerPushSparse,
+    SawyerReach,
+    SawyerReachSparse,
     SparsePointRobot,
     WalkerRandParams,
 )
@@ -92,6 +105,10 @@ __all__ = [
     "MetaEnv",
     "PointRobot",
     "Reward",
+    "SawyerPush",
+    "SawyerPushSparse",
+    "SawyerReach",
+    "SawyerReachSparse",
     "SparsePointRobot",
     "Step",
     "TaskChanges",

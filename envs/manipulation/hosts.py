@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing.connection import Connection
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from envs.manipulation.scenes import OBSERVATION, READINGS, Numbers, Scene
 
+SPARE_SCENES = 8  # kept for the next that needs one, such as the world of the next validation; 20 MB each
 Key = tuple[int, int]
 """Which scene: number of the world within this process, and copy."""
 
@@ -71,15 +73,19 @@ class LocalHost(SceneHost):
 
     def __init__(self) -> None:
         self._scenes: dict[Key, Scene] = {}
-        self._versions: dict[Key, str] = {}
+        self._spare: deque[Scene] = deque(maxlen=SPARE_SCENES)
 
     def _scene(self, key: Key, assignment: Assignment) -> Scene:
-        """The scene of `key`, made anew if it is to be another one."""
-        scene = self._scenes.get(key)
-        if scene is None or (scene.name, self._versions[key]) != assignment[:2]:
-            self._scenes[key] = scene = Scene(assignment.scene, assignment.reward_version)
-            self._versions[key] = assignment.reward_version
-        return scene
+        """The scene of `key`; another one than before, if that is what it is to play."""
+        kind = assignment.scene, assignment.reward_version
+        if key in self._scenes and self._scenes[key].kind != kind:
+            self.release([key])
+        if key not in self._scenes:
+            spare = next((scene for scene in self._spare if scene.kind == kind), None)
+            if spare is not None:
+                self._spare.remove(spare)
+            self._scenes[key] = Scene(*kind) if spare is None else spare
+        return self._scenes[key]
 
     def start(self, keys: Sequence[Key], assignments: Sequence[Assignment]) -> Numbers:
         pairs = zip(keys, assignments)
@@ -96,9 +102,7 @@ class LocalHost(SceneHost):
             self._scene(key, assignment).restore(assignment.variation, state)
 
     def release(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            self._scenes.pop(key, None)
-            self._versions.pop(key, None)
+        self._spare.extend(self._scenes.pop(key) for key in keys if key in self._scenes)
 
 
 def _serve(connection: Connection, inherited: list[Connection]) -> None:

@@ -67,7 +67,7 @@ class Scene:
     """
 
     def __init__(self, name: str, reward_version: str) -> None:
-        self.name = name
+        self.kind = name, reward_version
         with compiled_scenes():
             self._environment: Any = ALL_V3_ENVIRONMENTS[name](reward_function_version=reward_version)
 
@@ -85,18 +85,14 @@ class Scene:
     def start(self, variation: Numbers) -> Numbers:
         """Begin an episode on the task of a random vector; the observation, `[OBSERVATION]`.
 
-        The same vector always gives the same start.
+        The same vector always gives the same start: Meta-World's reset places everything twice, the second time
+        from a cleared simulation of the scene that the first has arranged.
         """
         environment = self._environment
         task = {"rand_vec": variation.copy(), "env_cls": type(environment), "partially_observable": True}
-        environment.set_task(Task(self.name, pickle.dumps(task)))
-        environment.curr_path_length = 0
-        # Meta-World's own reset settles the hand twice, the second time from a cleared simulation: once is enough.
-        observation, _ = MujocoEnv.reset(environment)
-        environment._prev_obs = observation[:FRAME].copy()
-        observation[FRAME : 2 * FRAME] = environment._prev_obs
-        start: Numbers = observation
-        return start
+        environment.set_task(Task(self.kind[0], pickle.dumps(task)))
+        observation: Numbers = environment.reset()[0]
+        return observation
 
     def step(self, action: NDArray[np.float32]) -> Numbers:
         """One step of an action `[4]`; observation and readings, `[OBSERVATION + READINGS]`."""
