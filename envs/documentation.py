@@ -30,7 +30,8 @@ Written by `python -m envs.documentation` from the docstrings of `envs`; edit th
 Every world is a batch of copies, each under its own task (`envs.MetaEnv`). All of them are built as
 `World(num_envs, seed, **arguments)`: `num_envs` copies, and the `seed` of the world's own random
 generator. MuJoCo worlds also take `threads`, the number of native physics threads, by default one
-per core; Meta-World's take `processes` instead ([what else is special](metaworld.md)). As ordinary Gymnasium environments they have the ids `lit_metarl/<name>-v0`
+per core; those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). As ordinary
+Gymnasium environments they have the ids `lit_metarl/<name>-v0`
 (`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLWorld`
 makes them torchrl's. A configuration for each is in `configs/env`.
 

@@ -65,7 +65,7 @@ class BenchmarkTasks:
 
 
 @contextmanager
-def _without_physics() -> Iterator[None]:
+def without_physics() -> Iterator[None]:
     """Resets inside only place things: what Meta-World draws at random does not depend on how they settle."""
 
     def place(environment: Any, *_: Any) -> None:
@@ -77,7 +77,7 @@ def _without_physics() -> Iterator[None]:
 
 def _drawn(make: Callable[[], Any]) -> BenchmarkTasks:
     """The tasks of a freshly made benchmark."""
-    with _without_physics():
+    with without_physics():
         benchmark = make()
     pairs = [
         [(task.env_name, pickle.loads(task.data)["rand_vec"]) for task in tasks]
@@ -134,6 +134,22 @@ def tasks_of_benchmark(name: str, seed: int) -> BenchmarkTasks:
                 return BenchmarkTasks(scenes, tuple(int(size) for size in parts["sizes"]), *sets)
     log.info("Drawing the tasks of %s with seed %d, which takes up to a minute.", name, seed)
     return _drawn(partial(BENCHMARKS[name], seed=seed))
+
+
+def own_test_environments(benchmark: str, seed: int, copies: int, tasks_per_scene: int, **arguments: Any) -> Any:
+    """Meta-World's own vector of test environments, one after the other in this process.
+
+    Args:
+        benchmark: ML10, ML25, ML45, or the scene of ML1.
+        seed: seed that Meta-World draws the tasks with.
+        copies: environments, the same number for every test scene.
+        tasks_per_scene: test tasks used of every scene.
+        **arguments: further ones of Meta-World's environments.
+    """
+    with without_physics():
+        return metaworld.make_ml_envs_test(
+            benchmark, seed=seed, meta_batch_size=copies, total_tasks_per_cls=tasks_per_scene, **arguments
+        )
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -91,6 +91,8 @@ class MetaWorld(MetaEnv):
     Args:
         num_envs: number of copies.
         seed: seed of the world's own random generator. Nothing but the choice of tasks is random.
+        benchmark: what Meta-World calls it: ML10, ML25, ML45, or the scene of ML1.
+        task_seed: seed that its tasks are drawn with.
         tasks: the benchmark's tasks.
         horizon: steps of an episode.
         reward_version: Meta-World's reward functions.
@@ -106,6 +108,8 @@ class MetaWorld(MetaEnv):
         self,
         num_envs: int,
         seed: int,
+        benchmark: str,
+        task_seed: int,
         tasks: BenchmarkTasks,
         horizon: int,
         reward_version: RewardVersion,
@@ -127,6 +131,7 @@ class MetaWorld(MetaEnv):
             "Leave it out for one per core.",
         )
         self.world = replace(self.world, horizon=horizon)
+        self._name, self._task_seed = benchmark, task_seed
         self._benchmark = tasks
         self._reward_version = reward_version
         self._validate_on = validate_on
@@ -217,6 +222,29 @@ class MetaWorld(MetaEnv):
     def versions(self) -> dict[str, str]:
         return {"metaworld": version("metaworld"), "reward": self._reward_version}
 
+    @property
+    def test_scenes(self) -> tuple[str, ...]:
+        """Scenes of the test tasks."""
+        return tuple(self._benchmark.scenes[scene] for scene in np.unique(self._benchmark.test.scenes))
+
+    def own_test_environments(self, copies: int, tasks_per_scene: int) -> Any:
+        """Meta-World's own vector of environments on this benchmark's test tasks, for its own evaluation.
+
+        Args:
+            copies: environments, a multiple of the number of test scenes.
+            tasks_per_scene: test tasks used of every scene.
+        """
+        from envs.manipulation.benchmark_tasks import own_test_environments
+
+        return own_test_environments(
+            self._name,
+            self._task_seed,
+            copies,
+            tasks_per_scene,
+            max_episode_steps=self.world.horizon,
+            reward_function_version=self._reward_version,
+        )
+
     def draw(self, copy: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state
         from envs.manipulation.scenes import Scene
@@ -292,7 +320,7 @@ class ML1(MetaWorld):
         self._reaches = task == REACH and reward_version == "v2"
         names = _variation_names(tasks.sizes[0])
         self.world = replace(self.world, name=f"ML1-{task}") if self._reaches else _spec(f"ML1-{task}", names)
-        super().__init__(num_envs, seed, tasks, horizon, reward_version, validate_on, processes)
+        super().__init__(num_envs, seed, task, task_seed, tasks, horizon, reward_version, validate_on, processes)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.delete(readings, [HAND, HAND + 1], 1) if self._reaches else super()._features(readings)
@@ -331,8 +359,9 @@ class ManyScenes(MetaWorld):
     ) -> None:
         from envs.manipulation.benchmark_tasks import tasks_of_benchmark
 
-        tasks = tasks_of_benchmark(type(self).__name__, task_seed)
-        super().__init__(num_envs, seed, tasks, horizon, reward_version, validate_on, processes)
+        name = type(self).__name__
+        tasks = tasks_of_benchmark(name, task_seed)
+        super().__init__(num_envs, seed, name, task_seed, tasks, horizon, reward_version, validate_on, processes)
 
 
 class ML10(ManyScenes):
