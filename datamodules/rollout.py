@@ -304,6 +304,7 @@ class RolloutDataModule(pl.LightningDataModule):
         """What must be the same for a state to fit, by configuration key."""
         return {
             "data.env": self.world.name,
+            **{f"data.env ({name})": version for name, version in self.env.versions.items()},
             "data.task_sampler": type(self.task_sampler).__name__,
             "data.relabeler": type(self.relabeler).__name__,
             "data.task_slots": self.task_slots,

@@ -128,22 +128,32 @@ def _serve(connection: Connection, inherited: list[Connection]) -> None:
             return
 
 
-class ProcessHost(SceneHost):
-    """Scenes spread over worker processes, which all worlds of this process share.
+def _rows_at(rows: Any, positions: list[int]) -> Any:
+    """Some rows of an array, as one array, which is sent several times faster than its rows; or of a list."""
+    return rows[positions] if isinstance(rows, np.ndarray) else [rows[position] for position in positions]
 
-    A copy stays with its worker. The workers are forks where the system is Linux: they start at once and share
-    what has been imported. They end with this process, however it ends.
+
+class ProcessHost(SceneHost):
+    """Scenes spread over this process and workers, which all worlds of this process share.
+
+    This process takes a share of the scenes itself instead of waiting: it saves handing them to one more worker. A
+    copy stays where it is. The workers are forks where the system is Linux: they start at once and share what has
+    been imported. They end with this process, however it ends.
 
     Args:
-        processes: number of workers.
+        processes: number of processes, this one included.
     """
 
     def __init__(self, processes: int) -> None:
         context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
         self._connections: list[Connection] = []
-        self._workers = []
+        self._workers: list[Any] = []
+        self._mine = LocalHost()
+        # Who gets the next copy, in turns: this process two of three times, for it has the handing over to do.
+        others = list(range(processes - 1))
+        self._turns = [*others, processes - 1, *others, processes - 1, *others]
         self._requests = itertools.count()
-        for _ in range(processes):
+        for _ in range(processes - 1):
             mine, theirs = context.Pipe()
             worker = context.Process(target=_serve, args=(theirs, [*self._connections, mine]))
             worker.start()
@@ -158,21 +168,25 @@ class ProcessHost(SceneHost):
             connection.close()
 
     def _places(self, keys: Sequence[Key]) -> list[list[int]]:
-        """By worker, the positions of its keys within `keys`."""
-        places: list[list[int]] = [[] for _ in self._connections]
+        """The positions within `keys` of the keys of each worker, and of this process, which is the last."""
+        places: list[list[int]] = [[] for _ in range(len(self._connections) + 1)]
         for position, (_, copy) in enumerate(keys):
-            places[copy % len(places)].append(position)
+            places[self._turns[copy % len(self._turns)]].append(position)
         return places
 
     def _ask(self, method: str, keys: Sequence[Key], *arguments: Any) -> list[tuple[list[int], Any]]:
-        """Each worker's answer for its share of the keys and of the sequences `arguments`, with their positions."""
-        request, asked = next(self._requests), []
-        for worker, positions in enumerate(self._places(keys)):
+        """Each process's answer for its share of the keys and of the rows of `arguments`, with their positions."""
+        request, asked, answers = next(self._requests), [], []
+        *places, mine = self._places(keys)
+        for worker, positions in enumerate(places):
             if positions:
-                shares = [[argument[position] for position in positions] for argument in (keys, *arguments)]
+                shares = [_rows_at(argument, positions) for argument in (keys, *arguments)]
                 self._connections[worker].send((request, method, shares))
                 asked.append((worker, positions))
-        return [(positions, self._answer(worker, request)) for worker, positions in asked]
+        if mine:
+            shares = [_rows_at(argument, mine) for argument in (keys, *arguments)]
+            answers.append((mine, getattr(self._mine, method)(*shares)))
+        return answers + [(positions, self._answer(worker, request)) for worker, positions in asked]
 
     def _answer(self, worker: int, request: int) -> Any:
         while True:
@@ -221,8 +235,7 @@ def host_for(copies: int, processes: int | None) -> SceneHost:
 
     Args:
         copies: of the world.
-        processes: worker processes; None takes one per core that this process may use. With one, no worker is
-            started: the scenes live in this process.
+        processes: this one and its workers; None takes one per core that this process may use.
     """
     wanted = len(os.sched_getaffinity(0)) if processes is None else processes
     if min(wanted, copies) == 1:

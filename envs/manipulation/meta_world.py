@@ -27,6 +27,7 @@ OBSERVATION = 39
 LONGEST_EPISODE = 500
 LONGEST_VARIATION = 6
 HAND = 3  # numbers of the hand's position, which come first among the readings
+HAND_AND_DIVERGED = [0, 1, 2, 5]
 RECORDED = ("reward", "success", "diverged")
 REACH = "reach-v3"
 REACH_START = (0.0, 0.6, 0.2)  # where Meta-World wants the hand to be at the start, m
@@ -97,7 +98,7 @@ class MetaWorld(MetaEnv):
         horizon: steps of an episode.
         reward_version: Meta-World's reward functions.
         validate_on: the tasks of validation.
-        processes: worker processes; None takes one per core, 1 simulates in this process.
+        processes: that simulate, this one included; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, OBSERVATION)
@@ -295,7 +296,7 @@ class ML1(MetaWorld):
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its training tasks with; test tasks have the next one.
-        processes: worker processes; left out, one per core; 1 simulates in this process.
+        processes: that simulate, this one included; left out, one per core.
     """
 
     names_scene = False
@@ -323,7 +324,7 @@ class ML1(MetaWorld):
         super().__init__(num_envs, seed, task, task_seed, tasks, horizon, reward_version, validate_on, processes)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.delete(readings, [HAND, HAND + 1], 1) if self._reaches else super()._features(readings)
+        return readings[:, HAND_AND_DIVERGED] if self._reaches else super()._features(readings)
 
     def _distance(self, features: Tensor, tasks: Tensor) -> Tensor:
         """From hand to goal, m."""
@@ -385,7 +386,7 @@ class ML10(ManyScenes):
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
-        processes: worker processes; left out, one per core; 1 simulates in this process.
+        processes: that simulate, this one included; left out, one per core.
     """
 
     world = _many_scenes("ML10")
@@ -413,7 +414,7 @@ class ML25(ManyScenes):
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
-        processes: worker processes; left out, one per core; 1 simulates in this process.
+        processes: that simulate, this one included; left out, one per core.
     """
 
     world = _many_scenes("ML25")
@@ -440,7 +441,7 @@ class ML45(ManyScenes):
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
-        processes: worker processes; left out, one per core; 1 simulates in this process.
+        processes: that simulate, this one included; left out, one per core.
     """
 
     world = _many_scenes("ML45")

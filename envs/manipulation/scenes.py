@@ -21,6 +21,8 @@ Numbers = NDArray[np.float64]
 
 SCENES: tuple[str, ...] = tuple(ALL_V3_ENVIRONMENTS)
 OBSERVATION = 39
+LARGEST_OPENING = 0.1  # of the gripper, m
+HAND_TURN = (1.0, 0.0, 1.0, 0.0)
 FRAME = 18  # an observation is two frames and the goal, which is hidden
 READINGS = ("hand_x", "hand_y", "hand_z", "reward", "success", "diverged")
 """What a step tells beside the observation: the point between the fingers (m), and what the benchmark says."""
@@ -70,6 +72,11 @@ class Scene:
         self.kind = name, reward_version
         with compiled_scenes():
             self._environment: Any = ALL_V3_ENVIRONMENTS[name](reward_function_version=reward_version)
+        data, space = self._environment.data, self._environment.sawyer_observation_space
+        self._low, self._high = space.low, space.high
+        self._hand = data.body("hand").xpos  # views of what MuJoCo computes
+        self._claws = data.body("rightclaw").xpos, data.body("leftclaw").xpos
+        self._fingers = data.site("rightEndEffector").xpos, data.site("leftEndEffector").xpos
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -95,16 +102,46 @@ class Scene:
         return observation
 
     def step(self, action: NDArray[np.float32]) -> Numbers:
-        """One step of an action `[4]`; observation and readings, `[OBSERVATION + READINGS]`."""
+        """One step of an action `[4]` within [-1, 1]; observation and readings, `[OBSERVATION + READINGS]`.
+
+        What Meta-World's `step` does, bit for bit, without a third of its Python: physics, then the frame, then
+        Meta-World's own `evaluate_state`.
+        """
         environment = self._environment
-        before = environment.data.time
-        observation, reward, _, _, info = environment.step(action)
-        row = np.empty(OBSERVATION + len(READINGS))
+        model, data = environment.model, environment.data
+        before = data.time
+        moved = data.mocap_pos[0] + action[:3] * environment.action_scale
+        data.mocap_pos[0] = np.minimum(np.maximum(moved, environment.mocap_low), environment.mocap_high)
+        data.mocap_quat[0] = HAND_TURN
+        data.ctrl[0], data.ctrl[1] = action[3], -action[3]
+        mujoco.mj_step(model, data, nstep=environment.frame_skip)
+        mujoco.mj_forward(model, data)
+        environment.curr_path_length += 1
+        row = np.zeros(OBSERVATION + len(READINGS))
+        row[:FRAME] = frame = self._frame()
+        row[FRAME : 2 * FRAME] = environment._prev_obs
+        environment._prev_obs = frame
+        observation = np.minimum(np.maximum(row[:OBSERVATION], self._low), self._high)
         row[:OBSERVATION] = observation
-        row[OBSERVATION : OBSERVATION + 3] = environment.tcp_center
+        reward, info = environment.evaluate_state(observation, action)
+        right, left = self._fingers
+        row[OBSERVATION : OBSERVATION + 3] = (right + left) / 2.0
         # MuJoCo resets a simulation that broke down, and its clock with it.
-        row[OBSERVATION + 3 :] = reward, info["success"], environment.data.time < before
+        row[OBSERVATION + 3 :] = reward, info["success"], data.time < before
         return row
+
+    def _frame(self) -> Numbers:
+        """Hand, opening of the gripper, and poses of the objects, `[FRAME]`."""
+        frame = np.zeros(FRAME)
+        frame[:3] = self._hand
+        apart = self._claws[0] - self._claws[1]
+        frame[3] = min(np.sqrt(apart.dot(apart)) / LARGEST_OPENING, 1.0)
+        places, turns = self._environment._get_pos_objects(), self._environment._get_quat_objects()
+        for number in range(len(places) // 3):
+            start = 4 + 7 * number
+            frame[start : start + 3] = places[3 * number : 3 * number + 3]
+            frame[start + 3 : start + 7] = turns[4 * number : 4 * number + 4]
+        return frame
 
     def save(self) -> Numbers:
         """Everything that the next steps depend on, beside the task."""

@@ -211,7 +211,7 @@ def test_a_picture_shows_the_table() -> None:
 
 
 def test_what_fails_in_a_process_is_told_and_the_next_request_works() -> None:
-    host, key = ProcessHost(1), (0, 0)
+    host, key = ProcessHost(2), (0, 0)
     with pytest.raises(RuntimeError, match=r"A Meta-World process failed:[\s\S]*KeyError"):
         host.step([key], np.zeros((1, 4), np.float32))
     assert host.save([]) == []
@@ -222,7 +222,7 @@ def test_what_fails_in_a_process_is_told_and_the_next_request_works() -> None:
 
 
 def test_a_process_that_died_is_told() -> None:
-    host = ProcessHost(1)
+    host = ProcessHost(2)
     host._workers[0].kill()
     with pytest.raises(RuntimeError, match="A Meta-World process has died"):
         host.start([(0, 0)], [Assignment("reach-v3", "v2", np.zeros(6))])
