@@ -27,7 +27,7 @@ from datamodules.plans import (
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import TaskSampler
-from envs.base import MetaEnv, TaskChanges, WorldSpec
+from envs.base import EvaluationPurpose, MetaEnv, TaskChanges, WorldSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import derive_seed, make_generator
 
@@ -254,8 +254,8 @@ class RolloutDataModule(pl.LightningDataModule):
         """Finished trials on the test tasks."""
         return self.test_dataloader()
 
-    def _evaluation_trials(self, purpose: str, number: int) -> EvaluationTrials:
-        reference = self.env.task_distribution
+    def _evaluation_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
+        reference = self.env.evaluation_tasks(purpose)
         return EvaluationTrials(
             self.make_env, reference, self.evaluation, purpose, number, lambda: (self.agent, self.device)
         )
@@ -344,6 +344,7 @@ class RolloutDataModule(pl.LightningDataModule):
         """What must be the same for a state to fit, by configuration key."""
         return {
             "data.env": self.world.name,
+            **{f"data.env ({name})": version for name, version in self.env.versions.items()},
             "data.task_sampler": type(self.task_sampler).__name__,
             "data.relabeler": type(self.relabeler).__name__,
             "data.task_slots": self.task_slots,

@@ -23,6 +23,16 @@ from envs.locomotion import (
     HumanoidVel,
     WalkerRandParams,
 )
+from envs.manipulation import (
+    ML1,
+    ML10,
+    ML25,
+    ML45,
+    SawyerPush,
+    SawyerPushSparse,
+    SawyerReach,
+    SawyerReachSparse,
+)
 from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
 from envs.registration import register_world
 
@@ -48,7 +58,15 @@ WORLDS: tuple[type[MetaEnv], ...] = (
     HumanoidMass,
     HumanoidVel,
     KhazadDum,
+    ML1,
+    ML10,
+    ML25,
+    ML45,
     PointRobot,
+    SawyerPush,
+    SawyerPushSparse,
+    SawyerReach,
+    SawyerReachSparse,
     SparsePointRobot,
     WalkerRandParams,
 )
@@ -57,6 +75,10 @@ for _world in WORLDS:
     register_world(_world)
 
 __all__ = [
+    "ML1",
+    "ML10",
+    "ML25",
+    "ML45",
     "WORLDS",
     "AntBody",
     "AntDir",
@@ -83,6 +105,10 @@ __all__ = [
     "MetaEnv",
     "PointRobot",
     "Reward",
+    "SawyerPush",
+    "SawyerPushSparse",
+    "SawyerReach",
+    "SawyerReachSparse",
     "SparsePointRobot",
     "Step",
     "TaskChanges",

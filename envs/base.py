@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -20,6 +20,7 @@ from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 
 Array = NDArray[Any]
+EvaluationPurpose = Literal["validation", "test"]
 
 
 class TaskChanges(Enum):
@@ -160,6 +161,15 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         """Whether transitions accomplish the task, shaped as `reward`; None if the world has no such notion."""
         return None
 
+    def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
+        """What validation or test draws its tasks from: the reference distribution, unless tasks are kept apart."""
+        return self.task_distribution
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What a run must record of where its world comes from, by name: versions that change what is measured."""
+        return {}
+
     @abstractmethod
     def _start(self, copies: Tensor) -> None:
         """Put `copies` (indices) into a fresh initial state."""
@@ -190,7 +200,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         expected = (self.num_envs, self.world.task_dim)
         if tuple(tasks.shape) != expected:
             raise ValueError(f"{self.world.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
-        outside = ~self.task_distribution.contains(tasks)
+        outside = ~(self.task_distribution.contains(tasks) | self.evaluation_tasks("test").contains(tasks))
         if bool(outside.any()):
             copy = int(outside.nonzero()[0, 0])
             raise ValueError(

@@ -1,6 +1,7 @@
-"""Writes docs/worlds.md from the worlds' docstrings: `python -m envs.documentation` (a few minutes).
+"""Writes docs/worlds.md from the worlds' docstrings: `python -m envs.documentation` (some minutes).
 
-The page's table tells what a zero and a uniformly random policy earn, measured anew.
+The page's table tells what a zero and a uniformly random policy earn, measured anew; with names of worlds as
+arguments, only theirs.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import torch
 from torch import Tensor
 
 from envs import WORLDS, MetaEnv
+from envs.manipulation.meta_world import MetaWorld
 from envs.randomness import make_generator
 
 PAGE = Path(__file__).parent.parent / "docs" / "worlds.md"
-TASKS = 100
-COMMON_ARGUMENTS = {"num_envs", "seed", "threads"}
+TASKS, FEWER_TASKS = 100, 20
+COMMON_ARGUMENTS = {"num_envs", "seed", "threads", "processes"}
 INTRODUCTION = f"""# The worlds
 
 Written by `python -m envs.documentation` from the docstrings of `envs`; edit those, not this page.
@@ -28,12 +30,13 @@ Written by `python -m envs.documentation` from the docstrings of `envs`; edit th
 Every world is a batch of copies, each under its own task (`envs.MetaEnv`). All of them are built as
 `World(num_envs, seed, **arguments)`: `num_envs` copies, and the `seed` of the world's own random
 generator. MuJoCo worlds also take `threads`, the number of native physics threads, by default one
-per core. As ordinary Gymnasium environments they have the ids `lit_metarl/<name>-v0`
+per core; those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). As ordinary
+Gymnasium environments they have the ids `lit_metarl/<name>-v0`
 (`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLWorld`
 makes them torchrl's. A configuration for each is in `configs/env`.
 
-The last two columns are mean returns of one episode over {TASKS} tasks of the reference distribution, of
-the reward that the task really pays: for the action 0 (the first choice, where actions are discrete)
+The last two columns are mean returns of one episode over {TASKS} tasks of the reference distribution (Meta-World:
+{FEWER_TASKS}), of the reward that the task really pays: for the action 0 (the first choice, where actions are discrete)
 and for uniformly random actions. Tasks change the reward alone (relabeling works), the dynamics, or
 both.
 
@@ -67,8 +70,9 @@ def mean_return(world: MetaEnv, random: bool) -> float:
 
 
 def measure(world: type[MetaEnv]) -> Returns:
-    """Returns of both policies over `TASKS` reference tasks."""
-    return Returns(mean_return(world(TASKS), random=False), mean_return(world(TASKS), random=True))
+    """Returns of both policies over `TASKS` reference tasks; fewer where every task is a scene in memory."""
+    tasks = FEWER_TASKS if issubclass(world, MetaWorld) else TASKS
+    return Returns(mean_return(world(tasks), random=False), mean_return(world(tasks), random=True))
 
 
 def _row(world: type[MetaEnv], returns: Returns) -> str:
@@ -108,11 +112,13 @@ def returns_of(text: str) -> dict[str, Returns]:
     return {name: Returns(float(zero), float(random)) for name, zero, random in rows}
 
 
-def main() -> int:
-    """Measure, write the page; the exit status."""
-    PAGE.write_text(page({world.world.name: measure(world) for world in WORLDS}))
+def main(names: list[str]) -> int:
+    """Measure the worlds of those names (none: all of them), write the page; the exit status."""
+    known = returns_of(PAGE.read_text()) if names else {}
+    measured = [world for world in WORLDS if not names or world.world.name in names]
+    PAGE.write_text(page({**known, **{world.world.name: measure(world) for world in measured}}))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

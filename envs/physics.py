@@ -144,10 +144,18 @@ class ReadingPhysics(BatchedPhysics):
         substeps: physics steps per action; the action is held.
         fields: names of the fields of `mjData` to read, in the order of the readings.
         threads: native threads; None takes one per core that this process may use.
+        state_parts: MuJoCo's bit mask of the parts of a state row, of which `WARM_STATE` are the first.
     """
 
-    def __init__(self, model: mujoco.MjModel, substeps: int, fields: Sequence[str], threads: int | None = None) -> None:
-        super().__init__(model, substeps, threads, WARM_STATE)
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        substeps: int,
+        fields: Sequence[str],
+        threads: int | None = None,
+        state_parts: int = WARM_STATE,
+    ) -> None:
+        super().__init__(model, substeps, threads, state_parts)
         self._fields = tuple(fields)
 
     @cached_property

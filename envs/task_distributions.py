@@ -24,6 +24,10 @@ class TaskDistribution(ABC):
     def contains(self, tasks: Tensor) -> Tensor:
         """Whether each of `tasks` `[n, task_dim]` is a task of this world, `[n]`."""
 
+    def objection(self, task: Tensor) -> str:
+        """Why `task` `[task_dim]`, which is none of these, cannot be trained on."""
+        return "it lies outside the world's tasks"
+
 
 class _Box(TaskDistribution):
     """Tasks in a box."""
@@ -189,3 +193,30 @@ class FiniteTasks(TaskDistribution):
 
     def contains(self, tasks: Tensor) -> Tensor:
         return (tasks[..., None, :] == self.tasks).all(-1).any(-1)
+
+
+class GroupedTasks(FiniteTasks):
+    """A uniform choice from a finite list of tasks that come in groups of like ones, such as a benchmark's scenes.
+
+    Args:
+        tasks: all tasks, `[number, task_dim]`.
+        groups: the group of each, `[number]`, counted from 0.
+    """
+
+    def __init__(self, tasks: list[list[float]], groups: list[int]) -> None:
+        super().__init__(tasks)
+        self.groups = torch.tensor(groups)
+
+
+class DealtTasks(GroupedTasks):
+    """Tasks that are dealt like cards: none comes twice before all have come once, and the groups take turns."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        deals = [self._deal(generator) for _ in range(math.ceil(n / len(self.tasks)))]
+        return torch.cat(deals)[:n]
+
+    def _deal(self, generator: torch.Generator) -> Tensor:
+        order = torch.randperm(len(self.tasks), generator=generator)
+        groups = self.groups[order]
+        before = torch.nn.functional.one_hot(groups).cumsum(0)[torch.arange(len(order)), groups]  # of the same group
+        return self.tasks[order[before.argsort(stable=True)]]

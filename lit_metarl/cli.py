@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,15 @@ class MetaRLCLI(LightningCLI):
             self.config_init.fit.ckpt_path = self._find_last()
         if not self.config_init.fit.ckpt_path:
             self._exact_resume.before = self._test(None)
+        self._record_versions()
+
+    def _record_versions(self) -> None:
+        """Write `versions.json`: what the figures depend on beside the configuration."""
+        if self.trainer.is_global_zero:
+            packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco")}
+            self._folder.mkdir(parents=True, exist_ok=True)
+            content = {**packages, **self.datamodule.env.versions}
+            (self._folder / "versions.json").write_text(json.dumps(content, indent=1) + "\n")
 
     def _find_last(self) -> str | None:
         """The newest whole checkpoint of the newest run that has any; None to start afresh."""

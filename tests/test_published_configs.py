@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lit_metarl import cli
+
 CONFIGS = Path(__file__).parent.parent / "configs"
 RELABELING = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "hfr").glob("*.yaml"))
 ON_POLICY = sorted(
@@ -25,7 +27,8 @@ def test_a_published_experiment_builds_and_evaluates(run_tiny: Callable[..., int
 def test_every_experiment_of_the_paper_has_a_variant_for_two_cores() -> None:
     names = {Path(config).stem for config in RELABELING}
     full = {name for name in names if not name.endswith("_cpu")}
-    assert full == {"ant_goal", "ant_vel", "cheetah_highdim", "cheetah_vel", "cheetah_vel_sparse", "four_corners"}
+    running = {"ant_goal", "ant_vel", "cheetah_highdim", "cheetah_vel", "cheetah_vel_sparse"}
+    assert full == {*running, "four_corners", "sawyer_push", "sawyer_reach"}
     assert names - full == {f"{name}_cpu" for name in full}
 
 
@@ -44,3 +47,26 @@ def test_four_corners_takes_more_trials_than_tasks_and_meta_batches_that_repeat_
         "--data.relabeler.init_args.utility_batch=8",
     ]
     assert run_tiny("fit", *sizes, *small, config="published/hfr/four_corners.yaml") == 0
+
+
+META_WORLD = CONFIGS / "published" / "metaworld"
+
+
+def test_every_algorithm_has_an_experiment_on_each_benchmark_of_meta_world() -> None:
+    worlds = ("ml1_reach", "ml1_push", "ml10", "ml45")
+    expected = {f"{algorithm}_{world}" for algorithm in ("pearl", "rl2", "varibad") for world in worlds}
+    assert {path.stem for path in META_WORLD.glob("*.yaml")} == expected
+
+
+@pytest.mark.parametrize("path", sorted(META_WORLD.glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_experiment_on_meta_world_is_understood(path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fit", f"--config={path}", "--print_config"])
+    assert ended.value.code in (None, 0)
+
+
+@pytest.mark.parametrize("name", ["pearl_ml1_reach", "rl2_ml10", "varibad_ml45"])
+def test_an_experiment_on_meta_world_evaluates(run_tiny: Callable[..., int], name: str) -> None:
+    short = ["--data.env.init_args.horizon=3", "--data.evaluation.adapted_episodes=1"]
+    slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.copies=1"]
+    assert run_tiny("validate", *short, *slots, config=f"published/metaworld/{name}.yaml") == 0

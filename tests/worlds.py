@@ -10,8 +10,11 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
-from envs import PointRobot, Reward, TaskChanges, WorldSpec
+from envs import ML10, ML25, ML45, WORLDS, MetaEnv, PointRobot, Reward, TaskChanges, WorldSpec
 from lit_metarl.algorithms import MetaRLModule
+
+QUICK_WORLDS: tuple[type[MetaEnv], ...] = tuple(world for world in WORLDS if world not in (ML10, ML25, ML45))
+"""All worlds but those whose scenes take seconds to load; what holds for them is in envs/manipulation."""
 
 
 class DriftingPoint(PointRobot):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
@@ -103,14 +103,12 @@ class FixedTaskSampler(TaskSampler):
     def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(world, reference, seed, rank)
         if self._given is not None:
+            key, hint = "data.task_sampler.init_args.tasks", "Correct the list."
             right_size = all(isinstance(task, list) and len(task) == reference.task_dim for task in self._given)
-            require(
-                right_size and bool(reference.contains(torch.tensor(self._given, dtype=torch.float32)).all()),
-                "data.task_sampler.init_args.tasks",
-                self._given,
-                f"every task must be {reference.task_dim} numbers within the world's tasks",
-                "Correct the list.",
-            )
+            require(right_size, key, self._given, f"every task must be {reference.task_dim} numbers", hint)
+            tasks = torch.tensor(self._given, dtype=torch.float32)
+            for task in tasks[~reference.contains(tasks)]:
+                raise ConfigurationError(key, task.tolist(), reference.objection(task), hint)
 
     def initial(self, n: int) -> Tensor:
         if self._given is None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 480, 360
+CAMERAS = ("track", "topview")  # of Gymnasium's robots and of Meta-World's table
 
 
 def _use_off_screen_library() -> None:
@@ -39,8 +40,8 @@ def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray
             "variable MUJOCO_GL to egl or osmesa before Python starts."
         ) from error
     try:
-        has_camera = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0
-        renderer.update_scene(data, camera="track" if has_camera else -1)
+        cameras = [name for name in CAMERAS if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name) >= 0]
+        renderer.update_scene(data, camera=cameras[0] if cameras else -1)
         return np.array(renderer.render())
     finally:
         renderer.close()

@@ -13,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from envs import WORLDS, MetaEnv, TaskChanges
+from envs import MetaEnv, TaskChanges
+from tests.worlds import QUICK_WORLDS
 
 COPIES = 3
-every_world = pytest.mark.parametrize("world_class", WORLDS, ids=lambda world: world.__name__)
+every_world = pytest.mark.parametrize("world_class", QUICK_WORLDS, ids=lambda world: world.__name__)
 Actions = Callable[[MetaEnv, torch.Generator], Tensor]
 
 
 @pytest.fixture(scope="module")
 def worlds() -> dict[type[MetaEnv], MetaEnv]:
     """One instance of every world, each built once."""
-    return {world: world(COPIES, seed=1) for world in WORLDS}
+    return {world: world(COPIES, seed=1) for world in QUICK_WORLDS}
 
 
 @every_world
@@ -203,7 +204,9 @@ def test_tasks_of_reward_worlds_leave_the_dynamics_alone(world_class: type[MetaE
                 step = world.advance(random_actions(world, generator), torch.from_numpy(world._running.copy()))
         observations.append(step.observation)
     same = torch.equal(*observations)
-    assert same == (world_class.world.task_changes is TaskChanges.REWARD) or world_class.world.name == "KhazadDum"
+    only_rewards = world_class.world.task_changes is TaskChanges.REWARD
+    # The noise of KhazadDum may not show; tasks of ML1 also place a puck, which is observed.
+    assert same == only_rewards or world_class.world.name in {"KhazadDum", "ML1"}
 
 
 def test_a_seeded_gymnasium_reset_repeats_itself() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from envs import AntDir, ConfigurationError, HalfCheetahMass, HalfCheetahVel, KhazadDum
-from envs.task_distributions import Exponential, FiniteTasks, HalfCircle, LogUniformBox, UniformBox
+from envs.task_distributions import DealtTasks, Exponential, FiniteTasks, HalfCircle, LogUniformBox, UniformBox
 
 DRAWS = 20_000
 
@@ -81,3 +81,13 @@ def test_a_mass_of_zero_and_a_negative_noise_are_refused() -> None:
 def test_forward_backward_ant_has_two_headings() -> None:
     tasks = AntDir(1, forward_backward=True).task_distribution.sample(100, _generator())
     assert sorted(set(tasks[:, 0].tolist())) == pytest.approx([0.0, 3.14159], abs=1e-4)
+
+
+def test_dealt_tasks_come_once_each_and_the_groups_take_turns() -> None:
+    tasks = DealtTasks([[float(number)] for number in range(12)], [number % 3 for number in range(12)])
+    drawn = tasks.sample(30, torch.Generator().manual_seed(0))[:, 0].long()
+    assert sorted(drawn[:12].tolist()) == list(range(12))
+    assert sorted(drawn[12:24].tolist()) == list(range(12))
+    assert drawn[:12].tolist() != drawn[12:24].tolist()
+    for start in range(0, 24, 3):
+        assert sorted((drawn[start : start + 3] % 3).tolist()) == [0, 1, 2]

@@ -7,11 +7,12 @@ import torch
 from torchrl.collectors import Collector
 from torchrl.envs.utils import RandomPolicy, check_env_specs
 
-from envs import WORLDS, GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv
+from envs import GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv
 from envs.torchrl_adapter import TorchRLWorld
+from tests.worlds import QUICK_WORLDS
 
 
-@pytest.mark.parametrize("world_class", WORLDS, ids=lambda world: world.__name__)
+@pytest.mark.parametrize("world_class", QUICK_WORLDS, ids=lambda world: world.__name__)
 def test_specs_hold(world_class: type[MetaEnv]) -> None:
     check_env_specs(TorchRLWorld(world_class(2)), seed=0)
 

@@ -5,6 +5,7 @@ from datamodules.tasks.families.beta import ArcFamily, BetaFamily, DiskFamily, L
 from datamodules.tasks.families.categorical import CategoricalFamily
 from datamodules.tasks.families.exponential import ExponentialFamily
 from datamodules.tasks.families.gaussian import GaussianFamily
+from datamodules.tasks.families.groups import GroupFamily
 from datamodules.tasks.families.matching import matching_family
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DiskFamily",
     "ExponentialFamily",
     "GaussianFamily",
+    "GroupFamily",
     "LogBetaFamily",
     "TaskFamily",
     "UnitBetaFamily",

@@ -7,6 +7,7 @@ from datamodules.tasks.families.beta import ArcFamily, BetaFamily, DiskFamily, L
 from datamodules.tasks.families.categorical import CategoricalFamily
 from datamodules.tasks.families.exponential import ExponentialFamily
 from datamodules.tasks.families.gaussian import GaussianFamily
+from datamodules.tasks.families.groups import GroupFamily
 from envs.errors import ConfigurationError
 from envs.task_distributions import TaskDistribution
 
@@ -17,6 +18,7 @@ FAMILIES: tuple[type[TaskFamily], ...] = (
     DiskFamily,
     ArcFamily,
     GaussianFamily,
+    GroupFamily,
     CategoricalFamily,
 )
 

@@ -16,6 +16,7 @@ from datamodules.tasks import (
     DiskFamily,
     ExponentialFamily,
     GaussianFamily,
+    GroupFamily,
     LogBetaFamily,
     TaskFamily,
 )
@@ -26,6 +27,7 @@ from envs.task_distributions import (
     Exponential,
     FiniteTasks,
     Gaussian,
+    GroupedTasks,
     HalfCircle,
     LogUniformBox,
     TaskDistribution,
@@ -44,6 +46,7 @@ REFERENCES: dict[type[TaskFamily], TaskDistribution] = {
     ArcFamily: HalfCircle(2.0),
     GaussianFamily: Gaussian([1.0, -2.0], [[1.0, 0.3], [0.3, 0.5]]),
     CategoricalFamily: FiniteTasks([[1.0, 0.0], [-1.0, 0.0], [0.0, 3.0]]),
+    GroupFamily: GroupedTasks([[1.0, 0.0], [-1.0, 0.0], [0.0, 3.0], [0.5, 0.0]], [0, 1, 0, 0]),
 }
 EVERY_FAMILY = pytest.mark.parametrize(
     ("kind", "reference"), [*REFERENCES.items()], ids=[k.__name__ for k in REFERENCES]
@@ -99,8 +102,8 @@ def test_fitting_many_draws_gives_their_parameters_back(kind: type[TaskFamily], 
     parameters = moved(family)
     tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(4))
     refitted = family.fit(tasks, torch.ones(len(tasks)))
-    if kind is CategoricalFamily:  # the floor is applied once more
-        parameters = 0.9 * parameters + 0.1 / 3
+    if isinstance(family, CategoricalFamily):  # the floor is applied once more
+        parameters = 0.9 * parameters + 0.1 * family.reference_parameters
     assert refitted.numpy() == pytest.approx(parameters.numpy(), abs=0.02)
 
 
@@ -265,3 +268,15 @@ def test_mean_and_quantiles_are_in_the_worlds_units(family: BetaFamily) -> None:
     phi = PARAMETERS.double().numpy()
     exact = stats.beta.ppf(levels.numpy()[:, None], 2 * phi, 2 - 2 * phi) * [2.0, 7.0] + LOW
     assert quantiles.numpy() == pytest.approx(exact, abs=0.2)
+
+
+def test_groups_move_together_and_a_single_group_falls_apart_into_its_tasks() -> None:
+    family = GroupFamily()
+    family.bind(GroupedTasks([[1.0], [2.0], [3.0], [4.0]], [0, 0, 1, 1]))
+    fitted = family.fit(torch.tensor([[1.0], [1.0]]), torch.ones(2))
+    drawn = family.sample(fitted, 2000, torch.Generator().manual_seed(0))
+    assert torch.allclose(fitted, torch.tensor([0.95, 0.05]))
+    assert float((drawn == 2.0).float().mean()) == pytest.approx(0.475, abs=0.05)
+    assert float(family.mean(fitted)) == pytest.approx(0.95 * 1.5 + 0.05 * 3.5)
+    family.bind(GroupedTasks([[1.0], [2.0]], [0, 0]))
+    assert torch.allclose(family.fit(torch.tensor([[1.0]]), torch.ones(1)), torch.tensor([0.95, 0.05]))

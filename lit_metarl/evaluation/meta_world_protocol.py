@@ -1,0 +1,214 @@
+"""Meta-World's own evaluation of meta-learning, with our agents behind its interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.contracts import Agent, Transition
+from envs import MetaEnv
+from envs.errors import ConfigurationError, require, require_positive
+from envs.manipulation.meta_world import MetaWorld
+from envs.randomness import make_generator
+
+Numbers = NDArray[Any]
+KEY = "MetaWorldProtocol"
+
+
+def _tensor(values: Numbers, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.asarray(values, np.float32)).to(device)
+
+
+class ProtocolAgent:
+    """One of our agents as Meta-World's protocol asks for it (`metaworld.evaluation.MetaLearningAgent`).
+
+    A trial is one row of the belief. Adaptation episodes are played as in training, evaluation episodes without
+    exploration noise. The protocol shows the agent no rewards while it evaluates; `WatchedEnvironments` does, so that
+    an agent with a recurrent belief goes on observing, as the benchmark's own recurrent agents do.
+
+    Args:
+        agent: ours.
+        device: where it lives.
+        copies: environments at a time.
+        generator: source of its randomness.
+    """
+
+    def __init__(self, agent: Agent, device: torch.device, copies: int, generator: torch.Generator) -> None:
+        self._agent, self._device, self._copies, self._generator = agent, device, copies, generator
+        self.init()
+
+    def init(self) -> None:
+        """Begin new trials."""
+        self._belief = self._agent.start_trial(self._copies, self._generator)
+
+    def adapt_action(self, observations: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
+        """Actions `[copies, action_dim]` of an adaptation episode."""
+        return self._act(observations, deterministic=False), {}
+
+    def eval_action(self, observations: Numbers) -> Numbers:
+        """Actions `[copies, action_dim]` of an evaluation episode."""
+        return self._act(observations, deterministic=True)
+
+    def _act(self, observations: Numbers, deterministic: bool) -> Numbers:
+        with torch.no_grad():
+            observation = _tensor(observations, self._device)
+            decision = self._agent.act(observation, self._belief, deterministic, self._generator)
+        actions: Numbers = decision.action.cpu().numpy()
+        return actions
+
+    def observe(self, before: Numbers, actions: Numbers, after: Numbers, rewards: Numbers, ends: list[Numbers]) -> None:
+        """Take in a step of every copy; `ends` says which terminated and which were truncated."""
+        terminated, truncated = (torch.from_numpy(np.asarray(end, np.bool_)).to(self._device) for end in ends)
+        transition = Transition(
+            observation=_tensor(before, self._device),
+            action=_tensor(actions, self._device),
+            reward=_tensor(rewards, self._device),
+            next_observation=_tensor(after, self._device),
+            terminated=terminated,
+            truncated=truncated,
+            active=torch.ones_like(terminated),
+        )
+        with torch.no_grad():
+            self._belief = self._agent.observe(self._belief, transition)
+
+    def step(self, timestep: Any) -> None:
+        """A step of an adaptation episode was made; all of these episodes are equally long."""
+        if np.logical_or(timestep.terminated, timestep.truncated).all():
+            with torch.no_grad():
+                self._belief = self._agent.end_episode(self._belief, self._generator)
+
+    def adapt(self) -> None:
+        """Adaptation is over. Nothing is left to do: our agents adapt after every step or episode."""
+
+    def reset(self, env_mask: NDArray[np.bool_]) -> None:
+        """Evaluation episodes begin. They go on in the same trial, with what was learned in it."""
+
+
+class WatchedEnvironments:
+    """Meta-World's vector environments, whose steps an agent gets to see whole.
+
+    Args:
+        environments: Meta-World's, which reset themselves within the step that ends an episode.
+        agent: who watches.
+    """
+
+    def __init__(self, environments: Any, agent: ProtocolAgent) -> None:
+        self._environments, self._agent = environments, agent
+        self._observation: Numbers = np.empty(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._environments, name)
+
+    def reset(self) -> Any:
+        """Meta-World's reset."""
+        self._observation, info = self._environments.reset()
+        return self._observation, info
+
+    def step(self, actions: Numbers) -> Any:
+        """Meta-World's step; the agent sees the observation that an episode ended with, not that of the next start."""
+        observation, rewards, terminated, truncated, info = self._environments.step(actions)
+        after = observation.copy()
+        for copy in np.flatnonzero(np.logical_or(terminated, truncated)):
+            after[copy] = info["final_obs"][copy]
+        self._agent.observe(self._observation, actions, after, rewards, [terminated, truncated])
+        self._observation = observation
+        return observation, rewards, terminated, truncated, info
+
+
+class MetaWorldProtocol(pl.Callback):
+    """After the test, evaluates the agent as Meta-World does (`metaworld.evaluation.metalearning_evaluation`).
+
+    Logs `test/metaworld_success` and `test/metaworld_return`, means over the test scenes, and the success of each
+    scene. docs/metaworld.md says what they count; they are not the figures of our own trials.
+
+    Args:
+        evaluations: rounds, each on the next test task of every environment.
+        meta_batch_size: environments at a time, a multiple of the number of test scenes.
+        tasks_per_scene: test tasks used of every scene's 50; the environments of a scene share them evenly.
+        adaptation_episodes: episodes in which the agent adapts.
+        evaluation_episodes: episodes counted after that, in every scene (not in every environment).
+        seed: seed of the agent's randomness.
+    """
+
+    def __init__(
+        self,
+        evaluations: int = 10,
+        meta_batch_size: int = 20,
+        tasks_per_scene: int = 40,
+        adaptation_episodes: int = 10,
+        evaluation_episodes: int = 3,
+        seed: int = 20_230_111,
+    ) -> None:
+        for name in ("evaluations", "meta_batch_size", "tasks_per_scene", "adaptation_episodes", "evaluation_episodes"):
+            require_positive(f"{KEY}.{name}", locals()[name])
+        self.evaluations = evaluations
+        self.meta_batch_size = meta_batch_size
+        self.tasks_per_scene = tasks_per_scene
+        self.adaptation_episodes = adaptation_episodes
+        self.evaluation_episodes = evaluation_episodes
+        self.seed = seed
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a world that is none of Meta-World's, or numbers that do not divide its test tasks."""
+        self._check(self._world(trainer))
+
+    def _world(self, trainer: pl.Trainer) -> MetaWorld:
+        data: Any = getattr(trainer, "datamodule", None)
+        world: MetaEnv = data.env
+        if not isinstance(world, MetaWorld):
+            raise ConfigurationError(
+                "data.env",
+                type(world).__name__,
+                "Meta-World's protocol evaluates its benchmarks only",
+                "Use ML1, ML10, ML25 or ML45, or leave the protocol out.",
+            )
+        return world
+
+    def _check(self, world: MetaWorld) -> None:
+        scenes = len(world.test_scenes)
+        require(
+            self.meta_batch_size % scenes == 0,
+            f"{KEY}.meta_batch_size",
+            self.meta_batch_size,
+            f"it must be a multiple of the {scenes} test scenes",
+            "Meta-World uses 20.",
+        )
+        share = self.meta_batch_size // scenes
+        require(
+            self.tasks_per_scene <= 50 and self.tasks_per_scene % share == 0,
+            f"{KEY}.tasks_per_scene",
+            self.tasks_per_scene,
+            f"it must be at most 50 and a multiple of the {share} environments of a scene",
+            "Meta-World uses 40.",
+        )
+
+    @torch.no_grad()
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Run the protocol and log what it counts."""
+        from metaworld.evaluation import metalearning_evaluation  # only for those who use it
+
+        environments = self._world(trainer).own_test_environments(self.meta_batch_size, self.tasks_per_scene)
+        agent: Any = pl_module
+        generator = make_generator(self.seed, 0, "Meta-World's protocol")
+        protocol_agent = ProtocolAgent(agent, pl_module.device, self.meta_batch_size, generator)
+        watched: Any = WatchedEnvironments(environments, protocol_agent)
+        success, mean_return, by_scene = metalearning_evaluation(
+            protocol_agent,
+            watched,
+            self.evaluations,
+            adaptation_episodes=self.adaptation_episodes,
+            evaluation_episodes=self.evaluation_episodes,
+        )
+        environments.close()
+        pl_module.log_dict(
+            {
+                "test/metaworld_success": success,
+                "test/metaworld_return": mean_return,
+                **{f"test/metaworld_success_{scene}": float(rate) for scene, rate in by_scene.items()},
+            }
+        )

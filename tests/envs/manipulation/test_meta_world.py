@@ -1,0 +1,229 @@
+"""Meta-World's benchmarks: their own tasks, their own steps, exact state."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import metaworld
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules import RolloutDataModule
+from datamodules.relabeling import HFRRelabeler
+from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
+from envs import ML1, ML10, ML25, ML45, ConfigurationError, MetaEnv
+from envs.manipulation.benchmark_tasks import tasks_of_benchmark
+from envs.manipulation.hosts import Assignment, ProcessHost
+from envs.manipulation.meta_world import MetaWorld
+
+Actions = Callable[[MetaEnv, torch.Generator], Tensor]
+MIXED = ("reach-v3", "basketball-v3", "window-open-v3")  # a push, a grasp with memory, a slide; two lengths of vectors
+
+
+def task_on(world: MetaWorld, scene: str, number: int = 0) -> Tensor:
+    """A training task of `world` on a scene."""
+    tasks: Any = world.task_distribution
+    return tasks.tasks[tasks.groups == world._benchmark.scenes.index(scene)][number]
+
+
+def mixed_world(processes: int) -> ML10:
+    """Copies with different scenes, which have played other tasks of them before."""
+    world = ML10(3, processes=processes)
+    for number in (1, 0):
+        world.set_tasks(torch.stack([task_on(world, scene, number) for scene in MIXED]))
+        world.restart()
+        world.advance(torch.ones(3, 4))
+    return world
+
+
+def own_environment(world: MetaWorld, copy: int) -> Any:
+    """Meta-World's environment of a copy's scene on its task, as the benchmark's user makes it."""
+    (assignment,) = world._assignments([copy])
+    environment = metaworld.ALL_V3_ENVIRONMENTS[assignment.scene]()
+    data = {"rand_vec": assignment.variation, "env_cls": type(environment), "partially_observable": True}
+    environment.set_task(metaworld.Task(assignment.scene, pickle.dumps(data)))
+    return environment
+
+
+def test_the_tasks_of_ml1_are_those_that_meta_world_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ML1(1)
+    monkeypatch.setattr(metaworld, "_N_GOALS", 4)  # of 50
+    own = metaworld.ML1("reach-v3", seed=42)
+    for ours, theirs in (
+        (world.task_distribution.tasks, own.train_tasks),
+        (world.evaluation_tasks("test").tasks, own.test_tasks),
+    ):
+        drawn = np.array([pickle.loads(task.data)["rand_vec"] for task in theirs])
+        assert torch.equal(ours[:4], torch.from_numpy(drawn).float())
+
+
+def test_the_stored_tables_begin_like_a_fresh_draw() -> None:
+    fresh = ML1(1).task_distribution.tasks.double().numpy()  # ML10 and ML25 draw reach-v3 first, from the same stream
+    for name in ("ML10", "ML25"):
+        assert np.allclose(tasks_of_benchmark(name, 42).train.variations[:50], fresh, atol=1e-7)
+
+
+@pytest.mark.parametrize(("benchmark", "training_scenes"), [(ML10, 10), (ML25, 25), (ML45, 45)])
+def test_no_test_task_is_a_training_task_and_every_scene_has_fifty(
+    benchmark: type[MetaWorld], training_scenes: int
+) -> None:
+    world = benchmark(1)
+    train, test = world._benchmark.train, world._benchmark.test
+    assert np.bincount(train.scenes).tolist() == [50] * training_scenes
+    assert sorted(np.unique(test.scenes, return_counts=True)[1]) == [50] * 5
+    shared = set(map(tuple, world.task_distribution.tasks.tolist())) & set(map(tuple, world._test_tasks.tasks.tolist()))
+    assert not shared
+    both = {world._benchmark.scenes[scene] for scene in set(train.scenes) & set(test.scenes)}
+    assert both == ({"basketball-v3"} if benchmark is ML25 else set())  # as Meta-World 3.1.1 has it
+
+
+def test_train_and_test_goals_of_ml1_differ() -> None:
+    world = ML1(1)
+    assert not bool(world.task_distribution.contains(world._test_tasks.tasks).any())
+    assert len(world._number_of) == 100
+
+
+def test_an_episode_is_that_of_meta_worlds_own_environments(random_actions: Actions) -> None:
+    world, generator = mixed_world(processes=2), torch.Generator().manual_seed(0)
+    observation = world.restart()
+    own = [own_environment(world, copy) for copy in range(3)]
+    starts = [environment.reset()[0] for environment in own]
+    assert torch.equal(observation, torch.from_numpy(np.array(starts)).float())
+    for _ in range(25):
+        actions = random_actions(world, generator)
+        step = world.advance(actions)
+        results = [environment.step(action) for environment, action in zip(own, actions.numpy())]
+        assert torch.equal(step.observation, torch.tensor(np.array([result[0] for result in results])).float())
+        assert step.reward.reward.tolist() == [np.float32(result[1]) for result in results]
+        assert step.success.tolist() == [bool(result[4]["success"]) for result in results]
+        assert (step.observation[:, -3:] == 0).all()  # the goal is hidden
+
+
+def test_the_state_of_several_scenes_continues_bit_identically_elsewhere(random_actions: Actions) -> None:
+    world = mixed_world(processes=2)
+    world.restart()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        world.advance(random_actions(world, generator))
+    state = world.state_dict()
+    restored = ML10(3, seed=8, processes=1)
+    restored.load_state_dict(state)
+    for _ in range(40):
+        actions = random_actions(world, generator)
+        expected, continued = world.advance(actions), restored.advance(actions)
+        assert torch.equal(expected.observation, continued.observation)
+        assert torch.equal(expected.features, continued.features)
+    again = restored.state_dict()
+    for key, value in world.state_dict().items():
+        if key != "generator":
+            assert np.array_equal(value.numpy(), again[key].numpy(), equal_nan=True), key  # NaN stands for None
+
+
+def test_rewards_of_reach_under_other_goals_are_those_of_meta_world(random_actions: Actions) -> None:
+    world = ML1(1, processes=1)
+    world.restart()
+    step = world.advance(random_actions(world, torch.Generator().manual_seed(0)))
+    tasks = torch.cat((world.task_distribution.tasks[:4], step.features[:, :3].repeat(1, 2) + 0.01))
+    rewards = world.reward(step.features, tasks).reward
+    environment: Any = world._host._scenes[world._keys([0])[0]]._environment
+    for task, reward in zip(tasks.numpy().astype(np.float64), rewards):
+        environment._target_pos = task[3:]
+        expected, distance, _ = environment.compute_reward(np.zeros(4), np.zeros(39))
+        assert float(reward) == pytest.approx(expected, rel=1e-5)
+        assert bool(world.success(step.features, torch.from_numpy(task).float())[0]) == (distance <= 0.05)
+
+
+def test_tasks_of_reach_leave_the_movement_of_the_hand_alone(random_actions: Actions) -> None:
+    world, generator = ML1(2, processes=1), torch.Generator().manual_seed(0)
+    world.restart()
+    for _ in range(10):
+        step = world.advance(random_actions(world, generator)[:1].expand(2, -1))
+    assert not torch.equal(world.tasks[0], world.tasks[1])
+    assert torch.equal(step.features[0], step.features[1])
+
+
+def test_a_simulation_that_breaks_down_ends_the_episode_and_is_counted() -> None:
+    world = ML1(1, processes=1)
+    world.restart()
+    scene: Any = world._host._scenes[world._keys([0])[0]]
+    scene._environment.data.qvel[:] = 1e12
+    step = world.advance(torch.zeros(1, 4))
+    assert step.reward.terminated.tolist() == [True]
+    assert world.diverged == 1
+
+
+def test_test_tasks_come_from_the_test_set_and_validation_tasks_do_not_unless_asked() -> None:
+    held_out = ML10(1).evaluation_tasks("test")
+    drawn = held_out.sample(20, torch.Generator().manual_seed(0))
+    assert sorted(drawn[:, 0].tolist()) == sorted([10.0, 11.0, 12.0, 13.0, 14.0] * 4)  # the scenes take turns
+    assert ML10(1).evaluation_tasks("validation") is not held_out
+    assert bool(ML10(1).evaluation_tasks("validation").contains(ML10(1).task_distribution.tasks).all())
+    assert bool(ML10(1, validate_on="test").evaluation_tasks("validation").contains(drawn).all())
+
+
+def test_a_test_task_asked_for_in_training_is_refused() -> None:
+    world = ML10(1)
+    task = world.evaluation_tasks("test").sample(1, torch.Generator().manual_seed(0))
+    world.set_tasks(task)  # evaluation may
+    sampler = FixedTaskSampler(task.tolist())
+    with pytest.raises(ConfigurationError, match="it is a test task of the benchmark, which training must never see"):
+        sampler.bind(world.world, world.task_distribution, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("reach", "reach-v3"), ("pick-place", "pick-place-v3"), ("drawer_open", "drawer-open-v3")]
+)
+def test_an_unknown_task_is_refused_with_the_nearest_names(name: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"init_args.task = '{name}'.*Near are: .*{near}"):
+        ML1(1, task=name)
+
+
+@pytest.mark.parametrize("wrong", [{"horizon": 501}, {"horizon": 0}, {"processes": 0}, {"task_seed": -1}])
+def test_impossible_arguments_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"data.env.init_args.{next(iter(wrong))} = "):
+        ML10(1, **wrong)
+
+
+def test_relabeling_is_refused_where_the_reward_is_what_meta_world_said() -> None:
+    with pytest.raises(ConfigurationError, match="those of ML10 change the reward and dynamics"):
+        RolloutDataModule(ML10, UniformTaskSampler(), HFRRelabeler())
+    RolloutDataModule(partial(ML1, task="reach-v3"), UniformTaskSampler(), HFRRelabeler())
+
+
+def test_versions_are_told() -> None:
+    assert ML10(1, reward_version="v1").versions == {"metaworld": version("metaworld"), "reward": "v1"}
+
+
+def test_a_picture_shows_the_table() -> None:
+    world = ML1(1, processes=1)
+    world.restart()
+    try:
+        picture = world.draw(0)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    assert picture.std() > 5
+
+
+def test_what_fails_in_a_process_is_told_and_the_next_request_works() -> None:
+    host, key = ProcessHost(2), (0, 0)
+    with pytest.raises(RuntimeError, match=r"A Meta-World process failed:[\s\S]*KeyError"):
+        host.step([key], np.zeros((1, 4), np.float32))
+    assert host.save([]) == []
+    host.release([key])
+    host.close()
+    host._workers[0].join(5)
+    assert host._workers[0].exitcode == 0  # it ends when nobody is left to ask it
+
+
+def test_a_process_that_died_is_told() -> None:
+    host = ProcessHost(2)
+    host._workers[0].kill()
+    with pytest.raises(RuntimeError, match="A Meta-World process has died"):
+        host.start([(0, 0)], [Assignment("reach-v3", "v2", np.zeros(6))])
+    host.close()

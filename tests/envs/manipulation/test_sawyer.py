@@ -1,0 +1,93 @@
+"""HFR's Sawyer worlds: rewards by hand, physics step by step."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from envs import SawyerPush, SawyerPushSparse, SawyerReach, SawyerReachSparse
+from envs.manipulation.sawyer import SawyerPhysics, sawyer_model
+
+GOAL = torch.tensor([[0.05, 0.8, 0.2]])
+
+
+def features(*numbers: float) -> torch.Tensor:
+    return torch.tensor([[*numbers, 0.0]])
+
+
+def test_the_batched_arm_moves_as_mujoco_steps_it() -> None:
+    physics, model = SawyerPhysics(threads=2), sawyer_model()
+    start = physics.settled((0.0, 0.6, 0.2))
+    action = np.array([1.0, -0.5, 0.3, 1.0])
+    after, readings = physics.advance([model, model], np.stack((start, start)), np.stack((action, 0.0 * action)))
+    data = mujoco.MjData(model)
+    mujoco.mj_setState(model, data, start, physics._state_parts)
+    data.mocap_pos[0] += 0.01 * action[:3]
+    data.ctrl[:] = action[3], -action[3]
+    for _ in range(5):
+        mujoco.mj_step(model, data)
+    assert (physics.positions(after)[0] == data.qpos).all()
+    assert (physics.hand(readings)[0] == data.body("hand").xpos).all()
+    assert (physics.puck(readings)[0] == data.geom("objGeom").xpos).all()
+    assert not (after[0] == after[1]).all()
+
+
+def test_the_target_of_the_hand_stays_within_its_bounds() -> None:
+    world = SawyerReach(1)
+    world.restart()
+    for _ in range(120):
+        step = world.advance(torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+    assert world._state[0, world._physics._target].tolist() == [0.5, 1.0, 0.5]
+    assert step.observation[0, :3].max() < 1.05
+
+
+def test_dense_reach_pays_most_at_the_goal_and_never_less_than_nothing() -> None:
+    world = SawyerReach(1)
+    world.restart()
+    at_goal = world.reward(features(0.05, 0.8, 0.2), GOAL)
+    grip = torch.from_numpy(world._physics.grip(world._readings)[0]).float()
+    assert float(at_goal.reward) == pytest.approx(1000 * float((grip - GOAL).norm()) + 2000, rel=1e-5)
+    off = world.reward(features(0.05, 0.8, 0.3), GOAL)
+    assert float(off.reward) == pytest.approx(
+        1000 * (float((grip - GOAL).norm()) - 0.1 + np.exp(-1.0) + np.exp(-10.0)), rel=1e-5
+    )
+    assert float(world.reward(features(0.0, -3.0, 0.0), GOAL).reward) == 0.0
+    assert not bool(at_goal.terminated)
+
+
+@pytest.mark.parametrize("world", [SawyerReachSparse, SawyerPushSparse])
+def test_sparse_worlds_pay_minus_one_until_the_goal_where_they_end(
+    world: type[SawyerReachSparse] | type[SawyerPushSparse],
+) -> None:
+    radius = 0.05 if world is SawyerReachSparse else 0.07
+    for distance, arrived in ((radius - 1e-3, True), (radius + 1e-3, False)):
+        there = (0.05, 0.8 - distance, 0.2 if world is SawyerReachSparse else 0.4)
+        reward = world(1).reward(features(*there), GOAL)
+        assert float(reward.reward) == float(reward.sparse_reward) == float(arrived) - 1.0
+        assert bool(reward.terminated) == arrived
+        assert bool(world(1).success(features(*there), GOAL)) == arrived
+
+
+def test_dense_push_pays_for_the_puck_only_when_the_fingers_are_at_it() -> None:
+    world = SawyerPush(1)
+    away = world.reward(features(0.05, 0.8, 0.2), GOAL)
+    touching = world.reward(features(0.05, 0.8, 0.02), GOAL)
+    assert float(away.reward) == pytest.approx(-0.2)
+    way = float((torch.tensor([0.0, 0.6]) - GOAL[0, :2]).norm())
+    assert float(touching.reward) == pytest.approx(1000 * way + 2000 - 0.02, rel=1e-5)
+    assert bool(world.success(features(0.05, 0.8, 0.2), GOAL))
+
+
+def test_a_hand_that_is_led_to_the_goal_succeeds() -> None:
+    world = SawyerReachSparse(1)
+    goal = torch.tensor([[0.0, 0.75, 0.15]])
+    world.set_tasks(goal)
+    world.restart()
+    for _ in range(60):
+        grip = torch.from_numpy(world._physics.grip(world._readings)).float()
+        step = world.advance(torch.cat(((20 * (goal - grip)).clamp(-1, 1), torch.zeros(1, 1)), -1))
+        if step.reward.terminated:
+            break
+    assert step.success.tolist() == [True]
