@@ -27,6 +27,7 @@ from envs.errors import NonFiniteError, require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import (
     EvaluationReporter,
+    HyperParameters,
     MetaRLProgressBar,
     OffendingBatch,
     TensorBoardFigures,
@@ -98,6 +99,7 @@ class MetaRLCLI(LightningCLI):
                 "last_checkpoint.save_on_train_epoch_end": True,
             }
         )
+        parser.add_lightning_class_args(TensorBoardFigures, "figures")
         parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
@@ -135,10 +137,11 @@ class MetaRLCLI(LightningCLI):
             self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
         )
         self._exact_resume = ExactResume(self._configuration)
+        self._hyperparameters = HyperParameters(self._configuration)
         self.trainer_defaults["callbacks"] = [
             *shown,
             EvaluationReporter(),
-            TensorBoardFigures(),
+            self._hyperparameters,
             OffendingBatch(),
             self._exact_resume,
         ]
@@ -207,6 +210,7 @@ class MetaRLCLI(LightningCLI):
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
         results = {"before": self._exact_resume.before, "after": self._test(best or None)}
+        self._hyperparameters.log_results(self.trainer, results["after"], self.datamodule.environment_steps)
         if self.trainer.is_global_zero:
             print_results(results, trained)
             self._write_task_rows()

@@ -36,9 +36,7 @@ def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> N
     trials = [collector.collect(agent, far, 2, generator), collector.collect(agent, near, 1, generator)]
     lengths = [length for trial in trials for length in trial.steps["valid"].sum(-1).tolist()]
     assert any(length < 20 for episodes in lengths for length in episodes)
-    expected = [
-        sum(1 + -(-length // 10) for length in episodes) for episodes in lengths
-    ]  # each 10th
+    expected = [sum(1 + -(-length // 10) for length in episodes) for episodes in lengths]  # each 10th
     assert [len(film) for film in films] == expected  # the second trial's spare copy is not filmed
     assert all((one != other).any() for film in films for one, other in pairwise(film))
 
