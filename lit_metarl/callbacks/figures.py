@@ -27,7 +27,7 @@ from lit_metarl.videos import animated_gif
 TASKS_DRAWN = 4096  # for a density
 FIRST_GUESS_S = 1.0  # what drawing all figures takes, before it was measured
 
-CHARTS = {
+CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Held-out tasks": {
         "Return and CVaR": (r"val/return$", r"val/cvar$"),
         "Adaptation: return by episode": (r"val/return_episode_\d+$",),

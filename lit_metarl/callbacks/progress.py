@@ -82,9 +82,8 @@ class EvaluationReporter(Callback):
         assert isinstance(pl_module, MetaRLModule)
         minutes, done = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
         speed = data.environment_steps / max(pl_module.wall_clock_s, 1e-9)
-        left = (
-            f"  {minutes / done * (trainer.max_epochs - done):5.1f} min left" if (trainer.max_epochs or 0) > 0 else ""
-        )
+        total = trainer.max_epochs or -1  # without a limit there is no end to wait for
+        left = f"  {minutes / done * (total - done):5.1f} min left" if total > 0 else ""
         Console().print(
             f"iteration {done:4d}  {data.environment_steps:>9,} environment steps  {speed:>6,.0f} steps/s  "
             f"{minutes:5.1f} min{left}  {text}",

@@ -38,9 +38,10 @@ def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | No
     places = main_axes(results.beliefs.cpu())
     if not bool(places.abs().max() > 0):
         return None
+    first, second = places.T.numpy()
     figure, panels = _panels(task_names)
     for panel, name, values in zip(panels, task_names, results.tasks.T.cpu().numpy()):
-        dots = panel.scatter(*places.T.numpy(), c=values, s=18, cmap="viridis")
+        dots = panel.scatter(first, second, c=values, s=18, cmap="viridis")
         figure.colorbar(dots, ax=panel, label=name)
         panel.set_xlabel("first main axis of the belief")
     panels[0].set_ylabel("second main axis")
