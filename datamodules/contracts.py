@@ -93,6 +93,19 @@ class Agent(Protocol):
         ...
 
 
+@runtime_checkable
+class Believer(Protocol):
+    """An agent that can say what it believes."""
+
+    def belief_vector(self, belief: TensorDict) -> Tensor:
+        """What it believes about every task after all that the trial has shown, to look at, `[tasks, size]`.
+
+        A posterior's mean, or a recurrent state; numbers of which tasks that look alike have alike ones.
+        The belief itself is left as it is.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StartStates:
     """Start states drawn with replacement, so that what depends on the state alone is computed once.

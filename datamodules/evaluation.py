@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from datamodules import ranks
 from datamodules.collection import Collector, Trials
@@ -13,38 +14,35 @@ from datamodules.contracts import Agent
 from datamodules.plans import EvaluationPlan
 from envs.base import MetaEnv
 from envs.randomness import derive_seed, make_generator
-from envs.task_distributions import TaskDistribution
 
 
 class EvaluationTrials:
-    """Deterministic trials on held-out tasks, in groups whose randomness depends on nothing but the group.
+    """Deterministic trials on given tasks, in groups whose randomness depends on nothing but the group.
 
     Several ranks run a group each at a time and give each other what came of them: every rank yields the
     trials of all groups, as a single process would.
 
     Args:
         make_env: the world; called with a number of copies and a seed.
-        reference: the distribution of the tasks.
+        tasks: `[tasks, task_dim]`.
         plan: how evaluation is done.
         purpose: names the random streams, so that validation and test differ.
-        number: tasks.
         agent: gives whoever is evaluated, and the device to do it on.
     """
 
     def __init__(
         self,
         make_env: Callable[[int, int], MetaEnv],
-        reference: TaskDistribution,
+        tasks: Tensor,
         plan: EvaluationPlan,
         purpose: str,
-        number: int,
         agent: Callable[[], tuple[Agent, torch.device]],
     ) -> None:
         self._make_env = make_env
         self._plan = plan
         self._purpose = purpose
         self._agent = agent
-        self._groups = reference.sample(number, make_generator(plan.seed, 0, f"{purpose} tasks")).split(plan.copies)
+        self._groups = tasks.split(plan.copies)
 
     def __len__(self) -> int:
         return len(self._groups) * self._plan.trials_per_task
@@ -72,5 +70,6 @@ class EvaluationTrials:
             make_generator(plan.seed, 0, f"{purpose} agent"),
             deterministic=True,
             device=device,
+            with_beliefs=True,
         )
         return replace(trials, task_numbers=index * plan.copies + torch.arange(len(trials.tasks)))

@@ -111,6 +111,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self._returns: list[Tensor] = []
         self._drawn = 0  # batches of this epoch so far
         self.progress: CollectionProgress | None = None
+        self._prediction: EvaluationTrials | None = None
         self._ready = False
 
     def _check_relabeling(self) -> None:
@@ -244,20 +245,33 @@ class RolloutDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> EvaluationTrials:
         """Finished trials on the validation tasks."""
-        return self._evaluation_trials("validation", self.evaluation.validation_tasks)
+        return self._held_out_trials("validation", self.evaluation.validation_tasks)
 
     def test_dataloader(self) -> EvaluationTrials:
         """Finished trials on the test tasks."""
-        return self._evaluation_trials("test", self.evaluation.test_tasks)
+        return self._held_out_trials("test", self.evaluation.test_tasks)
 
     def predict_dataloader(self) -> EvaluationTrials:
-        """Finished trials on the test tasks."""
-        return self.test_dataloader()
+        """Finished trials on the tasks of `predict_on`; without any, those of the test."""
+        return self._prediction or self.test_dataloader()
 
-    def _evaluation_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
-        reference = self.env.evaluation_tasks(purpose)
+    def predict_on(self, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
+        """Predict trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given."""
+        self._prediction = self.evaluation_trials("prediction", tasks, make_env)
+
+    def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
+        generator = make_generator(self.evaluation.seed, 0, f"{purpose} tasks")
+        return self.evaluation_trials(purpose, self.env.evaluation_tasks(purpose).sample(number, generator))
+
+    def evaluation_trials(
+        self, purpose: str, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None
+    ) -> EvaluationTrials:
+        """Finished trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given.
+
+        `purpose` names their random streams.
+        """
         return EvaluationTrials(
-            self.make_env, reference, self.evaluation, purpose, number, lambda: (self.agent, self.device)
+            make_env or self.make_env, tasks, self.evaluation, purpose, lambda: (self.agent, self.device)
         )
 
     def run_epoch(self) -> Iterator[Any]:

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from contextlib import ExitStack
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -25,10 +26,11 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from datamodules import RolloutDataModule, ranks
 from envs import ConfigurationError, WorldSpec
-from envs.errors import NonFiniteError
+from envs.errors import NonFiniteError, require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import (
     EvaluationReporter,
+    HyperParameters,
     MetaRLProgressBar,
     OffendingBatch,
     TensorBoardFigures,
@@ -49,6 +51,9 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.config_errors import ConciseParser
+from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.evaluation import TASK_ROWS, TASK_ROWS_CSV, RunFacts, task_rows, write_task_rows
+from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
 from lit_metarl.strategy import register
 
 RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
@@ -99,9 +104,34 @@ class MetaRLCLI(LightningCLI):
                 "last_checkpoint.save_on_train_epoch_end": True,
             }
         )
+        parser.add_lightning_class_args(TensorBoardFigures, "figures")
         parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """The options of one subcommand only, for which Lightning has no hook."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in ("validate", "test"):
+            parser.set_defaults(verbose=False)  # the results are printed by `print_results`
+        if subcommand in ("fit", "test"):
+            parser.add_argument(
+                "--csv",
+                type=bool,
+                default=False,
+                help=f"Write the test's rows by task and episode ({TASK_ROWS}) as {TASK_ROWS_CSV} too.",
+            )
+        if subcommand == "predict":
+            parser.add_argument(
+                "--tasks",
+                type=list[list[float]] | None,
+                default=None,
+                help='Tasks to run trials on, such as "[[0.5],[2.5]]" (null: the test tasks).',
+            )
+            parser.add_argument(
+                "--video", action="store_true", help="Film the trial of every one of the tasks into an mp4 file."
+            )
+        return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and refuse a checkpoint that is not one."""
@@ -112,25 +142,33 @@ class MetaRLCLI(LightningCLI):
             self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
         )
         self._exact_resume = ExactResume(self._configuration)
+        self._hyperparameters = HyperParameters(self._configuration)
         self.trainer_defaults["callbacks"] = [
             *shown,
             EvaluationReporter(),
-            TensorBoardFigures(),
+            self._hyperparameters,
             OffendingBatch(),
             self._exact_resume,
         ]
         fits = self.config.subcommand == "fit"
         if fits and config.ckpt_path:
             self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
+        self._trained_under = self._configuration
         if config.ckpt_path and not (fits and config.ckpt_path in RESUME_KEYWORDS):
-            self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
+            saved = self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
+            self._trained_under = saved or self._configuration
 
-    def _check_checkpoint(self, path: Path, resumes: bool) -> None:
-        """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`."""
-        content = read_checkpoint(path)
+    def _check_checkpoint(self, path: Path, resumes: bool) -> dict[str, Any]:
+        """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`.
+
+        Returns:
+            The configuration that it was written under; empty if it does not say.
+        """
+        saved: dict[str, Any] = read_checkpoint(path).get(CONFIGURATION, {})
         if resumes:
             whole(path)
-            check_configuration(path, content.get(CONFIGURATION, {}), self._configuration)
+            check_configuration(path, saved, self._configuration)
+        return saved
 
     def before_instantiate_classes(self) -> None:
         """Set the number of threads."""
@@ -191,8 +229,10 @@ class MetaRLCLI(LightningCLI):
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
         results = {"before": self._exact_resume.before, "after": self._test(best or None)}
+        self._hyperparameters.log_results(self.trainer, results["after"], self.datamodule.environment_steps)
         if self.trainer.is_global_zero:
             print_results(results, trained)
+            self._write_task_rows()
             (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
             if best:
                 print(f"Best checkpoint: {best}")
@@ -201,21 +241,38 @@ class MetaRLCLI(LightningCLI):
         """Print the figures."""
         if self.trainer.is_global_zero:
             print_results({"test": self._figures("test/")}, self._title)
+            print(f"By task and episode: {self._write_task_rows()}")
 
     def after_validate(self) -> None:
         """Print the figures."""
         if self.trainer.is_global_zero:
             print_results({"validation": self._figures("val/")}, self._title)
 
+    def _write_task_rows(self) -> Path:
+        """Write one row for every task and episode of the test that was just done."""
+        assert self.model.evaluated is not None
+        trained, steps = self._trained_under, self.datamodule.environment_steps
+        run = RunFacts(self.datamodule.world, trained["seed_everything"], configuration_hash(trained), steps)
+        return write_task_rows(task_rows(self.model.evaluated, run), self._folder, as_csv=self._configuration["csv"])
+
     def predict(self, **arguments: Any) -> None:
-        """Run the test tasks' trials and write them whole."""
-        trials: Any = self.trainer.predict(**arguments)
-        content = [{"tasks": t.tasks, "steps": t.steps.to_dict(), "success": t.success} for t in trials]
+        """Run trials on the tasks that were asked for, or on the test tasks, and write and film them."""
+        given, videos = self.config.predict.tasks, self._folder / "videos" if self.config.predict.video else None
+        hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
+        require(given is not None or videos is None, "video", True, "filming all test tasks would take long", hint)
+        with ExitStack() as stack:
+            films: list[Path] = []
+            if given is not None:
+                tasks = checked_tasks(given, self.datamodule.env)
+                exploration = self.model.exploration_episodes
+                films = stack.enter_context(predicting(self.datamodule, tasks, exploration, videos))
+            trials: Any = self.trainer.predict(**arguments)
         if self.trainer.is_global_zero:
-            path = self._folder / "trials.pt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(content, path)
+            path = self._folder / TRIALS
+            write_trials(trials, self.datamodule.world, path)
             print(f"Trials: {path}")
+            for film in films:
+                print(f"Video: {film}")
 
     @cached_property
     def _folder(self) -> Path:

@@ -17,6 +17,7 @@ TINY = [
     "--trainer.check_val_every_n_epoch=1",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
+    "--figures.share=0",
     "--data.task_slots=4",
     "--data.collection.tasks_per_iteration=2",
     "--data.collection.initial_episodes=1",

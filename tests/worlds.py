@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
-from envs import ML10, ML25, ML45, WORLDS, MetaEnv, PointRobot, Reward, TaskChanges, WorldSpec
+from envs import ML10, ML25, ML45, WORLDS, HalfCheetahVel, MetaEnv, PointRobot, Reward, TaskChanges, WorldSpec
 from lit_metarl.algorithms import MetaRLModule
 
 QUICK_WORLDS: tuple[type[MetaEnv], ...] = tuple(world for world in WORLDS if world not in (ML10, ML25, ML45))
@@ -21,6 +21,18 @@ class DriftingPoint(PointRobot):
     """A point robot whose tasks are declared to change the dynamics."""
 
     world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+
+
+class ShortPoint(PointRobot):
+    """A point robot with few steps to film."""
+
+    world = replace(PointRobot.world, name="ShortPoint", horizon=5)
+
+
+class ShortCheetah(HalfCheetahVel):
+    """A half-cheetah with few steps to film."""
+
+    world = replace(HalfCheetahVel.world, name="ShortCheetah", horizon=4)
 
 
 class EndingPoint(PointRobot):

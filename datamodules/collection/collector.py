@@ -9,7 +9,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection.trials import Trials
-from datamodules.contracts import Agent, Transition
+from datamodules.contracts import Agent, Believer, Transition
 from envs.base import MetaEnv
 
 ProgressReport = Callable[[int], None]
@@ -40,6 +40,7 @@ class Collector:
         deterministic: bool = False,
         device: torch.device | None = None,
         report: ProgressReport | None = None,
+        with_beliefs: bool = False,
     ) -> Trials:
         """One trial of `episodes` episodes for every task.
 
@@ -51,6 +52,7 @@ class Collector:
             deterministic: whether the agent acts without exploration noise.
             device: where the agent lives (None: the CPU). The record stays on the CPU.
             report: called after every step with the number of environment steps made.
+            with_beliefs: whether to record what the agent believes, if it says so.
         """
         number = len(tasks)
         spare = self.env.num_envs - number
@@ -59,7 +61,7 @@ class Collector:
         self.env.set_tasks(torch.cat((tasks, tasks[-1:].expand(spare, -1))))
         in_use = torch.arange(self.env.num_envs) < number
         belief = agent.start_trial(self.env.num_envs, generator)
-        records, successes = [], []
+        records, successes, beliefs = [], [], []
         for episode in range(episodes):
             if episode > 0:
                 belief = agent.end_episode(belief, generator)
@@ -67,11 +69,14 @@ class Collector:
             records.append(steps[:number])
             if success is not None:
                 successes.append(success[:number])
+            if with_beliefs and isinstance(agent, Believer):
+                beliefs.append(agent.belief_vector(belief)[:number].to("cpu"))
         return Trials(
             tasks=tasks.clone(),
             steps=torch.stack(records, 1),
             success=torch.stack(successes, 1) if successes else None,
             exploration_episodes=min(agent.exploration_episodes, episodes),
+            beliefs=torch.stack(beliefs, 1) if beliefs else None,
         )
 
     def _run_episode(

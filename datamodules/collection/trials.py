@@ -23,6 +23,8 @@ class Trials:
         exploration_episodes: how many of the first episodes only gathered information.
         task_numbers: in an evaluation, which of its tasks each one is, `[tasks]`; several trials of one
             task have its number. None elsewhere.
+        beliefs: in an evaluation of an agent that says what it believes (`datamodules.contracts.Believer`),
+            its belief at the end of every episode, `[tasks, episodes, size]`. None elsewhere.
     """
 
     tasks: Tensor
@@ -30,6 +32,7 @@ class Trials:
     success: Tensor | None = None
     exploration_episodes: int = 0
     task_numbers: Tensor | None = None
+    beliefs: Tensor | None = None
 
     @classmethod
     def of(cls, tasks: Tensor, steps: dict[str, Tensor]) -> Trials:
@@ -59,4 +62,5 @@ class Trials:
             steps=self.steps.to(device),
             success=None if self.success is None else self.success.to(device),
             task_numbers=None if self.task_numbers is None else self.task_numbers.to(device),
+            beliefs=None if self.beliefs is None else self.beliefs.to(device),
         )

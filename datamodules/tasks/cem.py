@@ -354,6 +354,15 @@ class CEMTaskSampler(TaskSampler):
         row = self._table[-1] if self._table else self._row()
         return {f"cem/{name}": value for name, value in row.items() if name != "round"}
 
+    def example_tasks(self, n: int) -> tuple[Tensor, Tensor]:
+        """`n` tasks each from D_φ and from the reference distribution, `[n, task_dim]`, to look at.
+
+        They come from a random stream of their own, always the same.
+        """
+        parameters = (self.parameters, self._family.reference_parameters)
+        drawn, reference = (self._family.sample(phi, n, torch.Generator().manual_seed(0)) for phi in parameters)
+        return drawn, reference
+
     def table(self) -> list[dict[str, float]]:
         """One row a round: its number, the distribution after it, and what it was based on."""
         return [dict(row) for row in self._table]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -21,6 +23,15 @@ def _use_off_screen_library() -> None:
         mujoco.gl_context.GLContext = GLContext
 
 
+@lru_cache(maxsize=4)
+def _renderer(model: mujoco.MjModel) -> mujoco.Renderer:
+    """The renderer of a model; making one takes longer than several pictures."""
+    _use_off_screen_library()
+    renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+    atexit.register(renderer.close)  # before the GL library leaves, which registered first
+    return renderer
+
+
 def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A picture of `model` at `positions` `[nq]`, `[HEIGHT, WIDTH, 3]`.
 
@@ -31,17 +42,13 @@ def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray
     data.qpos[:] = positions
     mujoco.mj_forward(model, data)
     try:
-        _use_off_screen_library()
-        renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+        renderer = _renderer(model)
     except Exception as error:  # what a missing library raises differs by library and by version
         raise RuntimeError(
             "MuJoCo found no GL library that draws off-screen. Install one (Debian and Ubuntu: "
             "`apt install libegl1 libgl1`, or `libosmesa6` for software rendering) and set the environment "
             "variable MUJOCO_GL to egl or osmesa before Python starts."
         ) from error
-    try:
-        cameras = [name for name in CAMERAS if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name) >= 0]
-        renderer.update_scene(data, camera=cameras[0] if cameras else -1)
-        return np.array(renderer.render())
-    finally:
-        renderer.close()
+    cameras = [name for name in CAMERAS if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name) >= 0]
+    renderer.update_scene(data, camera=cameras[0] if cameras else -1)
+    return np.array(renderer.render())

@@ -17,7 +17,7 @@ from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
 from envs.errors import require
 from envs.randomness import make_generator
-from lit_metarl.evaluation import TrialMetrics
+from lit_metarl.evaluation import TaskResults, TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 
@@ -37,6 +37,7 @@ class MetaRLModule(pl.LightningModule, ABC):
     Attributes:
         learns_from: what `update` is given.
         remembers_trials: whether an on-policy algorithm is given earlier trials too.
+        evaluated: the last validation or test, task by task; None before there is one.
     """
 
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
@@ -50,6 +51,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         self.generator = make_generator(seed, 0, "algorithm")
         self._seed = seed
         self._evaluation = TrialMetrics(cvar_alpha)
+        self.evaluated: TaskResults | None = None
         self._started = time.monotonic()
         self._seconds_before = 0.0  # of the run, before it was resumed
         self._sums: dict[str, Tensor] = {}
@@ -206,7 +208,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Log the evaluation under `val/`, and tell the task sampler of it."""
         if self.trainer.state.fn == "fit":
             data: Any = getattr(self.trainer, "datamodule", None)
-            data.task_sampler.take_validation(self._evaluation.trial_returns())
+            data.task_sampler.take_validation(self._evaluation.by_task().returns.sum(1))
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
@@ -215,6 +217,7 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     def _log_evaluation(self, prefix: str) -> None:
         figures = self._evaluation.compute()
+        self.evaluated = self._evaluation.by_task()
         self._evaluation.reset()
         self._log({f"{prefix}/{name}": value for name, value in figures.items()})
 

@@ -246,6 +246,11 @@ class OnPolicyModule(MetaRLModule):
         """The belief as it is: a trial's episodes are one experience."""
         return belief
 
+    def belief_vector(self, belief: TensorDict) -> Tensor:
+        """What the policy sees of the belief, `[tasks, belief_dim]`."""
+        features: Tensor = belief["features"]
+        return features
+
     # Learning.
 
     def states(self, sequences: TensorDict) -> tuple[Tensor, Tensor]:

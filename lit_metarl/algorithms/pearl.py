@@ -187,6 +187,11 @@ class PEARL(MetaRLModule):
         belief["z"] = belief["mean"] + belief["variance"].sqrt() * noise
         return belief
 
+    def belief_vector(self, belief: TensorDict) -> Tensor:
+        """The posterior's mean given the whole context, `[tasks, latent]`, also after exploration episodes."""
+        steps = int(belief["steps"][0])
+        return self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])[0]
+
     # Foresight: what adapting from a trajectory is worth (HFR).
 
     def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:

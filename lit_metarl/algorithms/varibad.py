@@ -106,6 +106,11 @@ class VariBAD(OnPolicyModule):
         features: Tensor = self.posterior(hidden)
         return features
 
+    def belief_vector(self, belief: TensorDict) -> Tensor:
+        """The posterior's mean, `[tasks, latent]`."""
+        mean: Tensor = belief["features"][:, : self.latent_dim]
+        return mean
+
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         return {**super().recorded(raw_action, features), "belief": features}
 

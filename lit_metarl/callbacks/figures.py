@@ -1,28 +1,164 @@
-"""Figures in TensorBoard."""
+"""What TensorBoard shows besides scalars: figures, videos, and the charts that it opens on."""
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytorch_lightning as pl
+from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from datamodules import RolloutDataModule
 from datamodules.experience import ReplayExperience
 from datamodules.relabeling import ProbabilisticRelabeler
-from lit_metarl.figures import draw_flow
+from datamodules.tasks import CEMTaskSampler
+from envs.errors import require
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.callbacks.example_videos import film_examples
+from lit_metarl.figures import draw_beliefs, draw_density, draw_flow, draw_returns
+from lit_metarl.videos import animated_gif
+
+TASKS_DRAWN = 4096  # for a density
+FIRST_GUESS_S = 1.0  # what drawing all figures takes, before it was measured
+
+CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Held-out tasks": {
+        "Return and CVaR": (r"val/return$", r"val/cvar$"),
+        "Adaptation: return by episode": (r"val/return_episode_\d+$",),
+        "Success": (r"val/success$",),
+    },
+    "Training": {
+        "Losses": (r"train/.*loss$", r"train/.*kl$"),
+        "Return while collecting": (r"collect/return.*",),
+    },
+    "Task sampling": {"Mean of the tasks drawn": (r"cem/mean_.*",)},
+    "Relabeling": {"Share that was relabeled": (r"relabel/rate$",)},
+}
+"""Charts by group, each with the patterns of the scalars that it shows together."""
+
+
+def layout_of(scalars: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """TensorBoard's custom layout with those of the `CHARTS` that there are `scalars` for."""
+    names = list(scalars)
+    groups = {
+        group: {
+            title: ["Multiline", list(patterns)]
+            for title, patterns in charts.items()
+            if any(re.match(pattern, name) for pattern in patterns for name in names)
+        }
+        for group, charts in CHARTS.items()
+    }
+    return {group: charts for group, charts in groups.items() if charts}
 
 
 class TensorBoardFigures(Callback):
-    """Draws what happened since the run began, after every validation during training."""
+    """Draws how training goes: after validations as often as time allows, and at the end.
+
+    Return by task, beliefs by task, which tasks the cross-entropy method draws, and what was relabeled for
+    whom; at the end of training also short videos of the best, the median and the worst validation task.
+    Nothing here draws random numbers from training's generators.
+
+    Args:
+        share: of the run's time that drawing may take, in [0, 1]; where it would take more, it happens more
+            rarely, and videos have fewer pictures or are left out. 0 for no figures at all.
+        videos: whether to film.
+    """
+
+    def __init__(self, share: float = 0.02, videos: bool = True) -> None:
+        require(0.0 <= share <= 1.0, "figures.share", share, "it must lie in [0, 1]", "0 draws nothing.")
+        self.share = share
+        self.videos = videos
+        self.seconds = 0.0
+        self._last_s = FIRST_GUESS_S
+        self._has_layout = False
+        self._undrawn = False  # whether there was a validation since
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data = getattr(trainer, "datamodule", None)
-        logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
-        if logger is None or not isinstance(data, RolloutDataModule) or trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        if not trainer.is_global_zero:  # the figures are of its part of the replay
+        self._undrawn = True
+        if self._budget(pl_module) >= self._last_s:
+            self._draw(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch > 0:  # before that, nothing is known of what will be logged
+            self._write_layout(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.share == 0.0:
             return
-        experience = data.experience
-        if isinstance(experience, ReplayExperience) and isinstance(experience.relabeler, ProbabilisticRelabeler):
-            figure = draw_flow(experience.relabeler.flow, experience.replay.tasks, data.world.task_names)
-            logger.experiment.add_figure("relabel/collected_for_kept_for", figure, data.environment_steps)
+        self._write_layout(trainer)
+        if self._undrawn:
+            self._draw(trainer, pl_module)
+        logger, data = _logger_of(trainer), getattr(trainer, "datamodule", None)
+        if self.videos and logger is not None and isinstance(data, RolloutDataModule):
+            assert isinstance(pl_module, MetaRLModule)
+            with self._clocked():
+                for name, pictures in film_examples(data, pl_module, self._budget(pl_module)).items():
+                    _add_gif(logger, f"videos/{name}", animated_gif(pictures), data.environment_steps)
+
+    def _budget(self, pl_module: pl.LightningModule) -> float:
+        """Seconds that may still be spent."""
+        assert isinstance(pl_module, MetaRLModule)
+        return self.share * pl_module.wall_clock_s - self.seconds
+
+    @contextmanager
+    def _clocked(self) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self._last_s = time.monotonic() - start
+        self.seconds += self._last_s
+
+    def _write_layout(self, trainer: pl.Trainer) -> None:
+        logger = _logger_of(trainer)
+        if logger is not None and not self._has_layout and self.share > 0.0:
+            logger.experiment.add_custom_scalars(layout_of(trainer.callback_metrics))
+            self._has_layout = True
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data, logger = getattr(trainer, "datamodule", None), _logger_of(trainer)
+        if logger is None or not isinstance(data, RolloutDataModule):
+            return
+        assert isinstance(pl_module, MetaRLModule)
+        with self._clocked():
+            for name, figure in _figures(data, pl_module).items():
+                logger.experiment.add_figure(name, figure, data.environment_steps)
+        self._undrawn = False
+
+
+def _logger_of(trainer: pl.Trainer) -> TensorBoardLogger | None:
+    """TensorBoard's logger on the first rank, if it is among the run's loggers."""
+    if not trainer.is_global_zero:
+        return None
+    return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+
+def _figures(data: RolloutDataModule, agent: MetaRLModule) -> dict[str, Figure]:
+    """All figures that this run has something for, by name."""
+    names, figures = data.world.task_names, {}
+    if agent.evaluated is not None:
+        figures["tasks/return"] = draw_returns(agent.evaluated, names)
+        beliefs = draw_beliefs(agent.evaluated, names)
+        if beliefs is not None:
+            figures["tasks/belief"] = beliefs
+    sampler, experience = data.task_sampler, data.experience
+    if isinstance(sampler, CEMTaskSampler):
+        drawn, reference = sampler.example_tasks(TASKS_DRAWN)
+        figures["cem/density"] = draw_density(drawn, reference, sampler.table(), names)
+    if isinstance(experience, ReplayExperience) and isinstance(experience.relabeler, ProbabilisticRelabeler):
+        flow, tasks = experience.relabeler.flow, experience.replay.tasks
+        figures["relabel/collected_for_kept_for"] = draw_flow(flow, tasks, names)
+    return figures
+
+
+def _add_gif(logger: TensorBoardLogger, name: str, content: bytes, step: int) -> None:
+    """Show a GIF among the images; the writer's own `add_video` would need moviepy."""
+    image = Summary.Image(colorspace=3, encoded_image_string=content)
+    summary = Summary(value=[Summary.Value(tag=name, image=image)])
+    logger.experiment._get_file_writer().add_summary(summary, step)

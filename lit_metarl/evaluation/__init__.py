@@ -1,6 +1,28 @@
 """Evaluation of finished trials, and by Meta-World's own protocol."""
 
 from lit_metarl.evaluation.meta_world_protocol import MetaWorldProtocol
-from lit_metarl.evaluation.metrics import TrialMetrics, cvar, worst
+from lit_metarl.evaluation.metrics import TaskResults, TrialMetrics, cvar, worst
+from lit_metarl.evaluation.task_rows import (
+    COORDINATE,
+    TASK_ROWS,
+    TASK_ROWS_CSV,
+    RunFacts,
+    read_task_rows,
+    task_rows,
+    write_task_rows,
+)
 
-__all__ = ["MetaWorldProtocol", "TrialMetrics", "cvar", "worst"]
+__all__ = [
+    "COORDINATE",
+    "TASK_ROWS",
+    "TASK_ROWS_CSV",
+    "MetaWorldProtocol",
+    "RunFacts",
+    "TaskResults",
+    "TrialMetrics",
+    "cvar",
+    "read_task_rows",
+    "task_rows",
+    "worst",
+    "write_task_rows",
+]

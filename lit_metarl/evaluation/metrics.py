@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,6 +23,27 @@ def worst(returns: Tensor, alpha: float) -> Tensor:
 def cvar(returns: Tensor, alpha: float) -> Tensor:
     """Mean of the worst ⌈α·n⌉ of `returns` `[n]`."""
     return returns[worst(returns, alpha)].mean()
+
+
+@dataclass(frozen=True)
+class TaskResults:
+    """How an evaluation went, task by task.
+
+    Attributes:
+        tasks: `[tasks, task_dim]`.
+        returns: return of every episode, mean over a task's trials, `[tasks, episodes]`.
+        success: share of a task's trials in which the episode accomplished it, `[tasks, episodes]`; None in
+            a world without success.
+        beliefs: what the agent believed at the end of a task's last trial, as numbers, `[tasks, size]`; None
+            if it does not say.
+        exploration_episodes: how many of the first episodes only gathered information.
+    """
+
+    tasks: Tensor
+    returns: Tensor
+    success: Tensor | None
+    beliefs: Tensor | None
+    exploration_episodes: int
 
 
 def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:
@@ -45,7 +67,9 @@ class TrialMetrics(Metric):
     full_state_update = False
     episode_returns: list[Tensor]
     task_numbers: list[Tensor]
+    tasks: list[Tensor]
     success: list[Tensor]
+    beliefs: list[Tensor]
     exploration_episodes: Tensor
 
     def __init__(self, alpha: float) -> None:
@@ -60,7 +84,9 @@ class TrialMetrics(Metric):
         self.alpha = alpha
         self.add_state("episode_returns", default=[], dist_reduce_fx="cat")
         self.add_state("task_numbers", default=[], dist_reduce_fx="cat")
+        self.add_state("tasks", default=[], dist_reduce_fx="cat")
         self.add_state("success", default=[], dist_reduce_fx="cat")
+        self.add_state("beliefs", default=[], dist_reduce_fx="cat")
         self.add_state("exploration_episodes", default=torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, trials: Trials) -> None:
@@ -70,20 +96,30 @@ class TrialMetrics(Metric):
             numbers = torch.arange(len(returns), device=returns.device) + sum(map(len, self.task_numbers))
         self.episode_returns.append(returns)
         self.task_numbers.append(numbers)
+        self.tasks.append(trials.tasks)
         self.exploration_episodes = torch.tensor(trials.exploration_episodes, device=self.device)
         if trials.success is not None:
             self.success.append(trials.success)
+        if trials.beliefs is not None:
+            self.beliefs.append(trials.beliefs[:, -1])
 
-    def trial_returns(self) -> Tensor:
-        """Return of the whole trial, summed over its episodes, on every task so far, `[tasks]`."""
-        returns = mean_by_task(dim_zero_cat(self.episode_returns), dim_zero_cat(self.task_numbers))
-        return returns.sum(1)
+    def by_task(self) -> TaskResults:
+        """Every task so far, in the order of their numbers."""
+        numbers = dim_zero_cat(self.task_numbers)
+        of_task, task = numbers.unique(return_inverse=True)
+        last = torch.zeros_like(of_task).scatter_reduce_(0, task, torch.arange(len(task), device=task.device), "amax")
+        return TaskResults(
+            tasks=dim_zero_cat(self.tasks)[last],
+            returns=mean_by_task(dim_zero_cat(self.episode_returns), numbers),
+            success=mean_by_task(dim_zero_cat(self.success).float(), numbers) if self.success else None,
+            beliefs=dim_zero_cat(self.beliefs)[last] if self.beliefs else None,
+            exploration_episodes=int(self.exploration_episodes),
+        )
 
     def compute(self) -> dict[str, Tensor]:
         """The figures, by name."""
-        numbers = dim_zero_cat(self.task_numbers)
-        returns = mean_by_task(dim_zero_cat(self.episode_returns), numbers)
-        adapted = returns[:, -1]
+        results = self.by_task()
+        returns, adapted = results.returns, results.returns[:, -1]
         trial = returns.mean(1)
         figures = {
             "return": adapted.mean(),
@@ -93,9 +129,8 @@ class TrialMetrics(Metric):
         }
         for episode, mean in enumerate(returns.mean(0), start=1):
             figures[f"return_episode_{episode}"] = mean
-        exploration = int(self.exploration_episodes)
-        if exploration > 0:
-            figures["return_exploration"] = returns[:, :exploration].mean()
-        if self.success:
-            figures["success"] = mean_by_task(dim_zero_cat(self.success).float(), numbers)[:, -1].mean()
+        if results.exploration_episodes > 0:
+            figures["return_exploration"] = returns[:, : results.exploration_episodes].mean()
+        if results.success is not None:
+            figures["success"] = results.success[:, -1].mean()
         return figures

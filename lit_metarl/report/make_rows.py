@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import yaml
 
 from envs.errors import require
+from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.evaluation import COORDINATE, TASK_ROWS, read_task_rows
 from lit_metarl.report.event_logs import read_scalars
-from lit_metarl.report.row_files import Row, read_rows, single, write_rows
+from lit_metarl.report.row_files import Row, single, write_rows
 from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, RunName, find_runs, newest_finished
 
 RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv"
@@ -23,15 +24,8 @@ FINAL_COLUMNS = (*NAME, "training", "environment_steps")
 TASK_COLUMNS = (*NAME, "task", "episode", "return")
 
 FINISHED = "finished"
-TASK_ROWS = "test_tasks.csv"
-"""Where a run has one row per test task and episode."""
-COORDINATE = "task/"
-"""Prefix of the columns with a task's coordinates."""
 TASK_MEAN = "cem/mean_"
 """Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
-
-OF_THE_RUN_ONLY = ("seed_everything", "threads", "ckpt_path", "verbose")  # what seeds of one method may differ in
-OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
 
 
 @dataclass
@@ -139,11 +133,18 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
 
 def _task_rows(key: dict[str, str | int], path: Path) -> list[Row]:
     if not path.is_file():
-        return []
+        return []  # of a version that did not write it
     wanted = (*TASK_COLUMNS[len(NAME) :], "success")
     return [
-        {**key, **{name: cell for name, cell in row.items() if name in wanted or name.startswith(COORDINATE)}}
-        for row in read_rows(path, TASK_COLUMNS[len(NAME) :])
+        {
+            **key,
+            **{
+                name: single(cell) if isinstance(cell, float) else cell
+                for name, cell in row.items()
+                if name in wanted or name.startswith(COORDINATE)
+            },
+        }
+        for row in read_task_rows(path)
     ]
 
 
@@ -161,16 +162,14 @@ def _configuration(path: Path) -> dict[str, str | float | None]:
     try:
         config: dict[str, Any] = yaml.safe_load(text)
         world, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
-        trainer: dict[str, Any] = config["trainer"]
+        name = configuration_hash(config)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its {path.name} is damaged") from error
     first = text.splitlines()[0]
-    settings: dict[str, Any] = {name: value for name, value in config.items() if name not in OF_THE_RUN_ONLY}
-    settings["trainer"] = {name: value for name, value in trainer.items() if name not in OF_THE_TRAINER_ONLY}
     return {
         "world": _described(world),
         "cvar_alpha": alpha,
-        "configuration": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12],
+        "configuration": name,
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ConfigurationError, require
+from lit_metarl.evaluation import COORDINATE
 from lit_metarl.report.estimators import FloatArray
 from lit_metarl.report.make_rows import (
-    COORDINATE,
     CURVE_COLUMNS,
     CURVES,
     FINAL_COLUMNS,

@@ -53,9 +53,7 @@ def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
 ) -> None:
     parts = [f"--config={configs}/relabel/{relabel}.yaml", f"--config={configs}/robust/{robust}.yaml"]
     assert run_tiny("fit", *parts) == 0
-    tags = scalars(tmp_path).Tags()
-    logged = set(tags["scalars"])
-    assert ("relabel/collected_for_kept_for" in tags["images"]) == (relabel != "none")
+    logged = set(scalars(tmp_path).Tags()["scalars"])
     assert ("relabel/rate" in logged) == (relabel != "none")
     assert ("relabel/entropy" in logged) == (relabel == "hfr")
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
@@ -154,14 +152,10 @@ def _last_column(printed: str) -> dict[str, str]:
     return {row[1].strip(): row[-2].strip() for row in rows}
 
 
-def test_validate_and_predict_run_from_a_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+def test_validate_runs_from_a_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
     run_tiny("fit")
     checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
     assert run_tiny("validate", f"--ckpt_path={checkpoint}") == 0
-    assert run_tiny("predict", f"--ckpt_path={checkpoint}") == 0
-    trials = torch.load(next((tmp_path / "runs").glob("version_*/trials.pt")), weights_only=True)
-    assert sum(len(group["tasks"]) for group in trials) == 5
-    assert trials[0]["steps"]["observation"].shape == (4, 2, 20, 2)
 
 
 def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:

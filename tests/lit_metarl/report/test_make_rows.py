@@ -27,8 +27,6 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     logger = "--trainer.logger.init_args"
     run_tiny("fit", f"{logger}.save_dir={place}", f"{logger}.name=seed_1")
     version = place / "seed_1" / "version_0"
-    tasks = "task,episode,return,task/goal_x,host\n0,1,-2.5,0.1,somewhere\n0,2,-1.5,0.1,somewhere\n"
-    (version / "test_tasks.csv").write_text(tasks)
     (place / "seed_1" / "version_1").mkdir()  # a later attempt that did not finish
     damaged = place / "seed_2" / "version_0"
     shutil.copytree(version, damaged)
@@ -37,14 +35,21 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     (place / "seed_3").mkdir()
     shutil.copytree(version, place / "seed_4")
     (place / "seed_4" / "config.yaml").unlink()
+    shutil.copytree(version, place / "seed_5" / "version_0")
+    (place / "seed_5" / "version_0" / "test_tasks.parquet").write_bytes(b"PAR1")
     capsys.readouterr()
 
     assert main(["rows", str(tmp_path / "batch"), str(tmp_path / "rows")]) == 0
     printed = capsys.readouterr().out
-    for part in ("seed_2: an event file", "seed_3: it has not finished", "seed_4: config.yaml: No such file"):
+    for part in (
+        "seed_2: an event file",
+        "seed_3: it has not finished",
+        "seed_4: config.yaml: No such file",
+        "seed_5: its test_tasks.parquet is damaged",
+    ):
         assert part in printed
     statuses = [(row["seed"], row["status"] == "finished") for row in read(tmp_path / "rows" / "runs.csv")]
-    assert statuses == [("1", True), ("2", False), ("3", False), ("4", False)]
+    assert statuses == [("1", True), ("2", False), ("3", False), ("4", False), ("5", False)]
     assert read(tmp_path / "rows" / "runs.csv")[0]["world"] == "PointRobot"
 
     events = EventAccumulator(str(version))
@@ -61,11 +66,11 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     assert after["environment_steps"] == curves[-1]["environment_steps"]
     assert float(after["test/return"]) == pytest.approx(results["after"]["test/return"], rel=1e-6)
     by_task = read(tmp_path / "rows" / "tasks.csv")
-    assert [(row["episode"], row["return"], row["task/goal_x"]) for row in by_task] == [
-        ("1", "-2.5", "0.1"),
-        ("2", "-1.5", "0.1"),
-    ]
-    assert "host" not in by_task[0]
+    assert [(row["task"], row["episode"]) for row in by_task] == [(f"{i}", f"{k}") for i in range(5) for k in (1, 2)]
+    adapted = [float(row["return"]) for row in by_task if row["episode"] == "2"]
+    assert sum(adapted) / 5 == pytest.approx(results["after"]["test/return"], rel=1e-5)
+    assert {"task/goal_x", "task/goal_y"} <= set(by_task[0])
+    assert "versions" not in by_task[0]
 
 
 def test_the_newest_finished_version_counts(tmp_path: Path) -> None:

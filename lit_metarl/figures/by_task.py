@@ -1,0 +1,66 @@
+"""How an evaluation went by task: returns, and what the agent believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lit_metarl.evaluation import TaskResults
+
+MOST_COORDINATES = 6
+PANEL = 3.2  # inches
+
+
+def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
+    """Return of the first and of the adapted (last) episode against every task coordinate (the first six)."""
+    figure, panels = _panels(task_names)
+    returns = results.returns.cpu().numpy()
+    for panel, values in zip(panels, results.tasks.T.cpu().numpy()):
+        if returns.shape[1] > 1:
+            panel.scatter(values, returns[:, 0], s=14, color="tab:gray", label="episode 1")
+        panel.scatter(values, returns[:, -1], s=14, color="tab:blue", label=f"episode {returns.shape[1]}")
+    panels[0].set_ylabel("return")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
+    """What the agent believed after the trial on every task, on the two main axes, coloured by every coordinate.
+
+    None if the agent does not say what it believes, or believes the same of all tasks.
+    """
+    if results.beliefs is None or len(results.beliefs) < 3:
+        return None
+    places = main_axes(results.beliefs.cpu())
+    if not bool(places.abs().max() > 0):
+        return None
+    first, second = places.T.numpy()
+    figure, panels = _panels(task_names)
+    for panel, name, values in zip(panels, task_names, results.tasks.T.cpu().numpy()):
+        dots = panel.scatter(first, second, c=values, s=18, cmap="viridis")
+        figure.colorbar(dots, ax=panel, label=name)
+        panel.set_xlabel("first main axis of the belief")
+    panels[0].set_ylabel("second main axis")
+    return figure
+
+
+def main_axes(vectors: Tensor) -> Tensor:
+    """`vectors` `[n, size]` on the two axes along which they differ most, `[n, 2]` (principal components)."""
+    centred = (vectors - vectors.mean(0)).double()
+    left, singular, _ = torch.linalg.svd(centred, full_matrices=False)
+    places = left[:, :2] * singular[:2]
+    return torch.nn.functional.pad(places, (0, 2 - places.shape[1]))
+
+
+def _panels(task_names: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """One pair of axes for every coordinate, side by side, its name below."""
+    names = task_names[:MOST_COORDINATES]
+    figure = Figure(figsize=(PANEL * len(names) + 1.0, PANEL), dpi=80, layout="constrained")
+    panels: list[Axes] = list(figure.subplots(1, len(names), squeeze=False)[0])
+    for panel, name in zip(panels, names):
+        panel.set_xlabel(name)
+    return figure, panels

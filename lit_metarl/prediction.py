@@ -1,0 +1,88 @@
+"""Trials on tasks of one's own choice: checked beforehand, written whole, and filmed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from datamodules import RolloutDataModule
+from datamodules.collection import Trials
+from envs.base import MetaEnv, WorldSpec
+from envs.errors import require
+from lit_metarl.videos import Camera, Mp4, film_in
+
+TRIALS = "trials.safetensors"
+
+
+def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
+    """The tasks as a tensor, `[tasks, task_dim]`.
+
+    Raises:
+        ConfigurationError: if one of them is none of the world's.
+    """
+    world = env.world
+    names = ", ".join(world.task_names)
+    hint = f'A task of {world.name} is [{names}]; give a list of them, such as --tasks "{_example(env)}".'
+    require(len(tasks) > 0, "tasks", tasks, "there is nothing to predict", hint)
+    for task in tasks:
+        message = f"a task has {world.task_dim} coordinates, not {len(task)}"
+        require(len(task) == world.task_dim, "tasks", task, message, hint)
+    chosen = torch.tensor(tasks, dtype=torch.float32)
+    for task, inside in zip(tasks, env.task_distribution.contains(chosen).tolist()):
+        require(inside, "tasks", task, "it lies outside the world's tasks", hint)
+    return chosen
+
+
+def _example(env: MetaEnv) -> str:
+    tasks = env.task_distribution.sample(2, torch.Generator().manual_seed(0))
+    return json.dumps([[round(value, 2) for value in task] for task in tasks.tolist()])
+
+
+def write_trials(groups: Sequence[Trials], world: WorldSpec, path: Path) -> None:
+    """Write all trials into one safetensors file.
+
+    Its tensors are `tasks` `[tasks, task_dim]`; `[tasks, episodes, time, …]` `observation`, `action` (in [−1, 1]),
+    `next_observation`, `features`, `reward`, `sparse_reward` (what the task really pays), `terminated`, `done` (the
+    last step of an episode), `valid` (False after that) and what the algorithm records besides;
+    `[tasks, episodes, …]` `success` and `beliefs` (at the end of an episode), where there are any. The header
+    names the world, the coordinates of its tasks and its features.
+    """
+    tensors = {key: torch.cat([trials.steps[key] for trials in groups]) for key in groups[0].steps.keys()}  # noqa: SIM118
+    valid = tensors["valid"]
+    tensors["done"] = valid & ~torch.nn.functional.pad(valid[:, :, 1:], (0, 1))
+    tensors["tasks"] = torch.cat([trials.tasks for trials in groups])
+    for key in ("success", "beliefs"):
+        parts = [part for trials in groups if (part := getattr(trials, key)) is not None]
+        if parts:
+            tensors[key] = torch.cat(parts)
+    about = {"task_names": list(world.task_names), "feature_names": list(world.feature_names)}
+    header = {"world": world.name, **{key: json.dumps(names) for key, names in about.items()}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, header)
+
+
+@contextmanager
+def predicting(
+    data: RolloutDataModule, tasks: Tensor, exploration_episodes: int, videos: Path | None
+) -> Iterator[list[Path]]:
+    """Inside, the trainer predicts trials on `tasks`, and films them into the folder `videos` if one is given.
+
+    Yields:
+        The videos, one for every task.
+    """
+    with ExitStack() as stack:
+        films = []
+        if videos is not None:
+            videos.mkdir(parents=True, exist_ok=True)
+            films = [Mp4(videos / f"task_{number}.mp4") for number in range(len(tasks))]
+            for film in films:
+                stack.callback(film.close)
+        camera = Camera([film.add for film in films], exploration_episodes)
+        data.predict_on(tasks, film_in(data.make_env, camera) if films else None)
+        yield [film.path for film in films]

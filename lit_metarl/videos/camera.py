@@ -1,0 +1,107 @@
+"""Filming trials while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.base import MetaEnv, Step
+from lit_metarl.videos.captions import with_caption
+
+Picture = NDArray[np.uint8]
+Film = Callable[[Picture], object]
+"""Takes the pictures of one task's trial, one after the other."""
+
+
+class Camera:
+    """Takes pictures of whole trials, with task, episode, reward and return written under them.
+
+    Args:
+        films: one for every task, in the order in which the tasks come to the world.
+        exploration_episodes: how many of a trial's first episodes only gather information.
+        pictures_per_episode: pictures of a full-length episode at most; the first and the last state are
+            always among them.
+    """
+
+    def __init__(self, films: Sequence[Film], exploration_episodes: int, pictures_per_episode: int = 100) -> None:
+        self._films = films
+        self._exploration_episodes = exploration_episodes
+        self._pictures_per_episode = pictures_per_episode
+        self._first_task, self._next_task = 0, 0
+
+    def trials_begin(self, copies: int) -> None:
+        """The world's `copies` have been given their tasks."""
+        self._first_task, self._next_task = self._next_task, self._next_task + copies
+        self._episode = -1
+
+    def episode_begins(self, env: MetaEnv) -> None:
+        """All copies have started an episode."""
+        self._episode += 1
+        self._time = 0
+        self._reward, self._return = torch.zeros(env.num_envs), torch.zeros(env.num_envs)
+        for copy in self._filmed(env):
+            self._take(env, copy)
+
+    def step_was_made(self, env: MetaEnv, step: Step, active: Tensor) -> None:
+        """The `active` `[copies]` have made a step."""
+        self._time += 1
+        self._reward = step.reward.sparse_reward
+        self._return = self._return + torch.where(active, self._reward, 0.0)
+        every = -(-env.world.horizon // self._pictures_per_episode)
+        ended = step.reward.terminated | step.truncated
+        for copy in self._filmed(env):
+            if active[copy] and (ended[copy] or self._time % every == 0):
+                self._take(env, copy)
+
+    def _filmed(self, env: MetaEnv) -> range:
+        """The copies whose tasks there is a film for; others are there because a world has a fixed size."""
+        return range(min(env.num_envs, len(self._films) - self._first_task))
+
+    def _take(self, env: MetaEnv, copy: int) -> None:
+        task = "  ".join(f"{name} {value:.2f}" for name, value in zip(env.world.task_names, env.tasks[copy].tolist()))
+        exploring = " (exploration)" if self._episode < self._exploration_episodes else ""
+        lines = (
+            f"{env.world.name}  {task}",
+            f"episode {self._episode + 1}{exploring}  step {self._time}",
+            f"reward {float(self._reward[copy]):.2f}  return {float(self._return[copy]):.2f}",
+        )
+        self._films[self._first_task + copy](with_caption(env.draw(copy), lines))
+
+
+class FilmedWorld:
+    """A world that shows every state of its trials to a camera; all else is the world's own business."""
+
+    def __init__(self, env: MetaEnv, camera: Camera) -> None:
+        self._env = env
+        self._camera = camera
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def set_tasks(self, tasks: Tensor) -> None:
+        """As the world's, and the camera is told that other trials begin."""
+        self._env.set_tasks(tasks)
+        self._camera.trials_begin(self._env.num_envs)
+
+    def restart(self, copies: Tensor | None = None) -> Tensor:
+        """As the world's, with a picture of every copy."""
+        observation = self._env.restart(copies)
+        self._camera.episode_begins(self._env)
+        return observation
+
+    def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
+        """As the world's, with a picture of every copy that moved."""
+        step = self._env.advance(actions, active)
+        everyone = torch.ones(self._env.num_envs, dtype=torch.bool)
+        self._camera.step_was_made(self._env, step, everyone if active is None else active)
+        return step
+
+
+def film_in(make_env: Callable[[int, int], MetaEnv], camera: Camera) -> Callable[[int, int], MetaEnv]:
+    """`make_env`, but its worlds are filmed."""
+    return lambda copies, seed: cast(MetaEnv, FilmedWorld(make_env(copies, seed), camera))

@@ -1,0 +1,119 @@
+"""What a person sees: TensorBoard on a run's logs, and the report, in headless Chromium.
+
+Kept out of the default suite (`python -m pytest -m browser` runs it); skipped where playwright or Chromium lacks.
+Screenshots are written to build/screenshots.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lit_metarl import cli
+from lit_metarl.callbacks import TensorBoardFigures
+from lit_metarl.report.__main__ import main as report
+from tests.conftest import CONFIGS, TINY
+from tests.lit_metarl.report.synthetic_rows import write_synthetic
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+
+SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
+PATIENCE_MS = 180_000  # on a slow and busy machine, drawing by software
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=PATIENCE_MS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server on the logs of a short run."""
+    folder = tmp_path_factory.mktemp("logs")
+    parts = [f"--config={CONFIGS}/{part}.yaml" for part in ("point_robot", "relabel/hfr", "robust/roml")]
+    changes = [
+        "--data.env=tests.worlds.ShortPoint",
+        "--data.task_sampler.init_args.round_size=5",
+        "--trainer.max_epochs=3",
+        "--figures.share=1",
+        f"--trainer.logger.init_args.save_dir={folder}",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: 1e6)
+        assert cli.main(["fit", *parts, *TINY, *changes]) == 0
+    command = [sys.executable, "-m", "tensorboard.main", f"--logdir={folder}", "--port=0", "--host=127.0.0.1"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        address = next(found for line in server.stderr if (found := re.search(r"http://\S+", line)))
+        yield address[0]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_tensorboard_shows_the_layout_the_density_of_tasks_and_a_video(browser: Any, tensorboard: str) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{tensorboard}#custom_scalars")
+    for title in ("Held-out tasks", "Return and CVaR", "Adaptation: return by episode"):
+        page.get_by_text(title, exact=True).first.wait_for()
+    page.screenshot(path=SCREENSHOTS / "custom_scalars.png")
+    for tag in ("cem/density", "videos/worst"):
+        page.goto(f"{tensorboard}?only={tag}#images&tagFilter={tag}")
+        image = page.locator("tf-image-loader img").first
+        image.wait_for()
+        assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 200
+        page.screenshot(path=SCREENSHOTS / f"{tag.replace('/', '_')}.png")
+    page.close()
+
+
+def test_the_report_opens_without_a_network_and_shows_what_follows_from_the_rows(browser: Any, tmp_path: Path) -> None:
+    write_synthetic(tmp_path)
+    assert report(["draw", str(tmp_path), "--reference=none", "--resamples=50", "--metrics=[val/return]"]) == 0
+    context = browser.new_context(offline=True, viewport={"width": 1000, "height": 1400})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.goto((tmp_path / "report" / "index.html").as_uri(), timeout=PATIENCE_MS)
+    page.screenshot(path=SCREENSHOTS / "report.png")
+    assert page.evaluate("Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)")
+    tables = page.locator("h2#cheetah ~ h3", has_text=re.compile("^After training: test/return$"))
+    cells = tables.first.evaluate(
+        "heading => Array.from(heading.nextElementSibling.querySelectorAll('tbody tr'),"
+        " row => Array.from(row.cells, cell => cell.textContent))"
+    )
+    assert complaints == []
+
+    with (tmp_path / "finals.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["training"] == "after" and row["experiment"] == "cheetah"]
+    for method, seeds, middle, _, mean, *_ in cells:
+        returns = np.sort([float(row["test/return"]) for row in rows if row["method"] == method])
+        assert len(returns) == int(seeds) == 5
+        assert number(middle) == pytest.approx(returns[1:-1].mean(), abs=0.005)
+        assert number(mean) == pytest.approx(returns.mean(), abs=0.005)
+    assert {row[0] for row in cells} == {"none", "hfr"}
+    context.close()
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))

@@ -1,0 +1,66 @@
+"""Figures by task: what they show, read back from their artists."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from datamodules.tasks import CEMTaskSampler
+from envs import PointRobot
+from lit_metarl.evaluation import TaskResults
+from lit_metarl.figures import draw_beliefs, draw_density, draw_returns
+from lit_metarl.figures.by_task import main_axes
+
+GENERATOR = torch.Generator().manual_seed(0)
+RESULTS = TaskResults(
+    tasks=torch.randn(9, 2, generator=GENERATOR),
+    returns=torch.randn(9, 3, generator=GENERATOR),
+    success=None,
+    beliefs=torch.randn(9, 5, generator=GENERATOR),
+    exploration_episodes=2,
+)
+
+
+def test_returns_of_first_and_last_episode_are_set_against_every_coordinate() -> None:
+    figure = draw_returns(RESULTS, ("x", "y"))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["x", "y"]
+    for coordinate, axes in enumerate(figure.axes):
+        for episode, dots in zip((0, 2), axes.collections):
+            places = np.asarray(dots.get_offsets())
+            np.testing.assert_allclose(places[:, 0], RESULTS.tasks[:, coordinate], rtol=1e-6)
+            np.testing.assert_allclose(places[:, 1], RESULTS.returns[:, episode], rtol=1e-6)
+
+
+def test_main_axes_keep_the_distances_of_vectors_in_a_plane() -> None:
+    plane = torch.linalg.qr(torch.randn(6, 2, generator=GENERATOR)).Q
+    vectors = torch.randn(8, 2, generator=GENERATOR) @ plane.T + 3.0
+    torch.testing.assert_close(
+        torch.cdist(main_axes(vectors).float(), main_axes(vectors).float()), torch.cdist(vectors, vectors)
+    )
+    assert main_axes(torch.randn(4, 1, generator=GENERATOR)).shape == (4, 2)
+
+
+def test_beliefs_are_drawn_only_where_they_differ() -> None:
+    figure = draw_beliefs(RESULTS, ("x", "y"))
+    assert figure is not None
+    np.testing.assert_allclose(figure.axes[0].collections[0].get_array(), RESULTS.tasks[:, 0], rtol=1e-6)
+    for beliefs in (None, torch.zeros(9, 5), torch.zeros(2, 5)):
+        assert draw_beliefs(TaskResults(RESULTS.tasks, RESULTS.returns, None, beliefs, 2), ("x", "y")) is None
+
+
+def test_the_density_of_the_tasks_drawn_moves_away_from_the_reference_and_disturbs_nothing() -> None:
+    sampler = CEMTaskSampler(round_size=20)
+    sampler.bind(PointRobot.world, PointRobot(1).task_distribution, seed=0, rank=0)
+    before = sampler.generator.get_state()
+    first = draw_density(*sampler.example_tasks(500), sampler.table(), ("goal_x", "goal_y"))
+    assert torch.equal(sampler.generator.get_state(), before)
+    assert not first.axes[1].lines[1:]  # no round yet: the reference's median only
+    for _ in range(3):
+        tasks = sampler.sample(20)
+        sampler.update(tasks, tasks[:, 0])  # those with small goal_x are hard
+    drawn, reference = sampler.example_tasks(500)
+    assert float(drawn[:, 0].mean()) < float(reference[:, 0].mean()) - 0.2
+    figure = draw_density(drawn, reference, sampler.table(), ("goal_x", "goal_y"))
+    medians = figure.axes[1].lines[1]
+    assert list(medians.get_xdata()) == [1.0, 2.0, 3.0]
+    assert [row["quantile_0.50_goal_x"] for row in sampler.table()] == list(medians.get_ydata())

@@ -1,0 +1,119 @@
+"""`train.py predict`: whole trials on tasks of one's own choice, and films of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from lit_metarl.evaluation import read_task_rows
+from tests.conftest import TINY
+
+ROOT = Path(__file__).parent.parent.parent
+Run = Callable[..., int]
+
+
+def read_trials(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    with safe_open(folder / "trials.safetensors", "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 - no mapping
+
+
+def frames_of(video: Path) -> np.ndarray:
+    """All frames, `[frames, height, width, 3]`."""
+    reader = imageio_ffmpeg.read_frames(str(video))
+    width, height = next(reader)["size"]
+    return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader])
+
+
+def test_trials_and_videos_on_given_tasks_are_whole(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = [[0.5, 0.5], [-0.5, 0.25]]
+    assert run_tiny("predict", "--data.env=tests.worlds.ShortPoint", f"--tasks={tasks}", "--video") == 0
+    folder = tmp_path / "runs" / "version_0"
+    printed = capsys.readouterr().out
+    trials, header = read_trials(folder)
+    assert trials["tasks"].tolist() == tasks
+    assert trials["observation"].shape == (2, 2, 5, 2)
+    assert trials["beliefs"].shape == (2, 2, 5)
+    assert json.loads(header["task_names"]) == ["goal_x", "goal_y"]
+    assert trials["valid"].all()
+    assert trials["done"].nonzero()[:, 2].tolist() == [4] * 4
+    goals = trials["tasks"][:, None, None]
+    distances = (trials["next_observation"] - goals).norm(dim=-1)
+    torch.testing.assert_close(trials["sparse_reward"], -distances)
+    for number in range(2):
+        video = folder / "videos" / f"task_{number}.mp4"
+        assert str(video) in printed
+        frames = frames_of(video)
+        assert len(frames) == 2 * (1 + 5)  # two episodes: the start and every step
+        changes = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
+        assert (changes > 0.01).all()
+
+
+def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+    run_tiny("fit", "--trainer.max_epochs=1")
+    first = tmp_path / "runs" / "version_0"
+    assert run_tiny("predict", f"--ckpt_path={first / 'checkpoints' / 'best.ckpt'}") == 0
+    trials, _ = read_trials(tmp_path / "runs" / "version_1")
+    tested = [row["return"] for row in read_task_rows(first / "test_tasks.parquet")]
+    assert trials["sparse_reward"].sum(-1).flatten().tolist() == pytest.approx(tested, rel=1e-5)
+    assert not (tmp_path / "runs" / "version_1" / "videos").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--tasks=[[0.5]]"], ["tasks", "[0.5]", "2 coordinates, not 1", "goal_x, goal_y"]),
+        (["--tasks=[[0.5,0.5],[9.0,0.0]]"], ["tasks", "[9.0, 0.0]", "outside"]),
+        (["--tasks=[]"], ["tasks", "nothing to predict"]),
+        (["--tasks=[[a]]"], ["tasks"]),
+        (["--video"], ["video", "--tasks"]),
+    ],
+)
+def test_tasks_that_cannot_be_run_are_refused(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    try:
+        status = run_tiny("predict", *arguments)
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
+    message = capsys.readouterr().err
+    assert status == 2
+    assert all(part in message for part in parts), message
+
+
+def test_a_half_cheetah_is_filmed_without_a_display_or_the_error_names_what_to_install(tmp_path: Path) -> None:
+    arguments = [
+        f"--config={ROOT / 'configs' / 'point_robot.yaml'}",
+        *TINY,
+        "--data.env=tests.worlds.ShortCheetah",
+        "--tasks=[[1.0]]",
+        "--video",
+        f"--trainer.logger.init_args.save_dir={tmp_path}",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MUJOCO_GL")}
+    done = subprocess.run(
+        [sys.executable, "train.py", "predict", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        assert "libegl1" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+        pytest.skip("there is no GL library on this machine")
+    frames = frames_of(tmp_path / "version_0" / "videos" / "task_0.mp4")
+    assert len(frames) == 2 * (1 + 4)
+    assert (np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)) > 0.01).all()

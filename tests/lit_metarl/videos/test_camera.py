@@ -1,0 +1,60 @@
+"""Pictures of trials, their captions and what becomes of them."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.collection import Collector
+from envs import PointRobot
+from lit_metarl.videos import Camera, animated_gif, film_in
+from lit_metarl.videos.captions import with_caption
+from tests.worlds import Blind, EndingPoint
+
+
+def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
+    picture = np.full((40, 80, 3), 100, np.uint8)
+    short, long = (with_caption(picture, [text]) for text in ("−1.5", "a line that is far too long for it"))
+    assert short.shape == long.shape
+    assert (short[:40] == picture).all()
+    assert short[40:].max() > 200
+    assert not long[40:, -2:].any()
+
+
+def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> None:
+    films: list[list[np.ndarray]] = [[], [], []]
+    camera = Camera([film.append for film in films], exploration_episodes=1, pictures_per_episode=2)
+    world = film_in(EndingPoint, camera)(2, 0)
+    agent, generator = Blind(PointRobot.world), torch.Generator().manual_seed(0)
+    far, near = torch.tensor([[1.0, 1.0], [-1.0, 0.1]]), torch.tensor([[0.1, 0.0]])
+    collector = Collector(world)
+    trials = [collector.collect(agent, far, 2, generator), collector.collect(agent, near, 1, generator)]
+    lengths = [length for trial in trials for length in trial.steps["valid"].sum(-1).tolist()]
+    assert any(length < 20 for episodes in lengths for length in episodes)
+    expected = [sum(1 + -(-length // 10) for length in episodes) for episodes in lengths]  # each 10th
+    assert [len(film) for film in films] == expected  # the second trial's spare copy is not filmed
+    assert all((one != other).any() for film in films for one, other in pairwise(film))
+
+
+def test_filming_does_not_change_what_happens() -> None:
+    trials = []
+    for make in (PointRobot, film_in(PointRobot, Camera([lambda picture: None], 1, 1))):
+        agent = Blind(PointRobot.world)
+        tasks = torch.tensor([[1.0, 0.0]])
+        trials.append(Collector(make(1, 3)).collect(agent, tasks, 1, torch.Generator().manual_seed(0)))
+    assert torch.equal(trials[0].steps["observation"], trials[1].steps["observation"])
+
+
+def test_a_gif_shows_the_pictures_in_order() -> None:
+    pictures = [np.full((8, 8, 3), shade, np.uint8) for shade in (0, 120, 240)]
+    gif = Image.open(io.BytesIO(animated_gif(pictures)))
+    shades = []
+    for frame in range(gif.n_frames):
+        gif.seek(frame)
+        shades.append(int(np.asarray(gif.convert("L"))[0, 0]))
+    assert shades == pytest.approx([0, 120, 240], abs=8)
