@@ -190,6 +190,10 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
         """Restore what `_simulation_state` gave."""
 
+    def has_tasks(self, tasks: Tensor) -> Tensor:
+        """Which of `tasks` `[tasks, task_dim]` are tasks of this world, to train or to test on, `[tasks]`."""
+        return self.task_distribution.contains(tasks) | self.evaluation_tasks("test").contains(tasks)
+
     def set_tasks(self, tasks: Tensor) -> None:
         """Give every copy its task, `[copies, task_dim]`; it holds from the next reset on.
 
@@ -200,7 +204,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         expected = (self.num_envs, self.world.task_dim)
         if tuple(tasks.shape) != expected:
             raise ValueError(f"{self.world.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
-        outside = ~(self.task_distribution.contains(tasks) | self.evaluation_tasks("test").contains(tasks))
+        outside = ~self.has_tasks(tasks)
         if bool(outside.any()):
             copy = int(outside.nonzero()[0, 0])
             raise ValueError(

@@ -34,7 +34,7 @@ def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
         message = f"a task has {world.task_dim} coordinates, not {len(task)}"
         require(len(task) == world.task_dim, "tasks", task, message, hint)
     chosen = torch.tensor(tasks, dtype=torch.float32)
-    for task, inside in zip(tasks, env.task_distribution.contains(chosen).tolist()):
+    for task, inside in zip(tasks, env.has_tasks(chosen).tolist()):
         require(inside, "tasks", task, "it lies outside the world's tasks", hint)
     return chosen
 
