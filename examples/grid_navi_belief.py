@@ -23,10 +23,11 @@ from torch import Tensor
 
 from datamodules.collection import Collector, Trials, as_sequences
 from envs import GridNavi
+from envs.errors import require
 from envs.navigation.grid_navi import CELLS, GOAL_REWARD, GOALS, MOVES, STEP_REWARD
 from envs.randomness import make_generator
 from lit_metarl.algorithms import VariBAD
-from lit_metarl.checkpoints import CONFIGURATION
+from lit_metarl.trained import load_trained
 
 EPISODES = 4
 TRIALS_PER_GOAL = 5
@@ -53,16 +54,6 @@ class Row(NamedTuple):
     entropy: float
     goal_probability: float
     perfect_entropy: float
-
-
-def load(checkpoint: Path) -> VariBAD:
-    """The agent of a checkpoint."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    settings = dict(content[CONFIGURATION]["model"]["init_args"])
-    settings.pop("world", None)
-    agent = VariBAD(GridNavi.world, **settings)
-    agent.load_state_dict(content["state_dict"])
-    return agent
 
 
 def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Generator) -> Tensor:
@@ -129,6 +120,19 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     return {"belief": torch.stack(beliefs), "goal": torch.stack(goals)}, torch.stack(visited), torch.stack(left)
 
 
+def _varibad(checkpoint: Path) -> VariBAD:
+    agent, world = load_trained(checkpoint)
+    require(
+        isinstance(agent, VariBAD) and isinstance(world, GridNavi),
+        "checkpoints",
+        str(checkpoint),
+        f"it is of {type(agent).__name__} on {world.world.name}",
+        "Give those of VariBAD on GridNavi.",
+    )
+    assert isinstance(agent, VariBAD)
+    return agent
+
+
 def draw(rows: list[Row]) -> Figure:
     """Entropy against visited cells, one line a run, and that of a perfect belief."""
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -159,7 +163,7 @@ def main(args: list[str] | None = None) -> int:
     rows = [
         row
         for run, checkpoint in enumerate(options.checkpoints, 1)
-        for row in belief_rows(load(checkpoint), run, options.trials_per_goal)
+        for row in belief_rows(_varibad(checkpoint), run, options.trials_per_goal)
     ]
     options.folder.mkdir(parents=True, exist_ok=True)
     with (options.folder / "rows.csv").open("w", newline="") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
 import shlex
 import signal
 import sys
@@ -44,6 +43,7 @@ from lit_metarl.checkpoints import (
     check_configuration,
     folders_of_runs,
     newest_whole,
+    read_checkpoint,
     whole,
 )
 from lit_metarl.config_errors import ConciseParser
@@ -159,7 +159,7 @@ class MetaRLCLI(LightningCLI):
         Returns:
             The configuration that it was written under; empty if it does not say.
         """
-        saved: dict[str, Any] = _read_checkpoint(path).get(CONFIGURATION, {})
+        saved: dict[str, Any] = read_checkpoint(path).get(CONFIGURATION, {})
         if resumes:
             whole(path)
             check_configuration(path, saved, self._configuration)
@@ -272,23 +272,6 @@ class MetaRLCLI(LightningCLI):
     def _figures(self, prefix: str) -> dict[str, float]:
         metrics = self.trainer.callback_metrics
         return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint; a `ConfigurationError` unless it loads without running code."""
-    hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
-    if not path.is_file():
-        raise ConfigurationError("ckpt_path", str(path), "there is no such file", hint)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigurationError(
-            "ckpt_path", str(path), f"it cannot be read as a checkpoint ({reason})", hint
-        ) from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise ConfigurationError("ckpt_path", str(path), "it holds no model", hint)
-    return content
 
 
 def _check_writable(folder: Path) -> None:

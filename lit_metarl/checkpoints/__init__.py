@@ -6,6 +6,7 @@ from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, chec
 from lit_metarl.checkpoints.files import write_whole
 from lit_metarl.checkpoints.interruption import Interrupted
 from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint
+from lit_metarl.checkpoints.reading import read_checkpoint
 from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "checkpoint_folder",
     "folders_of_runs",
     "newest_whole",
+    "read_checkpoint",
     "whole",
     "write_whole",
 ]

@@ -5,22 +5,20 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "extending.md"
+from tests.docs.conftest import OwnFiles
+
 NO_RELABELING = "--data.relabeler=datamodules.relabeling.NoRelabeler"
 
 
 @pytest.fixture
-def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """The page's files, where Python finds them."""
-    for name, code in re.findall(r"`(my_\w+\.py)`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
-        (tmp_path / name).write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
+def examples(own_files: OwnFiles) -> Callable[[str], ModuleType]:
+    """The page's modules."""
+    own_files.write("extending.md", "my_worlds.py", "my_samplers.py", "my_algorithms.py")
     return importlib.import_module
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "quickstart.md"
+from tests.docs.conftest import python_on
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+@pytest.mark.parametrize("code", python_on("quickstart.md"))
 def test_an_example_runs(code: str) -> None:
     names: dict[str, object] = {}
     exec(code, names)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "relabeling.md"
+from tests.docs.conftest import OwnFiles
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`my_relabelers.py` with the page's code, where Python finds it."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (tmp_path / "my_relabelers.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
+def example(own_files: OwnFiles) -> None:
+    """The page's file."""
+    own_files.write("relabeling.md", "my_relabelers.py")
 
 
 @pytest.mark.usefixtures("example")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,15 +10,13 @@ import pytest
 import torch
 from scipy import stats
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "robustness.md"
+from tests.docs.conftest import OwnFiles
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`my_tasks.py` with the page's code, where Python finds it."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (tmp_path / "my_tasks.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
+def example(own_files: OwnFiles) -> ModuleType:
+    """The page's module."""
+    own_files.write("robustness.md", "my_tasks.py")
     import my_tasks  # type: ignore[import-not-found]
 
     module: ModuleType = my_tasks

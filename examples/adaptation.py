@@ -1,0 +1,103 @@
+"""A picture of adapting: what an agent does in every episode of a trial, on several tasks.
+
+    python examples/adaptation.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [1.5], [2.5]]"
+
+In worlds of velocities it draws the velocity over time and the hidden target; in worlds of goals, the paths and the
+hidden goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from datamodules.collection import Collector, Trials
+from envs import ConfigurationError, WorldSpec
+from envs.errors import require
+from lit_metarl.trained import load_trained
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+
+
+def run_trials(checkpoint: Path, tasks: Tensor, episodes: int | None, seed: int) -> tuple[Trials, WorldSpec]:
+    """One deterministic trial on every task `[tasks, task_dim]`, and the world they were run in.
+
+    Raises:
+        ConfigurationError: if the tasks do not fit the world.
+    """
+    agent, world = load_trained(checkpoint, copies=len(tasks), seed=seed)
+    fits = tasks.ndim == 2 and tasks.shape[1] == world.world.task_dim
+    hint = f"Give lists of {world.world.task_dim} numbers ({', '.join(world.world.task_names)})."
+    require(
+        fits and bool(world.task_distribution.contains(tasks).all()), "tasks", tasks.tolist(), "not of this world", hint
+    )
+    generator = torch.Generator().manual_seed(seed)
+    number = episodes or agent.exploration_episodes + 1
+    trials = Collector(world).collect(agent, tasks, number, generator, deterministic=True)
+    return trials, world.world
+
+
+def draw(trials: Trials, world: WorldSpec) -> Figure:
+    """One panel an episode; every task in a colour of its own."""
+    names = world.feature_names
+    paths = {"x", "y"} <= set(names)
+    hint = "Give a checkpoint of a world of velocities or goals."
+    require(paths or "velocity" in names, "checkpoint", world.name, "there is no such picture of its features", hint)
+    episodes = trials.steps.shape[1]
+    figure = Figure(figsize=(3.1 * episodes, 3.2), layout="constrained")
+    panels = figure.subplots(1, episodes, sharex=True, sharey=True, squeeze=False)[0]
+    for episode, axes in enumerate(panels):
+        for number, task in enumerate(trials.tasks):
+            steps = trials.steps[number, episode]
+            features = steps["features"][steps["valid"]]
+            colour = COLOURS[number % len(COLOURS)]
+            if paths:
+                _draw_path(axes, features[:, [names.index("x"), names.index("y")]], task, colour)
+            else:
+                axes.axhline(float(task[0]), color=colour, linestyle="--", linewidth=1)
+                axes.plot(features[:, names.index("velocity")], color=colour, linewidth=1.2)
+        explores = episode < trials.exploration_episodes
+        mean = float(trials.episode_returns[:, episode].mean())
+        axes.set_title(
+            f"episode {episode + 1}{' (exploring)' if explores else ''}\nmean return {mean:.0f}", fontsize=10
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel("x" if paths else "step")
+    panels[0].set_ylabel("y" if paths else "velocity; dashed: hidden target")
+    return figure
+
+
+def _draw_path(axes: Axes, path: Tensor, task: Tensor, colour: str) -> None:
+    axes.plot(path[:, 0], path[:, 1], color=colour, marker=".", markersize=4, linewidth=1)
+    axes.plot(float(task[0]), float(task[1]), color=colour, marker="*", markersize=13, linestyle="")
+    axes.set_aspect("equal")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    parser = argparse.ArgumentParser(description="Draws what an agent does in every episode of a trial.")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("picture", type=Path, help="file to write, .png or .svg")
+    parser.add_argument("--tasks", type=json.loads, required=True, help='such as "[[0.5], [1.5]]"')
+    parser.add_argument("--episodes", type=int, help="default: those of exploration and one more")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(args)
+    try:
+        tasks = torch.tensor(options.tasks, dtype=torch.float32)
+        figure = draw(*run_trials(options.checkpoint, tasks, options.episodes, options.seed))
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    figure.savefig(options.picture, dpi=130)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Reading a checkpoint without trusting it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from envs.errors import ConfigurationError
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint.
+
+    Raises:
+        ConfigurationError: if it is none, or cannot be loaded without running code.
+    """
+    hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
+    if not path.is_file():
+        raise ConfigurationError("ckpt_path", str(path), "there is no such file", hint)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigurationError(
+            "ckpt_path", str(path), f"it cannot be read as a checkpoint ({reason})", hint
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ConfigurationError("ckpt_path", str(path), "it holds no model", hint)
+    return content

@@ -1,0 +1,54 @@
+"""A trained agent and its world, for scripts and notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from envs import MetaEnv
+from envs.errors import require
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.checkpoints import CONFIGURATION, read_checkpoint
+
+
+def load_trained(checkpoint: Path | str, copies: int = 1, seed: int = 0) -> tuple[MetaRLModule, MetaEnv]:
+    """The agent of a checkpoint, and copies of the world that it was trained in.
+
+        agent, world = load_trained("runs/version_0/checkpoints/best.ckpt", copies=8)
+        tasks = world.task_distribution.sample(8, generator)
+        trials = Collector(world).collect(agent, tasks, episodes=3, generator=generator, deterministic=True)
+
+    Args:
+        checkpoint: a `.ckpt` that a run wrote.
+        copies: of the world.
+        seed: of the world's random generator.
+
+    Raises:
+        ConfigurationError: if it is no checkpoint of a run, or carries code.
+    """
+    path = Path(checkpoint)
+    content = read_checkpoint(path)
+    hint = "Give the path of a .ckpt file that `train.py fit` wrote."
+    configuration = content.get(CONFIGURATION) or {}
+    require(bool(configuration), "checkpoint", str(path), "it does not say what was trained in which world", hint)
+    world: MetaEnv = _build(path, MetaEnv, configuration["data"]["env"], num_envs=copies, seed=seed)
+    agent: MetaRLModule = _build(path, MetaRLModule, configuration["model"], world=world.world)
+    agent.load_state_dict(content["state_dict"])
+    return agent.eval(), world
+
+
+def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -> Any:
+    """The object of a configuration's `class_path` and `init_args`; `more` wins.
+
+    Nothing but a subclass of `base` is called: a checkpoint must not be able to run anything else.
+    """
+    name = configuration["class_path"]
+    try:
+        part = resolve_name(name)
+    except (ImportError, AttributeError, ValueError):
+        part = None
+    right = isinstance(part, type) and issubclass(part, base)
+    hint = "Run where that class can be imported."
+    require(right, "checkpoint", str(path), f"it names {name}, which is no {base.__name__} here", hint)
+    return part(**{**(configuration.get("init_args") or {}), **more})
