@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,21 +45,26 @@ def test_csv_holds_scalars_against_environment_steps_and_the_configuration(run_w
     assert parameters["data"]["task_slots"] == 4
 
 
-def test_weights_and_biases_is_written_offline(
-    run_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_and_biases_is_written_offline(configs: Path, tmp_path: Path) -> None:
     pytest.importorskip("wandb", reason="needs the package wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    run_with("wandb")
+    files = [f"--config={configs / file}.yaml" for file in ("point_robot", "logger/wandb")]
+    subprocess.run(  # it is written when its process ends
+        [sys.executable, configs.parent / "train.py", "fit", *files, *TINY, "--trainer.max_epochs=1"],
+        cwd=tmp_path,
+        env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"},
+        check=True,
+    )
     (record,) = (tmp_path / "runs" / "wandb").glob("offline-run-*/run-*.wandb")
     content = record.read_bytes()
     assert b"val/return" in content
     assert b"task_slots" in content
 
 
-def test_mlflow_writes_into_a_folder(run_with: Callable[..., Path], tmp_path: Path) -> None:
+def test_mlflow_writes_into_a_folder(
+    run_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("mlflow", reason="needs the package mlflow-skinny")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     run_with("mlflow")
     (metric,) = (tmp_path / "runs" / "mlflow").glob("*/*/metrics/val/return")
     assert metric.read_text().split()[2] == str(4 * 20 + 2 * 2 * 20)
