@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from examples import adaptation
+from examples import adaptation_picture
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def checkpoint(run_tiny: Callable[..., int], tmp_path: Path) -> str:
 
 def test_a_picture_has_a_panel_an_episode(checkpoint: str, tmp_path: Path) -> None:
     tasks = torch.tensor([[0.5, 0.5], [-0.5, 0.1]])
-    trials, world = adaptation.run_trials(Path(checkpoint), tasks, episodes=3, seed=1)
-    panels = adaptation.draw(trials, world).axes
+    trials, world = adaptation_picture.run_trials(Path(checkpoint), tasks, episodes=3, seed=1)
+    panels = adaptation_picture.draw(trials, world).axes
     assert [panel.get_title().split("\n")[0] for panel in panels] == ["episode 1 (exploring)", "episode 2", "episode 3"]
     goals = [line.get_xydata()[0].tolist() for line in panels[0].lines if line.get_marker() == "*"]
     assert torch.tensor(goals).tolist() == tasks.tolist()
 
 
 def test_mistakes_are_told_in_one_message(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert adaptation.main([checkpoint, str(tmp_path / "a.png"), "--tasks=[[0.5, 0.5]]"]) == 0
-    assert adaptation.main([checkpoint, str(tmp_path / "b.png"), "--tasks=[[0.5]]"]) == 2
+    assert adaptation_picture.main([checkpoint, str(tmp_path / "a.png"), "--tasks=[[0.5, 0.5]]"]) == 0
+    assert adaptation_picture.main([checkpoint, str(tmp_path / "b.png"), "--tasks=[[0.5]]"]) == 2
     assert "goal_x, goal_y" in capsys.readouterr().err
     assert (tmp_path / "a.png").exists()
     assert not (tmp_path / "b.png").exists()
