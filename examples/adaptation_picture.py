@@ -1,6 +1,6 @@
 """A picture of adapting: what an agent does in every episode of a trial, on several tasks.
 
-    python examples/adaptation_picture.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [1.5], [2.5]]"
+    python examples/adaptation_picture.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [2.5]]"
 
 In worlds of velocities it draws the velocity over time and the hidden target; in worlds of goals, the paths and the
 hidden goal.
