@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
     logged = set(events.Tags()["scalars"])
     assert {"train/kl", "train/critic_loss", "val/cvar", "val/return_episode_1", "collect/return"} <= logged
+    (versions,) = (tmp_path / "runs").glob("version_*/versions.json")
+    assert set(json.loads(versions.read_text())) == {"torch", "gymnasium", "mujoco"}
 
 
 @pytest.mark.parametrize("relabel", ["none", "random", "hfr"])

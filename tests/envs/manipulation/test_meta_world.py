@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from datamodules import RolloutDataModule
-from datamodules.relabeling import HFRRelabeler
+from datamodules.relabeling import HFRRelabeler, NoRelabeler
 from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ML1, ML10, ML25, ML45, ConfigurationError, MetaEnv
 from envs.manipulation.benchmark_tasks import tasks_of_benchmark
@@ -196,8 +196,10 @@ def test_relabeling_is_refused_where_the_reward_is_what_meta_world_said() -> Non
     RolloutDataModule(partial(ML1, task="reach-v3"), UniformTaskSampler(), HFRRelabeler())
 
 
-def test_versions_are_told() -> None:
+def test_versions_are_told_and_a_checkpoint_asks_for_the_same() -> None:
     assert ML10(1, reward_version="v1").versions == {"metaworld": version("metaworld"), "reward": "v1"}
+    data = RolloutDataModule(partial(ML10, reward_version="v1"), UniformTaskSampler(), NoRelabeler())
+    assert data._identity()["data.env (reward)"] == "v1"
 
 
 def test_a_picture_shows_the_table() -> None:
