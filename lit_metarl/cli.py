@@ -260,6 +260,9 @@ class MetaRLCLI(LightningCLI):
         given, videos = self.config.predict.tasks, self._folder / "videos" if self.config.predict.video else None
         hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
         require(given is not None or videos is None, "video", True, "filming all test tasks would take long", hint)
+        processes = self.trainer.world_size
+        hint = "Use --trainer.devices=1."
+        require(videos is None or processes == 1, "trainer.devices", processes, "one process films", hint)
         with ExitStack() as stack:
             films: list[Path] = []
             if given is not None:
