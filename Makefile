@@ -18,7 +18,7 @@ train: setup
 	$(BIN)/python train.py fit --config $(CONFIG) $(ARGS)
 
 test: lint docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from lit_metarl.report.event_logs import read_scalars
 from lit_metarl.report.row_files import Row, single, write_rows
 from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, RunName, find_runs, newest_finished
 
-RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv"
+RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv.gz"
 NAME = ("experiment", "method", "seed")
 RUN_COLUMNS = (*NAME, "status", "world", "cvar_alpha", "configuration", "lightning")
 CURVE_COLUMNS = (*NAME, "environment_steps")

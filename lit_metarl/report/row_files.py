@@ -1,9 +1,12 @@
-"""CSV files of rows: written one way, read back with every mistake named by file and line."""
+"""CSV files of rows, compressed where their name ends in `.gz`: written one way, read back with mistakes named."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,12 +29,15 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     Raises:
         ConfigurationError: if the file cannot be written.
     """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        # Without the time, so that the same rows are the same file.
+        path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -47,12 +53,16 @@ def read_rows(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
     """Rows as text, by column.
 
     Raises:
-        ConfigurationError: if the file is missing, lacks a required column, repeats one, or has a row of another
-            length than its header.
+        ConfigurationError: if the file is missing or damaged, lacks a required column, repeats one, or has a row of
+            another length than its header.
     """
     require(path.is_file(), "rows", str(path), "there is no such file", REMAKE)
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *lines = [line for line in csv.reader(file) if line] or [[]]
+    content = path.read_bytes()
+    try:
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ConfigurationError("rows", str(path), f"it is damaged ({error})", REMAKE) from error
+    header, *lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line] or [[]]
     lacking = [name for name in required if name not in header]
     require(not lacking, "rows", str(path), f"it lacks the columns {lacking}", REMAKE)
     require(len(set(header)) == len(header), "rows", str(path), "it names a column twice", REMAKE)

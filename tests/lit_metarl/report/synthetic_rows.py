@@ -30,7 +30,7 @@ def write_synthetic(folder: Path, experiments: dict[str, dict[str, list[int]]] =
     )
     tests = ["test/return", "test/cvar", "test/return_episode_1", "test/return_episode_2"]
     write_rows(folder / "finals.csv", [*make_rows.FINAL_COLUMNS, *tests], rows.finals)
-    write_rows(folder / "tasks.csv", [*make_rows.TASK_COLUMNS, "task/velocity"], rows.tasks)
+    write_rows(folder / "tasks.csv.gz", [*make_rows.TASK_COLUMNS, "task/velocity"], rows.tasks)
 
 
 def _add(rows: make_rows.RunRows, name: Row) -> None:

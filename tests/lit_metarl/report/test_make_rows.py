@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lit_metarl.report.run_folders import newest_finished
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -65,7 +66,7 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     assert (before["training"], before["environment_steps"], after["training"]) == ("before", "0", "after")
     assert after["environment_steps"] == curves[-1]["environment_steps"]
     assert float(after["test/return"]) == pytest.approx(results["after"]["test/return"], rel=1e-6)
-    by_task = read(tmp_path / "rows" / "tasks.csv")
+    by_task = read(tmp_path / "rows" / "tasks.csv.gz")
     assert [(row["task"], row["episode"]) for row in by_task] == [(f"{i}", f"{k}") for i in range(5) for k in (1, 2)]
     adapted = [float(row["return"]) for row in by_task if row["episode"] == "2"]
     assert sum(adapted) / 5 == pytest.approx(results["after"]["test/return"], rel=1e-5)

@@ -1,0 +1,136 @@
+"""Every algorithm with every task sampler in every world: two tiny iterations of each, or the documented refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.relabeling import HFRRelabeler, HIPIRelabeler, NoRelabeler, RandomRelabeler, Relabeler
+from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
+from envs import WORLDS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
+from envs.manipulation.meta_world import MetaWorld
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+
+ITERATIONS, HORIZON = 2, 3
+ALGORITHMS: dict[type[MetaRLModule], dict[str, Any]] = {
+    PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
+    VariBAD: {"hidden": 8, "layers": [8], "minibatches": 2},
+    RL2: {"hidden": 8, "layers": [8], "minibatches": 2},
+    MAML: {"layers": [8], "episodes_per_step": 1},
+}
+SAMPLERS: dict[str, Callable[[], TaskSampler]] = {
+    "uniform": UniformTaskSampler,
+    "fixed": FixedTaskSampler,
+    "cem": lambda: CEMTaskSampler(round_size=5),
+}
+RELABELERS: dict[str, Callable[[], Relabeler]] = {
+    "random": RandomRelabeler,
+    "hfr_q": lambda: HFRRelabeler(utility_batch=4),
+    "hfr_bellman": lambda: HFRRelabeler(utility="bellman", utility_batch=4),
+    "hipi": lambda: HIPIRelabeler(context=4),
+}
+REWARD_WORLDS = [world for world in WORLDS if world.world.task_changes is TaskChanges.REWARD]
+OTHER_WORLDS = [world for world in WORLDS if world not in REWARD_WORLDS]
+
+in_every_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.__name__)
+with_every_relabeler = pytest.mark.parametrize("relabeler", RELABELERS)
+
+
+@cache
+def short(world: type[MetaEnv]) -> type[MetaEnv]:
+    """The world with episodes of a few steps."""
+    return type(f"Short{world.__name__}", (world,), {"world": replace(world.world, horizon=HORIZON)})
+
+
+def maker(world: type[MetaEnv]) -> Callable[[int, int], MetaEnv]:
+    """Makes the world with short episodes, and Meta-World's without other processes."""
+    if issubclass(world, MetaWorld):
+        return partial(world, horizon=HORIZON, processes=1)  # type: ignore[call-arg]  # as all of them take
+    return short(world)
+
+
+def train(
+    world: type[MetaEnv],
+    algorithm: type[MetaRLModule],
+    sampler: str = "uniform",
+    relabeler: Relabeler | None = None,
+) -> pl.Trainer:
+    """Two iterations of it, then the test."""
+    data = RolloutDataModule(
+        maker(world),
+        SAMPLERS[sampler](),
+        relabeler or NoRelabeler(),
+        task_slots=3,
+        collection=CollectionPlan(tasks_per_iteration=3, adapted_episodes=1, initial_episodes=1),
+        batches=MetaBatchPlan(meta_steps=2, tasks=2, transitions=4, context=4),
+        belief=BeliefPlan(capacity=4, trials=2),
+        evaluation=EvaluationPlan(validation_tasks=2, test_tasks=2, copies=2),
+        replay_capacity=200,
+    )
+    torch.manual_seed(0)
+    agent = algorithm(data.world, **ALGORITHMS[algorithm])
+    data.check_agent(agent)
+    before = {name: value.clone() for name, value in agent.named_parameters()}
+    trainer = pl.Trainer(
+        max_epochs=ITERATIONS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+    )
+    trainer.fit(agent, datamodule=data)
+    assert trainer.current_epoch == ITERATIONS
+    assert data.environment_steps > 0
+    if isinstance(data.task_sampler, CEMTaskSampler):
+        assert data.task_sampler.rounds == 1
+    after = dict(agent.named_parameters())
+    assert all(torch.isfinite(value).all() for value in after.values())
+    no_step = trainer.callback_metrics.get("train/line_search_failed", torch.zeros(())) == 1  # MAML keeps θ then
+    assert no_step or any(not torch.equal(value, before[name]) for name, value in after.items())
+    trainer.test(agent, datamodule=data, verbose=False)
+    assert all(torch.isfinite(value) for value in trainer.callback_metrics.values())
+    return trainer
+
+
+@in_every_world
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.__name__)
+def test_an_algorithm_learns_from_tasks_of_a_sampler(
+    world: type[MetaEnv], sampler: str, algorithm: type[MetaRLModule]
+) -> None:
+    if algorithm is PEARL and world.world.discrete_actions:
+        with pytest.raises(ConfigurationError, match="continuous"):
+            train(world, algorithm, sampler)
+    else:
+        train(world, algorithm, sampler)
+
+
+@pytest.mark.parametrize("world", REWARD_WORLDS, ids=lambda world: world.__name__)
+@with_every_relabeler
+def test_a_relabeler_works_where_tasks_differ_in_the_reward(world: type[MetaEnv], relabeler: str) -> None:
+    if world.world.discrete_actions:
+        pytest.skip("an algorithm with replay takes continuous actions")
+    train(world, PEARL, relabeler=RELABELERS[relabeler]())
+
+
+@pytest.mark.parametrize("world", OTHER_WORLDS, ids=lambda world: world.__name__)
+def test_relabeling_is_refused_where_tasks_change_the_dynamics(world: type[MetaEnv]) -> None:
+    with pytest.raises(ConfigurationError, match="relabeling needs tasks that differ in the reward alone"):
+        train(world, PEARL, relabeler=RandomRelabeler())
+
+
+@with_every_relabeler
+@pytest.mark.parametrize("algorithm", [VariBAD, RL2, MAML], ids=lambda algorithm: algorithm.__name__)
+def test_relabeling_is_refused_for_an_algorithm_without_replay(relabeler: str, algorithm: type[MetaRLModule]) -> None:
+    with pytest.raises(ConfigurationError, match="a relabeled one is not its own"):
+        train(PointRobot, algorithm, relabeler=RELABELERS[relabeler]())
