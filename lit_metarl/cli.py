@@ -50,13 +50,19 @@ from lit_metarl.checkpoints import (
     read_checkpoint,
     whole,
 )
-from lit_metarl.config_errors import ConciseParser
+from lit_metarl.config_errors import ConciseParser, missing_requirement
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import TASK_ROWS, TASK_ROWS_CSV, RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
 from lit_metarl.strategy import register
 
 RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
+SUBCOMMANDS = {
+    "fit": "Train, then compare the best checkpoint with the untrained agent on the test tasks.",
+    "validate": "Evaluate a checkpoint on the validation tasks.",
+    "test": "Evaluate a checkpoint on the test tasks.",
+    "predict": "Run trials with a checkpoint, on tasks of your choice, and write or film them.",
+}
 
 
 class MetaRLCLI(LightningCLI):
@@ -109,9 +115,25 @@ class MetaRLCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
 
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Describe the subcommands as they are here: Lightning's descriptions are of its `Trainer`."""
+        super()._add_subcommands(parser, **{name: {"description": text} for name, text in SUBCOMMANDS.items()})
+        assert parser._subcommands_action is not None
+        for listed in parser._subcommands_action._choices_actions:
+            listed.help = SUBCOMMANDS[listed.dest]
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """The options of one subcommand only, for which Lightning has no hook."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        use = "to go on from: its path, or 'last' for the newest" if subcommand == "fit" else "to load (its path)"
+        for group in parser._action_groups:
+            for action in group._group_actions:
+                if action.dest == "ckpt_path":
+                    group.title, action.help = "Checkpoint", f"The checkpoint {use}."
+                elif action.dest == "trainer.max_epochs":
+                    group.title = "Lightning's Trainer, with its own explanations"
+        last = [group for group in parser._action_groups if str(group.title).startswith("Lightning's Trainer")]
+        parser._action_groups = [group for group in parser._action_groups if group not in last] + last
         if subcommand in ("validate", "test"):
             parser.set_defaults(verbose=False)  # the results are printed by `print_results`
         if subcommand in ("fit", "test"):
@@ -154,9 +176,12 @@ class MetaRLCLI(LightningCLI):
         if fits and config.ckpt_path:
             self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
         self._trained_under = self._configuration
+        self._weights: tuple[Path, dict[str, tuple[int, ...]]] | None = None
         if config.ckpt_path and not (fits and config.ckpt_path in RESUME_KEYWORDS):
             saved = self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
             self._trained_under = saved or self._configuration
+        elif self.config.subcommand != "fit":
+            _tell("warning: without --ckpt_path, the agent is an untrained one.")
 
     def _check_checkpoint(self, path: Path, resumes: bool) -> dict[str, Any]:
         """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`.
@@ -164,7 +189,9 @@ class MetaRLCLI(LightningCLI):
         Returns:
             The configuration that it was written under; empty if it does not say.
         """
-        saved: dict[str, Any] = read_checkpoint(path).get(CONFIGURATION, {})
+        content = read_checkpoint(path)
+        saved: dict[str, Any] = content.get(CONFIGURATION, {})
+        self._weights = (path, {name: tuple(weight.shape) for name, weight in content["state_dict"].items()})
         if resumes:
             whole(path)
             check_configuration(path, saved, self._configuration)
@@ -184,7 +211,9 @@ class MetaRLCLI(LightningCLI):
         except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
             if isinstance(error.__cause__, ConfigurationError):
                 raise error.__cause__ from error
-            raise MisconfigurationException(str(error)) from error
+            raise MisconfigurationException(missing_requirement(str(error))) from error
+        if self._weights is not None:
+            _check_weights(*self._weights, self.model)
         self.datamodule.check_agent(self.model)
         if self.config.subcommand == "fit":
             self.datamodule.check_ranks(self.model, self.trainer.world_size)
@@ -311,6 +340,20 @@ def _report(error: Exception) -> None:
         _tell(f"error: {error}")
 
 
+def _check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLModule) -> None:
+    """Raise a `ConfigurationError` unless the weights of a checkpoint, by name and shape, fit the algorithm."""
+    own = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    different = next((name for name in sorted(saved | own) if saved.get(name) != own.get(name)), None)
+    if different is not None:
+        there, here = (str(list(shapes[different])) if different in shapes else "missing" for shapes in (saved, own))
+        raise ConfigurationError(
+            "ckpt_path",
+            str(path),
+            f"its networks are not those of this configuration ({different} is {there} there, {here} here)",
+            "Give the configuration that it was trained under: config.yaml in the run's folder.",
+        )
+
+
 def _check_writable(folder: Path) -> None:
     """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -366,6 +409,7 @@ def main(args: list[str] | None = None) -> int:
             subclass_mode_model=True,
             auto_configure_optimizers=False,
             parser_class=ConciseParser,
+            parser_kwargs={"description": "Train and evaluate agents that adapt to new tasks."},
             trainer_defaults={
                 "enable_model_summary": False,
                 "logger": {

@@ -6,10 +6,14 @@ import difflib
 import importlib
 import re
 import sys
+from argparse import Action
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningArgumentParser
+
+from envs.errors import ConfigurationError
+from lit_metarl.help import ConciseHelp, known_classes, name_of_type
 
 UNKNOWN_KEY = (
     r"does not accept option '(?P<key>[^']+)'",
@@ -17,13 +21,31 @@ UNKNOWN_KEY = (
     r"[Uu]nrecognized arguments: --(?P<key>[\w.]+)",
     r"Key '(?P<key>[^']+)' is not expected",
 )
+KEY = r'Parser key "(?P<key>[^"]+)"'
+VALUE = (r"Given value: (?P<value>.*)", r"Got value: (?P<value>.*)")
+NO_FILE = r'Parser key "config": (?:File does not exist|Path is not a file): \'(?P<path>.*)\''
+NO_CLASS = (  # by what is wrong; the value is in the message in one of two ways
+    (r"No module named (?P<detail>'.*')", "there is no module {}"),
+    (r"(?P<detail>module '.*' has no attribute '.*')", "{}"),
+    (r"not correspond to a subclass of (?P<detail>\w+)|to be a subclass of <class '(?P<other>\w+)'>", "it is no {}"),
+    (r"Not a valid subclass of (?P<detail>\w+)", "it is no {}"),
+    (r"Expected a dot import path string: (?P<detail>.*)", "no class is known by this name"),
+)
+NAMED_CLASS = (r"given class_path '(?P<value>[^']+)'", r"Expected a path but (?P<value>\S+) either")
+NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
 
 class ConciseParser(LightningArgumentParser):
     """Answers a mistake with what is wrong and the nearest known key, not with the whole usage."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, allow_abbrev=False, formatter_class=ConciseHelp, **kwargs)
+        self._reading: object = None
+
+    def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Parse a file; an error in it can name the file."""
+        self._reading = cfg_path
+        return super().parse_path(cfg_path, *args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message and leave with status 2."""
@@ -33,8 +55,8 @@ class ConciseParser(LightningArgumentParser):
             if found is not None:
                 message = self._unknown_key(found["key"], details)
                 break
-        if "arguments are required" in message:
-            message += ". Give a configuration: --config configs/quickstart.yaml, for example."
+        else:
+            message = self._explained(message)
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2)
 
@@ -47,6 +69,70 @@ class ConciseParser(LightningArgumentParser):
         where = f" of {owner['path']}" if owner is not None else ""
         hint = f"The nearest known key is '{nearest[0]}'." if nearest else "See --help for the known keys."
         return f"unknown key '{key}'{where}. {hint}"
+
+    def _explained(self, message: str) -> str:
+        """A message of the library in this project's words, where it is one that users meet."""
+        hint = "--config configs/quickstart.yaml, for example."
+        if "arguments are required" in message:
+            return f"{message}. Give a configuration: {hint}"
+        if re.search(r"[Uu]nrecognized arguments: [^-]", message):
+            return f"{message}. Keys begin with --, and a file is given by --config: {hint}"
+        if "Problems parsing config" in message and self._reading is not None:
+            _, _, problem = message.partition("Problems parsing config: ")
+            return f"{self._reading} cannot be read as YAML: {problem}"
+        file = re.search(NO_FILE, message)
+        if file is not None:
+            return str(ConfigurationError("config", file["path"], "there is no such file", f"Give one: {hint}"))
+        key = re.search(KEY, message)
+        if key is None or key["key"] == "config":
+            return message
+        return self._wrong_value(key["key"], message)
+
+    def _wrong_value(self, key: str, message: str) -> str:
+        action = _action_of(self, key)
+        for pattern, reason in NO_CLASS:
+            found = re.search(pattern, message)
+            if found is not None:
+                detail = next(part for part in found.groups() if part)
+                value = _first(NAMED_CLASS + VALUE, message)
+                return str(ConfigurationError(key, value, reason.format(detail), _nearest_class(value, action)))
+        kind = None if action is None else name_of_type(action)
+        if kind is None or not re.search("Expected a|Does not validate", message):
+            return message
+        return str(ConfigurationError(key, _first(VALUE, message), f"it must be {kind}", "See --help."))
+
+
+def missing_requirement(message: str) -> str:
+    """What to install, if a class could not be built for lack of it; otherwise the message as it is."""
+    found = re.search(NOT_INSTALLED, message)
+    return message if found is None else f"{found['what']}. Install it: {found['how']}"
+
+
+def _first(patterns: tuple[str, ...], message: str) -> str:
+    """The value that the first matching pattern finds."""
+    found = next((found for pattern in patterns if (found := re.search(pattern, message))), None)
+    return "" if found is None else found["value"].rstrip(".")
+
+
+def _nearest_class(value: str, action: Action | None) -> str:
+    known = {path.rpartition(".")[2]: path for path in ([] if action is None else known_classes(action))}
+    nearest = difflib.get_close_matches(value.rpartition(".")[2], known, n=1, cutoff=0.6)
+    if nearest:
+        return f"The nearest is '{known[nearest[0]]}'."
+    listed = f"Known are {', '.join(known)}; a" if known else "A"
+    return f"{listed} class of your own is named FILE.CLASS, without .py, with the file beside train.py."
+
+
+def _action_of(parser: ArgumentParser, key: str) -> Action | None:
+    """The option of the parser, or of one of its subcommands, that is called `key`."""
+    for action in parser._actions:
+        if action.dest == key:
+            return action
+        if isinstance(action.choices, dict):
+            for subparser in action.choices.values():
+                if (found := _action_of(subparser, key)) is not None:
+                    return found
+    return None
 
 
 def _known_keys(parser: ArgumentParser) -> list[str]:

@@ -44,6 +44,12 @@ class MetaRLProgressBar(RichProgressBar):
         shown = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in shown.items() if name != "v_num"}
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Epochs are counted from 1, as in the lines of `EvaluationReporter`; Lightning counts from 0."""
+        total = self.trainer.max_epochs or -1
+        counted = f"Epoch {current_epoch + 1}/{total}" if total > 0 else f"Epoch {current_epoch + 1}"
+        return counted.ljust(len(self.validation_description))  # equal lengths do not flicker
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         data = getattr(trainer, "datamodule", None)

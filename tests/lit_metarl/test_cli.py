@@ -10,6 +10,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lit_metarl import cli
+
 Run = Callable[..., int]
 
 
@@ -248,6 +250,14 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
             ["model.init_args.trpo.max_kl", "0", "positive"],
         ),
         (["--model=lit_metarl.algorithms.VariBAD", "--data.belief.capacity=1"], ["data.belief.capacity", "2 trials"]),
+        (["--model=PEARLL"], ["model = 'PEARLL'", "no class", "'lit_metarl.algorithms.PEARL'"]),
+        (["--data.env=envs.PointRobott"], ["data.env = 'envs.PointRobott'", "'envs.PointRobot'"]),
+        (["--data.relabeler=my_file.Own"], ["data.relabeler", "no module 'my_file'", "HFRRelabeler", "train.py"]),
+        (["--data.relabeler=datamodules.tasks.UniformTaskSampler"], ["data.relabeler", "it is no Relabeler"]),
+        (["--trainer.max_epochs=lots"], ["trainer.max_epochs = 'lots'", "it must be int | null"]),
+        (["--config=nowhere.yaml"], ["nowhere.yaml", "no such file", "configs/quickstart.yaml"]),
+        (["--config=README.md"], ["README.md cannot be read as YAML"]),
+        (["configs/point_robot.yaml"], ["configs/point_robot.yaml", "given by --config"]),
     ],
 )
 def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_allowed(
@@ -255,6 +265,33 @@ def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_al
 ) -> None:
     message = refused(lambda: run_tiny("fit", *arguments), capsys)
     assert all(part in message for part in parts), message
+
+
+def test_a_checkpoint_of_other_networks_is_refused_with_the_first_difference(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_tiny("fit", "--trainer.max_epochs=1")
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/*.ckpt"))
+    capsys.readouterr()
+    message = refused(lambda: run_tiny("test", "--model.init_args.latent_dim=3", f"--ckpt_path={checkpoint}"), capsys)
+    assert "ckpt_path" in message
+    assert "there, [" in message
+    assert "config.yaml" in message
+
+
+def test_an_untrained_agent_is_tested_with_a_warning(run_tiny: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_tiny("test") == 0
+    assert "untrained" in capsys.readouterr().err
+
+
+def test_help_shows_what_can_be_set_without_markup_or_bases(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["fit", "--help"], ["predict", "--help"], ["fit", "--model.help=PEARL"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code in (None, 0)
+        shown = capsys.readouterr().out
+        assert not any(noise in shown for noise in (":paramref:", "<class", "WalkingBody", "model.world", "[options]"))
+    assert "--model.kl_weight" in shown
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])
