@@ -54,7 +54,7 @@ META_WORLD = CONFIGS / "published" / "metaworld"
 
 def test_every_algorithm_has_an_experiment_on_each_benchmark_of_meta_world() -> None:
     worlds = ("ml1_reach", "ml1_push", "ml10", "ml45")
-    expected = {f"{algorithm}_{world}" for algorithm in ("pearl", "rl2", "varibad") for world in worlds}
+    expected = {f"{algorithm}_{world}" for algorithm in ("maml", "pearl", "rl2", "varibad") for world in worlds}
     assert {path.stem for path in META_WORLD.glob("*.yaml")} == expected
 
 
@@ -65,7 +65,7 @@ def test_an_experiment_on_meta_world_is_understood(path: Path) -> None:
     assert ended.value.code in (None, 0)
 
 
-@pytest.mark.parametrize("name", ["pearl_ml1_reach", "rl2_ml10", "varibad_ml45"])
+@pytest.mark.parametrize("name", ["maml_ml1_push", "pearl_ml1_reach", "rl2_ml10", "varibad_ml45"])
 def test_an_experiment_on_meta_world_evaluates(run_tiny: Callable[..., int], name: str) -> None:
     short = ["--data.env.init_args.horizon=3", "--data.evaluation.adapted_episodes=1"]
     slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.copies=1"]
