@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningArgumentParser
 
 from envs.errors import ConfigurationError
-from lit_metarl.help import ConciseHelp, known_classes, name_of_type
+from lit_metarl.command_line.help import ConciseHelp, known_classes, name_of_type
 
 UNKNOWN_KEY = (
     r"does not accept option '(?P<key>[^']+)'",

@@ -1,0 +1,102 @@
+"""What can be given on the command line, beside what the parts of a run declare themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from lit_metarl.callbacks import TensorBoardFigures
+from lit_metarl.checkpoints import LAST, LastCheckpoint, RunCheckpoint
+from lit_metarl.evaluation import TASK_ROWS, TASK_ROWS_CSV
+
+SUBCOMMANDS = {
+    "fit": "Train, then compare the best checkpoint with the untrained agent on the test tasks.",
+    "validate": "Evaluate a checkpoint on the validation tasks.",
+    "test": "Evaluate a checkpoint on the test tasks.",
+    "predict": "Run trials with a checkpoint, on tasks of your choice, and write or film them.",
+}
+
+
+class ArgumentsCLI(LightningCLI):
+    """Declares the options of `fit`, `validate`, `test` and `predict`, and links those that are one value."""
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The seed of all random streams, and the number of threads."""
+        parser.add_argument(
+            "--seed_everything", type=int, default=1, help="Seed of the weights and of every random stream of the run."
+        )
+
+        parser.add_argument(
+            "--threads",
+            type=PositiveInt | None,
+            default=None,
+            help="Threads of the networks on a CPU (null: torch's choice); a world's physics has its own.",
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Checkpoints, progress, and the links between the parts."""
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/return",
+                "checkpoint.mode": "max",
+                "checkpoint.filename": "best",
+                "checkpoint.enable_version_counter": False,
+                "checkpoint.save_on_train_epoch_end": True,
+            }
+        )
+        # Lightning's own `save_last` leaves the file behind when a validation was no improvement.
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.set_defaults(
+            {
+                "last_checkpoint.filename": LAST,
+                "last_checkpoint.enable_version_counter": False,
+                "last_checkpoint.save_on_train_epoch_end": True,
+            }
+        )
+        parser.add_lightning_class_args(TensorBoardFigures, "figures")
+        parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Describe the subcommands as they are here: Lightning's descriptions are of its `Trainer`."""
+        super()._add_subcommands(parser, **{name: {"description": text} for name, text in SUBCOMMANDS.items()})
+        assert parser._subcommands_action is not None
+        for listed in parser._subcommands_action._choices_actions:
+            listed.help = SUBCOMMANDS[listed.dest]
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """The options of one subcommand only, for which Lightning has no hook."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        use = "to go on from: its path, or 'last' for the newest" if subcommand == "fit" else "to load (its path)"
+        for group in parser._action_groups:
+            for action in group._group_actions:
+                if action.dest == "ckpt_path":
+                    group.title, action.help = "Checkpoint", f"The checkpoint {use}."
+                elif action.dest == "trainer.max_epochs":
+                    group.title = "Lightning's Trainer, with its own explanations"
+        last = [group for group in parser._action_groups if str(group.title).startswith("Lightning's Trainer")]
+        parser._action_groups = [group for group in parser._action_groups if group not in last] + last
+        if subcommand in ("validate", "test"):
+            parser.set_defaults(verbose=False)  # the results are printed by `print_results`
+        if subcommand in ("fit", "test"):
+            parser.add_argument(
+                "--csv",
+                type=bool,
+                default=False,
+                help=f"Write the test's rows by task and episode ({TASK_ROWS}) as {TASK_ROWS_CSV} too.",
+            )
+        if subcommand == "predict":
+            parser.add_argument(
+                "--tasks",
+                type=list[list[float]] | None,
+                default=None,
+                help='Tasks to run trials on, such as "[[0.5],[2.5]]" (null: the test tasks).',
+            )
+            parser.add_argument(
+                "--video", action="store_true", help="Film the trial of every one of the tasks into an mp4 file."
+            )
+        return parser

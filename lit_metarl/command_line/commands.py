@@ -1,0 +1,265 @@
+"""What the subcommands do: the one place that knows worlds, data side and algorithms."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.utilities import rank_zero_only
+
+from datamodules import RolloutDataModule
+from envs import ConfigurationError
+from envs.errors import require
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.callbacks import (
+    EvaluationReporter,
+    HyperParameters,
+    MetaRLProgressBar,
+    OffendingBatch,
+    print_results,
+)
+from lit_metarl.checkpoints import (
+    CONFIGURATION,
+    LAST,
+    ExactResume,
+    check_configuration,
+    folders_of_runs,
+    newest_whole,
+    read_checkpoint,
+    whole,
+)
+from lit_metarl.command_line.arguments import ArgumentsCLI
+from lit_metarl.command_line.mistakes import missing_requirement
+from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
+from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
+
+RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
+
+
+class MetaRLCLI(ArgumentsCLI):
+    """`fit`, `validate`, `test` and `predict` for any composition of world, algorithm, sampler and relabeler.
+
+    The world's sizes go from the data side to the algorithm, the seed to both; neither is typed twice.
+    `fit` ends with a table of the test tasks' results before and after training.
+    """
+
+    config: Any
+    datamodule: RolloutDataModule
+    model: MetaRLModule
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and refuse a checkpoint that is not one."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand]
+        shown = [] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]
+        self._configuration = json.loads(
+            self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
+        )
+        self._exact_resume = ExactResume(self._configuration)
+        self._hyperparameters = HyperParameters(self._configuration)
+        self.trainer_defaults["callbacks"] = [
+            *shown,
+            EvaluationReporter(),
+            self._hyperparameters,
+            OffendingBatch(),
+            self._exact_resume,
+        ]
+        fits = self.config.subcommand == "fit"
+        if fits and config.ckpt_path:
+            self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
+        self._trained_under = self._configuration
+        self._weights: tuple[Path, dict[str, tuple[int, ...]]] | None = None
+        if config.ckpt_path and not (fits and config.ckpt_path in RESUME_KEYWORDS):
+            saved = self._check_checkpoint(Path(config.ckpt_path), resumes=fits)
+            self._trained_under = saved or self._configuration
+        elif self.config.subcommand != "fit":
+            tell("warning: without --ckpt_path, the agent is an untrained one.")
+
+    def _check_checkpoint(self, path: Path, resumes: bool) -> dict[str, Any]:
+        """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`.
+
+        Returns:
+            The configuration that it was written under; empty if it does not say.
+        """
+        content = read_checkpoint(path)
+        saved: dict[str, Any] = content.get(CONFIGURATION, {})
+        self._weights = (path, {name: tuple(weight.shape) for name, weight in content["state_dict"].items()})
+        if resumes:
+            whole(path)
+            check_configuration(path, saved, self._configuration)
+        return saved
+
+    def before_instantiate_classes(self) -> None:
+        """Set the number of threads."""
+        threads = self.config[self.config.subcommand].threads
+        if threads is not None:
+            torch.set_num_threads(threads)
+            os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning would choose a number for several ranks
+
+    def instantiate_classes(self) -> None:
+        """Build everything, then check that the parts fit together."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
+            if isinstance(error.__cause__, ConfigurationError):
+                raise error.__cause__ from error
+            raise MisconfigurationException(missing_requirement(str(error))) from error
+        if self._weights is not None:
+            _check_weights(*self._weights, self.model)
+        self.datamodule.check_agent(self.model)
+        if self.config.subcommand == "fit":
+            self.datamodule.check_ranks(self.model, self.trainer.world_size)
+        if not self.trainer.is_global_zero:  # what all ranks would say is said by one
+            logging.getLogger("datamodules").setLevel(logging.ERROR)
+        _check_writable(self._folder)
+
+    def before_fit(self) -> None:
+        """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
+        if self.config.fit.ckpt_path == LAST:
+            self.config_init.fit.ckpt_path = self._find_last()
+        if not self.config_init.fit.ckpt_path:
+            self._exact_resume.before = self._test(None)
+        self._record_versions()
+
+    def _record_versions(self) -> None:
+        """Write `versions.json`: what the figures depend on beside the configuration."""
+        if self.trainer.is_global_zero:
+            packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco")}
+            self._folder.mkdir(parents=True, exist_ok=True)
+            content = {**packages, **self.datamodule.env.versions}
+            (self._folder / "versions.json").write_text(json.dumps(content, indent=1) + "\n")
+
+    def _find_last(self) -> str | None:
+        """The newest whole checkpoint of the newest run that has any; None to start afresh."""
+        given = self.config_init.fit.last_checkpoint.dirpath
+        folders = [Path(given)] if given else folders_of_runs(self._folder / "checkpoints")
+        folder = next((folder for folder in folders if any(folder.glob("*.ckpt"))), None)
+        if folder is None:
+            tell("There is no checkpoint to resume from yet: the run starts afresh.")
+            return None
+        choice = newest_whole(folder)
+        for refused in choice.refused:
+            tell(f"warning: {refused.path} is passed over: {refused.reason}.")
+        assert choice.checkpoint is not None
+        tell(f"Resuming from {choice.checkpoint}.")
+        self._check_checkpoint(choice.checkpoint, resumes=True)
+        return str(choice.checkpoint)
+
+    def after_fit(self) -> None:
+        """Evaluate the best checkpoint on the test tasks and print the comparison."""
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
+        results = {"before": self._exact_resume.before, "after": self._test(best or None)}
+        self._hyperparameters.log_results(self.trainer, results["after"], self.datamodule.environment_steps)
+        if self.trainer.is_global_zero:
+            print_results(results, trained)
+            self._write_task_rows()
+            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            if best:
+                print(f"Best checkpoint: {best}")
+
+    def after_test(self) -> None:
+        """Print the figures."""
+        if self.trainer.is_global_zero:
+            print_results({"test": self._figures("test/")}, self._title)
+            print(f"By task and episode: {self._write_task_rows()}")
+
+    def after_validate(self) -> None:
+        """Print the figures."""
+        if self.trainer.is_global_zero:
+            print_results({"validation": self._figures("val/")}, self._title)
+
+    def _write_task_rows(self) -> Path:
+        """Write one row for every task and episode of the test that was just done."""
+        assert self.model.evaluated is not None
+        trained, steps = self._trained_under, self.datamodule.environment_steps
+        run = RunFacts(self.datamodule.world, trained["seed_everything"], configuration_hash(trained), steps)
+        return write_task_rows(task_rows(self.model.evaluated, run), self._folder, as_csv=self._configuration["csv"])
+
+    def predict(self, **arguments: Any) -> None:
+        """Run trials on the tasks that were asked for, or on the test tasks, and write and film them."""
+        given, videos = self.config.predict.tasks, self._folder / "videos" if self.config.predict.video else None
+        hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
+        require(given is not None or videos is None, "video", True, "filming all test tasks would take long", hint)
+        processes = self.trainer.world_size
+        hint = "Use --trainer.devices=1."
+        require(videos is None or processes == 1, "trainer.devices", processes, "one process films", hint)
+        with ExitStack() as stack:
+            films: list[Path] = []
+            if given is not None:
+                tasks = checked_tasks(given, self.datamodule.env)
+                exploration = self.model.exploration_episodes
+                films = stack.enter_context(predicting(self.datamodule, tasks, exploration, videos))
+            trials: Any = self.trainer.predict(**arguments)
+        if self.trainer.is_global_zero:
+            path = self._folder / TRIALS
+            write_trials(trials, self.datamodule.world, path)
+            print(f"Trials: {path}")
+            for film in films:
+                print(f"Video: {film}")
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where the run writes: rank 0's alone is right. First asked for before the ranks would exchange it."""
+        return Path(self.trainer.log_dir or self.trainer.default_root_dir)
+
+    @property
+    def _title(self) -> str:
+        return f"{type(self.model).__name__} on {self.datamodule.world.name}"
+
+    def _test(self, checkpoint: str | None) -> dict[str, float]:
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+        )
+        return self._figures("test/")
+
+    def _figures(self, prefix: str) -> dict[str, float]:
+        metrics = self.trainer.callback_metrics
+        return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+
+
+@rank_zero_only
+def tell(message: str) -> None:
+    """Say something about the run on stderr, once."""
+    print(message, file=sys.stderr)
+
+
+def _check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLModule) -> None:
+    """Raise a `ConfigurationError` unless the weights of a checkpoint, by name and shape, fit the algorithm."""
+    own = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    different = next((name for name in sorted(saved | own) if saved.get(name) != own.get(name)), None)
+    if different is not None:
+        there, here = (str(list(shapes[different])) if different in shapes else "missing" for shapes in (saved, own))
+        raise ConfigurationError(
+            "ckpt_path",
+            str(path),
+            f"its networks are not those of this configuration ({different} is {there} there, {here} here)",
+            "Give the configuration that it was trained under: config.yaml in the run's folder.",
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            "trainer.logger.init_args.save_dir",
+            str(folder),
+            f"the folder cannot be written ({error.strerror})",
+            "Choose a folder that you may write to.",
+        ) from error
