@@ -55,8 +55,15 @@ def _how_to_resume(args: list[str], checkpoint: Path) -> str:
         elif not argument.startswith("--ckpt_path="):
             kept.append(argument)
     path = checkpoint.relative_to(Path.cwd()) if checkpoint.is_relative_to(Path.cwd()) else checkpoint
-    program = sys.argv[0] if sys.argv[0].endswith("train.py") else "train.py"
-    return shlex.join(["python", program, *kept, "--ckpt_path", str(path)])
+    return shlex.join([*_program(), *kept, "--ckpt_path", str(path)])
+
+
+def _program() -> list[str]:
+    """How this program was started."""
+    path = Path(sys.argv[0])
+    if path.parts[-2:] == ("lit_metarl", "__main__.py"):
+        return ["python", "-m", "lit_metarl"]
+    return ["python", sys.argv[0] if path.name == "train.py" else "train.py"]
 
 
 def main(args: list[str] | None = None) -> int:
@@ -74,7 +81,10 @@ def main(args: list[str] | None = None) -> int:
             subclass_mode_model=True,
             auto_configure_optimizers=False,
             parser_class=ConciseParser,
-            parser_kwargs={"description": "Train and evaluate agents that adapt to new tasks."},
+            parser_kwargs={
+                "prog": shlex.join(_program()),
+                "description": "Train and evaluate agents that adapt to new tasks.",
+            },
             trainer_defaults={
                 "enable_model_summary": False,
                 "logger": {
