@@ -44,6 +44,7 @@ class WorldSpec:
         horizon: steps after which an episode is cut off.
         task_changes: whether tasks differ in reward, dynamics or both.
         discrete_actions: whether an action is a choice, given as a one-hot vector.
+        states: every observation there is, in a world with few; empty in a continuous one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class WorldSpec:
     horizon: int
     task_changes: TaskChanges
     discrete_actions: bool = False
+    states: tuple[tuple[float, ...], ...] = ()
 
     @property
     def task_dim(self) -> int:

@@ -2,10 +2,10 @@
 
     python examples/grid_navi_belief.py results/roml/grid_navi_belief runs/version_0/checkpoints/best.ckpt …
 
-For every step of test trials, samples of the belief are decoded to the reward of every cell. How much more
-than a bare step a cell promises, averaged over the samples, is the belief's probability of the goal being there;
-its entropy is set against the number of cells that were visited before the goal was found. A perfect belief is
-uniform over the cells that are left. Writes FOLDER/rows.csv and FOLDER/belief.png, .svg.
+For every step of test trials, samples of the belief are decoded to what every cell pays. The chance that it pays
+the goal's reward, averaged over the samples, is the belief's probability of the goal being there; its entropy is set
+against the number of cells that were visited before the goal was found. A perfect belief is uniform over the cells
+that are left. Writes FOLDER/rows.csv and FOLDER/belief.png, .svg.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from torch import Tensor
 from datamodules.collection import Collector, Trials, as_sequences
 from envs import GridNavi
 from envs.errors import require
-from envs.navigation.grid_navi import CELLS, GOAL_REWARD, GOALS, MOVES, STEP_REWARD
+from envs.navigation.grid_navi import CELLS, EVERY_CELL, GOAL_REWARD, GOALS, MOVES, STEP_REWARD
 from envs.randomness import make_generator
 from lit_metarl.algorithms import VariBAD
 from lit_metarl.trained import load_trained
@@ -61,7 +60,7 @@ def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Gener
     mean, log_variance = posterior.chunk(2, -1)
     noise = torch.randn(len(posterior), BELIEF_SAMPLES, mean.shape[-1], generator=generator)
     latent = mean[:, None] + (0.5 * log_variance).exp()[:, None] * noise
-    cells = torch.tensor(list(product(range(CELLS), repeat=2)), dtype=torch.float32)
+    cells = torch.tensor(EVERY_CELL)
     before = (cells[:, None] - MOVES).clamp(0, CELLS - 1)  # each cell may be entered by every move
     after = cells[:, None].expand_as(before)
     states = torch.stack((after, before), 2).flatten(0, 1)
@@ -71,8 +70,11 @@ def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Gener
     promised = agent.decoders["reward"](
         states.expand(len(posterior), -1, -1, -1), actions.expand(len(posterior), -1, -1), latent, pairs
     )[..., 0]
-    promised = promised.unflatten(-1, (len(cells), len(MOVES))).mean(-1)
-    above = ((promised - STEP_REWARD) / (GOAL_REWARD - STEP_REWARD)).clamp(1e-6, 1).mean(1)
+    if agent.reward_likelihood == "bernoulli":
+        paid = promised.sigmoid()
+    else:
+        paid = (promised - STEP_REWARD) / (GOAL_REWARD - STEP_REWARD)
+    above = paid.unflatten(-1, (len(cells), len(MOVES))).mean(-1).clamp(1e-6, 1).mean(1)
     return above / above.sum(-1, keepdim=True)
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 CELLS = 5
 MOVES = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
 STEP_REWARD, GOAL_REWARD = -0.1, 1.0
-GOALS = [[float(x), float(y)] for x, y in product(range(CELLS), repeat=2) if max(x, y) > 1]
+EVERY_CELL = tuple((float(x), float(y)) for x, y in product(range(CELLS), repeat=2))
+GOALS = [[x, y] for x, y in EVERY_CELL if max(x, y) > 1]
 
 
 class GridNavi(PlanarWorld):
@@ -51,6 +52,7 @@ class GridNavi(PlanarWorld):
         horizon=15,
         task_changes=TaskChanges.REWARD,
         discrete_actions=True,
+        states=EVERY_CELL,
     )
     task_distribution: TaskDistribution = FiniteTasks(GOALS)
 

@@ -14,8 +14,8 @@ from envs.base import WorldSpec
 from envs.errors import require, require_positive
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
-from lit_metarl.losses.belief import consecutive_kl
-from lit_metarl.networks import StepDecoder, relu_mlp
+from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
+from lit_metarl.networks import StateHeads, StepDecoder, relu_mlp
 
 
 class VariBAD(OnPolicyModule):
@@ -31,6 +31,9 @@ class VariBAD(OnPolicyModule):
         normalise_belief: normalise what the policy sees of the belief.
         decoder_layers: widths of the decoders' hidden layers.
         reward_weight: weight of the prediction of rewards; 0 for no such decoder.
+        reward_likelihood: "gaussian" predicts the reward, "bernoulli" whether it is positive.
+        reward_by_state: predict by one output for each state of a finite world, from the belief alone; else
+            from the belief and the step.
         state_weight: weight of the prediction of next states; 0 for no such decoder.
         task_weight: weight of the prediction of the task; 0 for no such decoder.
         kl_weight: weight of the KL between consecutive posteriors, summed over the trials of an update.
@@ -51,6 +54,8 @@ class VariBAD(OnPolicyModule):
         normalise_belief: bool = True,
         decoder_layers: list[int] = [64, 32],  # noqa: B006 - read only; jsonargparse shows it
         reward_weight: float = 1.0,
+        reward_likelihood: RewardLikelihood = "gaussian",
+        reward_by_state: bool = False,
         state_weight: float = 0.0,
         task_weight: float = 0.0,
         kl_weight: float = 0.1,
@@ -71,6 +76,13 @@ class VariBAD(OnPolicyModule):
             "a decoder needs at least one hidden layer",
             "The published runs have two.",
         )
+        require(
+            not reward_by_state or len(world.states) > 0,
+            "model.init_args.reward_by_state",
+            reward_by_state,
+            f"{world.name} has no finite set of states",
+            "Leave it at false, or take a world such as GridNavi.",
+        )
         super().__init__(
             world,
             belief_dim=2 * latent_dim,
@@ -81,6 +93,7 @@ class VariBAD(OnPolicyModule):
         )
         self.latent_dim = latent_dim
         self.reward_weight = reward_weight
+        self.reward_likelihood: RewardLikelihood = reward_likelihood
         self.state_weight = state_weight
         self.task_weight = task_weight
         self.kl_weight = kl_weight
@@ -95,7 +108,9 @@ class VariBAD(OnPolicyModule):
             return StepDecoder(*sizes, latent_dim, decoder_layers, outputs)
 
         self.decoders = nn.ModuleDict()
-        if reward_weight > 0:
+        if reward_weight > 0 and reward_by_state:
+            self.decoders["reward"] = StateHeads(torch.tensor(world.states), latent_dim, decoder_layers)
+        elif reward_weight > 0:
             self.decoders["reward"] = step_decoder(2, 1)
         if state_weight > 0:
             self.decoders["state"] = step_decoder(1, self.state_dim)
@@ -176,7 +191,8 @@ class VariBAD(OnPolicyModule):
             both = torch.stack((after, before), 2)
             predicted = self.decoders["reward"](both, sequences["action"], latent, steps)[..., 0]
             reward = sequences["sparse_reward"].gather(1, steps.flatten(1)).view_as(predicted)
-            terms["reward"] = self.reward_weight * (predicted - reward).square().sum((1, 2)).mean()
+            errors = reward_error(predicted, reward, self.reward_likelihood)
+            terms["reward"] = self.reward_weight * errors.sum((1, 2)).mean()
         if "state" in self.decoders:
             predicted = self.decoders["state"](before[:, :, None], sequences["action"], latent, steps)
             state = _at(steps.flatten(1), after).view_as(predicted)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+RewardLikelihood = Literal["gaussian", "bernoulli"]
 
 
 def consecutive_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -20,3 +24,21 @@ def consecutive_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     distance = (mean - before_mean).square() + log_variance.exp()
     terms = before_log_variance - log_variance - 1.0 + distance * (-before_log_variance).exp()
     return 0.5 * terms.sum(-1)
+
+
+def reward_error(predicted: Tensor, reward: Tensor, likelihood: RewardLikelihood) -> Tensor:
+    """Negative log-likelihood of rewards, up to a constant factor and summand.
+
+    Args:
+        predicted: what the decoder gives, any shape: the reward ("gaussian", of unit variance), or the logit of
+            the reward being positive ("bernoulli").
+        reward: rewards, same shape.
+        likelihood: which of the two.
+
+    Returns:
+        The squared error, or the cross-entropy in nats; same shape.
+    """
+    if likelihood == "bernoulli":
+        paid = (reward > 0).to(predicted.dtype)
+        return torch.nn.functional.binary_cross_entropy_with_logits(predicted, paid, reduction="none")
+    return (predicted - reward).square()

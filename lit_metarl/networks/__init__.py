@@ -7,7 +7,7 @@ from lit_metarl.networks.action_distributions import (
     GaussianActions,
 )
 from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
-from lit_metarl.networks.decoders import StepDecoder
+from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate
 from lit_metarl.networks.mlp import relu_mlp
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder
@@ -26,6 +26,7 @@ __all__ = [
     "PolicySample",
     "RecurrentEncoder",
     "RunningMoments",
+    "StateHeads",
     "StepDecoder",
     "TanhGaussianPolicy",
     "TaskLinear",

@@ -63,3 +63,34 @@ class StepDecoder(nn.Module):
         hidden = paired + torch.nn.functional.linear(latent, of_latent)[:, :, None]
         predictions: Tensor = self.rest(hidden.relu().view(-1, width))
         return predictions.view(*steps.shape, -1)
+
+
+class StateHeads(nn.Module):
+    """Predicts a number for every state of a finite world from samples of the belief.
+
+    A step's prediction is that of the state it enters, so many steps cost one pass of a sample.
+
+    Args:
+        states: every observation of the world, `[number, observation_dim]`.
+        latent_dim: size of a belief sample.
+        layers: widths of the hidden layers.
+    """
+
+    states: Tensor
+
+    def __init__(self, states: Tensor, latent_dim: int, layers: list[int]) -> None:
+        super().__init__()
+        self.register_buffer("states", states, persistent=False)
+        self.heads = relu_mlp(latent_dim, len(states), layers)
+
+    def forward(self, states: Tensor, action: Tensor, latent: Tensor, steps: Tensor) -> Tensor:
+        """As `StepDecoder`; the first of `states` begins with the observation after the step.
+
+        Returns:
+            `[trials, samples, pairs, 1]`.
+        """
+        entered = states[:, :, 0, : self.states.shape[-1]]
+        nearest = torch.cdist(entered, self.states.expand(len(entered), -1, -1)).argmin(-1)
+        index = nearest.gather(1, steps.flatten(1)).view_as(steps)
+        predictions: Tensor = self.heads(latent)
+        return predictions.gather(-1, index)[..., None]

@@ -15,20 +15,35 @@ from envs import GridNavi
 from envs.navigation.grid_navi import CELLS, GOAL_REWARD, STEP_REWARD
 from examples import grid_navi_belief
 from lit_metarl.algorithms import VariBAD
+from lit_metarl.losses.belief import RewardLikelihood
 
 
 class KnowingDecoder(nn.Module):
-    """Pays for entering the cell that the latent variable names."""
+    """Pays for entering the cell that the latent variable names.
+
+    Args:
+        pays: what is predicted of that cell.
+        else_pays: and of the others.
+    """
+
+    def __init__(self, pays: float, else_pays: float) -> None:
+        super().__init__()
+        self.pays, self.else_pays = pays, else_pays
 
     def forward(self, states: Tensor, action: Tensor, latent: Tensor, steps: Tensor) -> Tensor:
         entered = states[:, None, :, 0, :2].expand(-1, latent.shape[1], -1, -1)
         right = (entered == latent[:, :, None].round()).all(-1, keepdim=True)
-        return torch.where(right, GOAL_REWARD, STEP_REWARD)
+        return torch.where(right, self.pays, self.else_pays)
 
 
-def test_a_belief_that_knows_the_goal_is_decoded_to_it() -> None:
-    agent = VariBAD(GridNavi.world, latent_dim=2)
-    agent.decoders["reward"] = KnowingDecoder()
+@pytest.mark.parametrize(
+    ("likelihood", "pays", "else_pays"), [("gaussian", GOAL_REWARD, STEP_REWARD), ("bernoulli", 10.0, -30.0)]
+)
+def test_a_belief_that_knows_the_goal_is_decoded_to_it(
+    likelihood: RewardLikelihood, pays: float, else_pays: float
+) -> None:
+    agent = VariBAD(GridNavi.world, latent_dim=2, reward_likelihood=likelihood)
+    agent.decoders["reward"] = KnowingDecoder(pays, else_pays)
     cells = torch.tensor([[4.0, 1.0], [0.0, 3.0]])
     certain = torch.cat((cells, torch.full((2, 2), -20.0)), -1)
     probabilities = grid_navi_belief.goal_probabilities(agent, certain, torch.Generator().manual_seed(0))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from torch.nn import functional
 
 from datamodules.collection import Collector, Trials, as_sequences
+from envs import GridNavi
+from envs.errors import ConfigurationError
 from envs.randomness import normal
 from lit_metarl.algorithms import VariBAD
 from tests.worlds import EndingPoint
@@ -90,3 +93,48 @@ def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
     torch.manual_seed(0)
     assert set(VariBAD(EndingPoint.world).decoders) == {"reward"}
     assert set(build().decoders) == {"reward", "state", "task"}
+
+
+@torch.no_grad()
+def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None:
+    torch.manual_seed(0)
+    model = VariBAD(
+        GridNavi.world,
+        latent_dim=LATENT,
+        decoder_layers=[16],
+        reward_likelihood="bernoulli",
+        reward_by_state=True,
+        elbo_terms=TERMS,
+        decoded_steps=STEPS,
+        hidden=12,
+        seed=5,
+    )
+    goals = torch.tensor([[0.0, 2.0], [2.0, 0.0], [2.0, 1.0], [1.0, 2.0]])
+    trials = Collector(GridNavi(TASKS)).collect(model, goals, EPISODES, torch.Generator().manual_seed(0))
+    sequences = as_sequences(trials)
+    assert bool((sequences["sparse_reward"] > 0).any())
+    state = model.generator.get_state()
+    bound = model.negative_elbo(trials)["reward"]
+
+    model.generator.set_state(state)
+    lengths = sequences["valid"].sum(1)
+    times = model._draw((TASKS, TERMS), lengths + 1)
+    steps = model._draw((TASKS, TERMS, STEPS), lengths)
+    noise = normal((TASKS, TERMS, LATENT), model.generator, torch.zeros(1))
+    mean, log_variance = model.encode(sequences)
+    expected = torch.zeros(())
+    for trial in range(TASKS):
+        for term in range(TERMS):
+            time = int(times[trial, term])
+            spread = (0.5 * log_variance[trial, time]).exp()
+            logits = model.decoders["reward"].heads(mean[trial, time] + spread * noise[trial, term])
+            for step in steps[trial, term].tolist():
+                x, y = sequences["next_observation"][trial, step].tolist()
+                found = Bernoulli(logits=logits[int(5 * x + y)])
+                expected -= found.log_prob(((x, y) == tuple(goals[trial].tolist())) * torch.ones(())) / TASKS
+    torch.testing.assert_close(bound, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_by_state_are_refused_in_a_continuous_world() -> None:
+    with pytest.raises(ConfigurationError, match="reward_by_state.*no finite set of states"):
+        VariBAD(EndingPoint.world, reward_by_state=True)
