@@ -3,9 +3,10 @@
 The sizes: 100 training tasks, a trajectory of 200 steps, 256 start states, three hidden layers of 300
 (encoder: 200), 20 contexts for log Z. The loop takes one task at a time and, for the hindsight rewards,
 one step at a time, with autograd on; for log Z it takes one task's data at a time and then one large
-batch of all tasks. Both take turns in one process, call the same world's reward function and use the
-same noise, so that the distributions over tasks can be compared. The keys `..._in_numbers` are for a
-loop whose reward is written out for plain numbers, the least that a step at a time can cost.
+batch of all tasks. Both take turns in one process with one thread, as in this project's configurations, call
+the same world's reward function and use the same noise, so that the distributions over tasks can be compared.
+The keys `..._in_numbers` are for a loop whose reward is written out for plain numbers, the least that a step at
+a time can cost.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def main() -> int:
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     env = HalfCheetahVel(1)
     agent = PEARL(env.world)

@@ -40,7 +40,7 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.command_line.arguments import ArgumentsCLI
-from lit_metarl.command_line.mistakes import missing_requirement
+from lit_metarl.command_line.mistakes import missing_requirement, refuse_own_seed
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
@@ -61,6 +61,7 @@ class MetaRLCLI(ArgumentsCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and refuse a checkpoint that is not one."""
+        refuse_own_seed(sys.argv[1:] if args is None else args)
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         shown = [] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]

@@ -7,8 +7,12 @@ import importlib
 import re
 import sys
 from argparse import Action
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -100,6 +104,32 @@ class ConciseParser(LightningArgumentParser):
         if kind is None or not re.search("Expected a|Does not validate", message):
             return message
         return str(ConfigurationError(key, _first(VALUE, message), f"it must be {kind}", "See --help."))
+
+
+def refuse_own_seed(arguments: Sequence[str]) -> None:
+    """Refuse a seed of the algorithm alone, which the seed of the run would overwrite without a word.
+
+    Raises:
+        ConfigurationError: if one stands among the arguments or in a file that they name.
+    """
+    following = [*arguments[1:], ""]
+    for argument, after in zip(arguments, following):
+        key, joined, value = argument.partition("=")
+        value = value if joined else after
+        if key in ("--model.init_args.seed", "--model.seed"):
+            raise _own_seed(value)
+        if key in ("--config", "-c") and Path(value).is_file():
+            with suppress(yaml.YAMLError, UnicodeDecodeError):  # the parser says more about it
+                content: Any = yaml.safe_load(Path(value).read_text())
+                for name in ("model", "init_args", "seed"):
+                    content = content.get(name) if isinstance(content, dict) else None
+                if content is not None:
+                    raise _own_seed(content, f" (in {value})")
+
+
+def _own_seed(value: object, where: str = "") -> ConfigurationError:
+    reason = "every random stream of a run follows from its one seed"
+    return ConfigurationError(f"model.init_args.seed{where}", value, reason, f"Give it as --seed_everything={value}.")
 
 
 def missing_requirement(message: str) -> str:

@@ -203,6 +203,14 @@ def test_an_unknown_key_in_a_file_is_refused_with_the_nearest_known_one(
     assert "'data.task_slots'" in refused(lambda: run_tiny("fit", f"--config={tmp_path}/wrong.yaml"), capsys)
 
 
+def test_a_seed_of_the_algorithm_alone_is_refused_in_a_file_too(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.yaml").write_text("model: {init_args: {seed: 5}}")
+    message = refused(lambda: run_tiny("fit", f"--config={tmp_path}/own.yaml"), capsys)
+    assert all(part in message for part in ("model.init_args.seed", "own.yaml", "--seed_everything=5")), message
+
+
 CEM = "--data.task_sampler=datamodules.tasks.CEMTaskSampler"
 FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
 
@@ -256,6 +264,8 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
         (["--data.relabeler=datamodules.tasks.UniformTaskSampler"], ["data.relabeler", "it is no Relabeler"]),
         (["--trainer.max_epochs=lots"], ["trainer.max_epochs = 'lots'", "it must be int | null"]),
         (["--config=nowhere.yaml"], ["nowhere.yaml", "no such file", "configs/quickstart.yaml"]),
+        (["--model.init_args.seed=5"], ["model.init_args.seed", "'5'", "--seed_everything=5"]),
+        (["--model.seed", "5"], ["model.init_args.seed", "'5'", "--seed_everything=5"]),
         (["--config=README.md"], ["README.md cannot be read as YAML"]),
         (["configs/point_robot.yaml"], ["configs/point_robot.yaml", "given by --config"]),
     ],
