@@ -23,7 +23,7 @@ from datamodules.contracts import Decision
 from envs import PointRobot
 from envs.randomness import normal
 from lit_metarl.algorithms import MAML
-from lit_metarl.algorithms.maml import Steps
+from lit_metarl.algorithms.meta_objective import Steps
 from lit_metarl.networks import GaussianActions, TaskPolicy
 
 TASKS, EPISODES, TURNS = 40, 20, 3

@@ -17,7 +17,8 @@ from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
 from lit_metarl.adaptation import Parameters
 from lit_metarl.algorithms import MAML
-from lit_metarl.algorithms.maml import MetaObjective, ProximalPlan, standardised
+from lit_metarl.algorithms.maml import ProximalPlan
+from lit_metarl.algorithms.meta_objective import MetaObjective, standardised
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.trust_region import TrustRegionPlan, hessian_vector_product
 from tests.worlds import EndingPoint
