@@ -24,12 +24,10 @@ from lit_metarl.losses import ppo
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.networks import (
     ActionBounds,
-    ActionDistribution,
-    CategoricalActions,
-    GaussianActions,
     Initialisation,
     RunningMoments,
     TaskPolicy,
+    action_distribution,
     initialised,
 )
 from lit_metarl.trust_region import TrustRegionPlan, trust_region_step
@@ -135,17 +133,13 @@ class MAML(MetaRLModule):
         self.ppo = ppo
         self.cvar_share = cvar_share
         self.noise_in_evaluation = noise_in_evaluation
-        actions: ActionDistribution
-        if world.discrete_actions:
-            actions = CategoricalActions(layers[-1], world.action_dim)
-        else:
-            actions = GaussianActions(
-                layers[-1],
-                world.action_dim,
-                initial_std,
-                action_bounds,
-                lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
-            )
+        actions = action_distribution(
+            world,
+            layers[-1],
+            initial_std,
+            action_bounds,
+            lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
+        )
         self.policy = TaskPolicy(world.observation_dim, layers, initialisation, actions)
         self.input_moments = RunningMoments(world.observation_dim)
 

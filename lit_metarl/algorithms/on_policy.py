@@ -20,13 +20,11 @@ from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo
 from lit_metarl.networks import (
     ActionBounds,
-    ActionDistribution,
     ActorCritic,
-    CategoricalActions,
-    GaussianActions,
     Initialisation,
     RecurrentEncoder,
     RunningMoments,
+    action_distribution,
     initialised,
 )
 
@@ -159,17 +157,13 @@ class OnPolicyModule(MetaRLModule):
         self.encoder = RecurrentEncoder(
             self.state_dim, world.action_dim, state_embedding, action_embedding, reward_embedding, hidden
         )
-        actions: ActionDistribution
-        if world.discrete_actions:
-            actions = CategoricalActions(layers[-1], world.action_dim)
-        else:
-            actions = GaussianActions(
-                layers[-1],
-                world.action_dim,
-                initial_std,
-                action_bounds,
-                lambda layer: initialised(layer, initialisation, gain=1.0),
-            )
+        actions = action_distribution(
+            world,
+            layers[-1],
+            initial_std,
+            action_bounds,
+            lambda layer: initialised(layer, initialisation, gain=1.0),
+        )
         self.actor_critic = ActorCritic(
             self.state_dim,
             belief_dim,

@@ -5,6 +5,7 @@ from lit_metarl.networks.action_distributions import (
     ActionDistribution,
     CategoricalActions,
     GaussianActions,
+    action_distribution,
 )
 from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
@@ -31,6 +32,7 @@ __all__ = [
     "TanhGaussianPolicy",
     "TaskLinear",
     "TaskPolicy",
+    "action_distribution",
     "bounded",
     "evaluate",
     "initialised",

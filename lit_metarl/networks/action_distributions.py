@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from envs.base import WorldSpec
 from envs.randomness import normal
 from lit_metarl.networks.task_linear import TaskLinear
 
@@ -151,3 +152,12 @@ class GaussianActions(ActionDistribution):
         new_mean, new_log_std = new.chunk(2, -1)
         spread = (2 * (old_log_std - new_log_std)).exp() + ((old_mean - new_mean) * (-new_log_std).exp()).square()
         return (new_log_std - old_log_std + 0.5 * (spread - 1.0)).sum(-1)
+
+
+def action_distribution(
+    world: WorldSpec, features: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
+) -> ActionDistribution:
+    """Categorical where the world's actions are discrete, else Gaussian with the rest of the arguments."""
+    if world.discrete_actions:
+        return CategoricalActions(features, world.action_dim)
+    return GaussianActions(features, world.action_dim, initial_std, bounds, initialise)
