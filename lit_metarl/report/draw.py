@@ -64,7 +64,7 @@ def draw(drawing: Drawing) -> Path:
             comparison = None
             pictures: page.Pictures = {}
             if len(experiment.worlds) == 1:
-                metrics = [*drawing.metrics, *experiment.task_means]
+                metrics = list(dict.fromkeys((*drawing.metrics, *experiment.further_curves)))
                 comparison = compare(experiment, methods, metrics, drawing.reference, drawing.bootstrap)
                 comparisons.append(comparison)
                 pictures = _save(_figures(comparison, look, drawing.reference), drawing.output, experiment.name)

@@ -22,7 +22,7 @@ from lit_metarl.report.figure_style import (
     new_figure,
     step_axis,
 )
-from lit_metarl.report.make_rows import TASK_MEAN
+from lit_metarl.report.make_rows import SUCCESS, TASK_MEAN
 from lit_metarl.report.results import Run
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
@@ -37,7 +37,7 @@ def curve_label(metric: str, cvar_alpha: float | None) -> str:
     known = {
         "val/return": RETURN_LABEL,
         "val/cvar": f"CVaR: mean return\nof the {share} of tasks",
-        "val/success": "Share of tasks accomplished",
+        SUCCESS: "Share of tasks accomplished",
         "val/return_exploration": "Return of exploration episodes\n(sum of rewards)",
     }
     if metric.startswith(TASK_MEAN):

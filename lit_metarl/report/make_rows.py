@@ -25,6 +25,7 @@ TASK_COLUMNS = (*NAME, "task", "episode", "return")
 
 FINISHED = "finished"
 TASK_MEAN = "cem/mean_"
+SUCCESS = "val/success"
 """Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
 
 

@@ -22,6 +22,7 @@ from lit_metarl.report.make_rows import (
     NAME,
     RUN_COLUMNS,
     RUNS,
+    SUCCESS,
     TASK_COLUMNS,
     TASK_MEAN,
     TASKS,
@@ -93,9 +94,10 @@ class Experiment:
         return sorted({metric for run in self.runs for metric in run.curves if metric.startswith("val/")})
 
     @property
-    def task_means(self) -> list[str]:
-        """Means of the tasks drawn, by coordinate, that at least one run has a curve of."""
-        return sorted({metric for run in self.runs for metric in run.curves if metric.startswith(TASK_MEAN)})
+    def further_curves(self) -> list[str]:
+        """What else is drawn where a run has it: the share of successes, and the mean of the tasks drawn."""
+        names = {name for run in self.runs for name in run.curves}
+        return sorted(name for name in names if name == SUCCESS or name.startswith(TASK_MEAN))
 
     @property
     def worlds(self) -> list[str]:

@@ -25,9 +25,8 @@ def write_synthetic(folder: Path, experiments: dict[str, dict[str, list[int]]] =
             for seed in seeds:
                 _add(rows, {"experiment": experiment, "method": method, "seed": seed})
     write_rows(folder / "runs.csv", make_rows.RUN_COLUMNS, rows.runs)
-    write_rows(
-        folder / "curves.csv", [*make_rows.CURVE_COLUMNS, "val/return", "val/cvar", "cem/mean_velocity"], rows.curves
-    )
+    metrics = ["val/return", "val/cvar", "val/success", "cem/mean_velocity"]
+    write_rows(folder / "curves.csv", [*make_rows.CURVE_COLUMNS, *metrics], rows.curves)
     tests = ["test/return", "test/cvar", "test/return_episode_1", "test/return_episode_2"]
     write_rows(folder / "finals.csv", [*make_rows.FINAL_COLUMNS, *tests], rows.finals)
     write_rows(folder / "tasks.csv.gz", [*make_rows.TASK_COLUMNS, "task/velocity"], rows.tasks)
@@ -43,6 +42,9 @@ def _add(rows: make_rows.RunRows, name: Row) -> None:
         {**name, "environment_steps": int(step) + 7 * seed, "val/return": value, "val/cvar": 2.0 * value}
         for step, value in zip(STEPS, returns)
     ]
+    if name["experiment"] == "point":
+        for row, step in zip(rows.curves[-len(STEPS) :], STEPS):
+            row["val/success"] = step / STEPS[-1]
     if name["method"] == "hfr" and name["experiment"] == "cheetah":
         for row, step in zip(rows.curves[-len(STEPS) :], STEPS):
             row["cem/mean_velocity"] = 1.5 + step / 1e4

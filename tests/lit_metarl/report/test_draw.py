@@ -22,6 +22,7 @@ FIGURES = [
     "cheetah_probability_of_improvement",
     "cheetah_task_velocity",
     "point_curve_return",
+    "point_curve_success",
     "all_normalised_return",
     "all_probability_of_improvement",
 ]
