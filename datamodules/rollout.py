@@ -161,6 +161,13 @@ class RolloutDataModule(pl.LightningDataModule):
                 f"{type(agent).__name__} learns from the trials just collected, and a relabeled one is not its own",
                 "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
             )
+            require(
+                self.reward_model is None,
+                "data.reward_model",
+                type(self.reward_model).__name__,
+                f"{type(agent).__name__} learns from the rewards just collected and has no use for learned ones",
+                "Leave it out (--data.reward_model=null), or use an algorithm with replay.",
+            )
         if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
             raise ConfigurationError(
                 "data.relabeler",

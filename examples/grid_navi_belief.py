@@ -22,7 +22,7 @@ from torch import Tensor
 
 from datamodules.collection import Collector, Trials, as_sequences
 from envs import GridNavi
-from envs.errors import require
+from envs.errors import ConfigurationError, require
 from envs.navigation.grid_navi import CELLS, EVERY_CELL, GOAL_REWARD, GOALS, MOVES, STEP_REWARD
 from envs.randomness import make_generator
 from lit_metarl.algorithms import VariBAD
@@ -162,11 +162,15 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--trials_per_goal", type=int, default=TRIALS_PER_GOAL)
     options = parser.parse_args(args)
     torch.set_num_threads(1)
-    rows = [
-        row
-        for run, checkpoint in enumerate(options.checkpoints, 1)
-        for row in belief_rows(_varibad(checkpoint), run, options.trials_per_goal)
-    ]
+    try:
+        rows = [
+            row
+            for run, checkpoint in enumerate(options.checkpoints, 1)
+            for row in belief_rows(_varibad(checkpoint), run, options.trials_per_goal)
+        ]
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     options.folder.mkdir(parents=True, exist_ok=True)
     with (options.folder / "rows.csv").open("w", newline="") as file:
         table = csv.writer(file)

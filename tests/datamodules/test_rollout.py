@@ -13,7 +13,7 @@ from torch import Tensor
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
 from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
-from datamodules.replay import TaskReplay
+from datamodules.replay import RewardModel, TaskReplay
 from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, PointRobot
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
@@ -212,6 +212,11 @@ def test_replays_limits_do_not_bind_an_on_policy_algorithm() -> None:
     build(algorithm=RL2, task_slots=1, replay_capacity=1, batches=MetaBatchPlan(tasks=7))
     with pytest.raises(ConfigurationError, match="RandomRelabeler"):
         build(algorithm=RL2, relabeler=RandomRelabeler())
+
+
+def test_learned_rewards_are_refused_where_nothing_is_relabeled_in_hindsight() -> None:
+    with pytest.raises(ConfigurationError, match="data.reward_model = 'RewardModel'.*RL2 learns from the rewards"):
+        build(algorithm=RL2, reward_model=RewardModel())
 
 
 def test_the_state_of_on_policy_collection_is_restored() -> None:

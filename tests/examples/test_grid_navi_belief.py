@@ -62,3 +62,15 @@ def test_rows_and_figure_come_from_a_checkpoint(run_tiny: Callable[..., int], tm
     assert float(rows[0]["perfect_entropy"]) == pytest.approx(math.log(21), abs=1e-4)
     assert all(0.0 <= float(row["entropy"]) <= math.log(CELLS**2) + 1e-6 for row in rows)
     assert all(float(row["perfect_entropy"]) >= 0.0 for row in rows)
+
+
+def test_a_checkpoint_that_is_none_of_varibads_is_one_message(
+    run_tiny: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grid_navi_belief.main([str(tmp_path / "belief"), str(tmp_path / "nowhere.ckpt")]) == 2
+    assert "nowhere.ckpt' is not usable: there is no such file" in capsys.readouterr().err
+    assert run_tiny("fit", "--trainer.max_epochs=1") == 0
+    (checkpoint,) = tmp_path.glob("runs/version_0/checkpoints/last.ckpt")
+    assert grid_navi_belief.main([str(tmp_path / "belief"), str(checkpoint)]) == 2
+    assert "Give those of VariBAD on GridNavi" in capsys.readouterr().err
+    assert not (tmp_path / "belief").exists()
