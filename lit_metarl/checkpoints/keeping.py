@@ -112,6 +112,12 @@ class LastCheckpoint(RunCheckpoint):
         super().on_train_end(trainer, pl_module)
         self._leave()
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what is missing where a crash came between the last epoch's best checkpoint and this one."""
+        resumed_from = Path(trainer.ckpt_path or "").stem
+        if resumed_from and resumed_from != self.filename and not self._last_checkpoint_saved:
+            self._save(trainer)
+
     def _save(self, trainer: pl.Trainer) -> None:
         candidates = self._monitor_candidates(trainer)
         if self.save_top_k == 0:

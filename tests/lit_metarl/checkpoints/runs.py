@@ -180,7 +180,8 @@ def scalars(folder: Path) -> dict[tuple[str, int], set[float]]:
 
 OF_THE_FOLDER = {"dirpath", "best_model_path", "best_k_models", "kth_best_model_path", "last_model_path"}
 OTHER_LOOPS = {"test_loop", "validate_loop", "predict_loop"}  # a resumed run skips the test before training
-NOT_COMPARED = {*OTHER_LOOPS, "configuration", "seconds", "progress/wall_clock_s", *OF_THE_FOLDER}
+COMPLETED = {"epoch", "completed"}  # are one more in a checkpoint that is written after the last epoch, not at its end
+NOT_COMPARED = {*OTHER_LOOPS, *COMPLETED, "configuration", "seconds", "progress/wall_clock_s", *OF_THE_FOLDER}
 
 
 def assert_same(first: Any, second: Any, where: str = "checkpoint") -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lit_metarl import cli
+from lit_metarl.checkpoints import LastCheckpoint, newest_whole
 from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import (
     RUNS,
+    arguments,
     assert_same_run,
     checkpoint_of,
+    in_child,
     killed,
     results_of,
     scalars,
@@ -30,4 +38,26 @@ def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
     expected = scalars(whole)
     assert any(key.startswith("cem/") for key, _ in expected)
     assert scalars(broken) == expected
+    assert results_of(broken) == results_of(whole)
+
+
+def test_a_run_killed_between_its_last_two_checkpoints_ends_with_both(uninterrupted: RunFolder, tmp_path: Path) -> None:
+    whole, broken = uninterrupted("VariBAD"), tmp_path
+
+    def train_killed() -> int:
+        epoch_end, epochs = LastCheckpoint.on_train_epoch_end, itertools.count(1)
+
+        def killed_before(callback: LastCheckpoint, *given: Any) -> None:
+            if next(epochs) == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+            epoch_end(callback, *given)
+
+        LastCheckpoint.on_train_epoch_end = killed_before  # type: ignore[method-assign]
+        return cli.main(arguments("VariBAD", broken))
+
+    assert in_child(train_killed) == -signal.SIGKILL
+    assert newest_whole(checkpoint_of(broken).parent).checkpoint == checkpoint_of(broken, name="best")
+    assert train("VariBAD", broken, "--ckpt_path=last") == [0]
+    assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
+    assert scalars(broken) == scalars(whole)
     assert results_of(broken) == results_of(whole)
