@@ -1,7 +1,7 @@
 """Steps a second of Meta-World's worlds: 10 copies at once against one environment of Meta-World itself.
 
 ML1 on reach-v3, and ML10 with ten different scenes; uniformly random actions, the rivals taking turns. Threads over
-the same scenes are measured beside them: half of a step is Python, so they gain little.
+the same scenes are measured beside them: half of a step is Python, so they gain less.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Many scenes at once: in this process, or spread over worker processes.
 
-Half of a Meta-World step is Python, which holds the interpreter's lock, so threads gain little where processes
+Half of a Meta-World step is Python, which holds the interpreter's lock, so threads gain less than processes, which
 gain almost a factor of their number (`python -m benchmarks.metaworld`).
 """
 
