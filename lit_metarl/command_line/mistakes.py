@@ -118,8 +118,8 @@ def refuse_own_seed(arguments: Sequence[str]) -> None:
         value = value if joined else after
         if key in ("--model.init_args.seed", "--model.seed"):
             raise _own_seed(value)
-        if key in ("--config", "-c") and Path(value).is_file():
-            with suppress(yaml.YAMLError, UnicodeDecodeError):  # the parser says more about it
+        if key in ("--config", "-c"):
+            with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # the parser says more about it
                 content: Any = yaml.safe_load(Path(value).read_text())
                 for name in ("model", "init_args", "seed"):
                     content = content.get(name) if isinstance(content, dict) else None
