@@ -39,7 +39,8 @@ def shares_of_run(folder: Path) -> tuple[float, float]:
     def ended(self: MetaRLModule) -> None:
         nonlocal drawing, training
         training = self.wall_clock_s
-        drawing = sum(part.seconds for part in self.trainer.callbacks if isinstance(part, TensorBoardFigures))  # type: ignore[attr-defined]
+        trainer: Any = self.trainer
+        drawing = sum(part.seconds for part in trainer.callbacks if isinstance(part, TensorBoardFigures))
         fit_end(self)
 
     pl.Trainer.save_checkpoint = timed  # type: ignore[method-assign]
