@@ -30,7 +30,7 @@ HAND = 3  # numbers of the hand's position, which come first among the readings
 HAND_AND_DIVERGED = [0, 1, 2, 5]
 RECORDED = ("reward", "success", "diverged")
 REACH = "reach-v3"
-REACH_START = (0.0, 0.6, 0.2)  # where Meta-World wants the hand to be at the start, m
+REACH_START = torch.tensor([0.0, 0.6, 0.2])  # where Meta-World wants the hand to be at the start, m
 REACH_RADIUS = 0.05
 REACH_LARGEST = 10.0
 LONG_TAIL = 9.0  # 1 / 0.1 − 1: the reward's share falls to 0.1 a margin away from the goal
@@ -197,7 +197,8 @@ class MetaWorld(MetaEnv):
     def _see(self, copies: Tensor, observations: NDArray[np.float64]) -> None:
         """Take new observations of `copies`, in a new tensor: the old one has been handed out."""
         seen = torch.from_numpy(observations.astype(np.float32))
-        self._observations = self._observations.index_copy(0, copies, seen)
+        everyone = len(copies) == self.num_envs
+        self._observations = seen if everyone else self._observations.index_copy(0, copies, seen)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
         """The features among the `readings` `[copies, readings]`, `[copies, features]`."""
@@ -335,7 +336,7 @@ class ML1(MetaWorld):
         if not self._reaches:
             return super().reward(features, tasks)
         beyond = (self._distance(features, tasks) - REACH_RADIUS).clamp(min=0.0)
-        margin: Tensor = torch.linalg.vector_norm(tasks[..., -HAND:] - tasks.new_tensor(REACH_START), dim=-1)
+        margin: Tensor = torch.linalg.vector_norm(tasks[..., -HAND:] - REACH_START.to(tasks), dim=-1)
         reward = REACH_LARGEST / (1.0 + LONG_TAIL * (beyond / margin).square())
         return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
