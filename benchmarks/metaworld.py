@@ -7,7 +7,6 @@ the same scenes are measured beside them: half of a step is Python, so they gain
 from __future__ import annotations
 
 import itertools
-import os
 import pickle
 import statistics
 import sys
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import finish
 from envs import ML1, ML10
+from envs.cores import usable_cores
 from envs.manipulation.hosts import LocalHost
 from envs.manipulation.meta_world import MetaWorld
 
@@ -109,7 +109,7 @@ def measure(world: MetaWorld, cores: int) -> dict[str, float]:
 def main() -> int:
     """Measure both worlds and print the result; the exit status."""
     torch.set_num_threads(1)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     figures = measure(ML1(COPIES), cores)
     figures |= {f"ml10_{name}": value for name, value in measure(ML10(COPIES), cores).items()}
     return finish("metaworld", figures, {"over_single": (">=", LEAST_OVER_SINGLE)})

@@ -8,7 +8,6 @@ Python around it: one long open-loop rollout of all copies.
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ from mujoco.rollout import Rollout
 
 from benchmarks.report import finish
 from envs import AntGoal, HalfCheetahVel, HumanoidVel
+from envs.cores import usable_cores
 from envs.locomotion.mujoco_world import MujocoWorld
 
 COPIES = 32
@@ -137,7 +137,7 @@ def measure(case: Case, threads: int) -> dict[str, float]:
 def main() -> int:
     """Measure all cases and print the result; the exit status."""
     torch.set_num_threads(1)
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     figures: dict[str, float] = {}
     targets: dict[str, tuple[str, float]] = {}
     for name, case in CASES.items():

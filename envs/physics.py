@@ -7,7 +7,6 @@ contact forces. `python -m benchmarks.physics` measures both against bare MuJoCo
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,8 @@ import mujoco
 import numpy as np
 from mujoco.rollout import Rollout
 from numpy.typing import NDArray
+
+from envs.cores import usable_cores
 
 State = NDArray[np.float64]
 PHYSICS_STATE: int = mujoco.mjtState.mjSTATE_FULLPHYSICS.value
@@ -44,7 +45,7 @@ class BatchedPhysics(ABC):
         self.substeps = substeps
         self.dt: float = model.opt.timestep * substeps
         self._least_progress = self.dt - 0.5 * model.opt.timestep
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or usable_cores()
         self._state_parts = state_parts
         self._positions = slice(1, 1 + model.nq)
         self._velocities = slice(1 + model.nq, 1 + model.nq + model.nv)

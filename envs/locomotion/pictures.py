@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from functools import lru_cache
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 480, 360
+MOST_RENDERERS = 4  # of different models at a time; 100 MB each
 CAMERAS = ("track", "topview")  # of Gymnasium's robots and of Meta-World's table
 
 
@@ -23,13 +23,24 @@ def _use_off_screen_library() -> None:
         mujoco.gl_context.GLContext = GLContext
 
 
-@lru_cache(maxsize=4)
+_renderers: dict[mujoco.MjModel, mujoco.Renderer] = {}  # the oldest first
+
+
 def _renderer(model: mujoco.MjModel) -> mujoco.Renderer:
     """The renderer of a model; making one takes longer than several pictures."""
-    _use_off_screen_library()
-    renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
-    atexit.register(renderer.close)  # before the GL library leaves, which registered first
-    return renderer
+    if model not in _renderers:
+        _use_off_screen_library()
+        if len(_renderers) == MOST_RENDERERS:
+            _renderers.pop(next(iter(_renderers))).close()
+        _renderers[model] = mujoco.Renderer(model, HEIGHT, WIDTH)
+        if len(_renderers) == 1:
+            atexit.register(_close_renderers)  # before the GL library leaves, which the first renderer has registered
+    return _renderers[model]
+
+
+def _close_renderers() -> None:
+    while _renderers:
+        _renderers.popitem()[1].close()
 
 
 def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray[np.uint8]:

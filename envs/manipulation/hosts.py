@@ -16,7 +16,8 @@ import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.cores import usable_cores
 from envs.manipulation.scenes import OBSERVATION, READINGS, Numbers, Scene
 
 SPARE_SCENES = 8  # kept for the next that needs one, such as the world of the next validation; 20 MB each
@@ -191,7 +193,8 @@ class ProcessHost(SceneHost):
         for worker, positions in enumerate(places):
             if positions:
                 shares = [_rows_at(argument, positions) for argument in (keys, *arguments)]
-                _send(self._connections[worker], (request, method, shares))
+                with self._alive(worker):
+                    _send(self._connections[worker], (request, method, shares))
                 asked.append((worker, positions))
         if mine:
             shares = [_rows_at(argument, mine) for argument in (keys, *arguments)]
@@ -200,16 +203,27 @@ class ProcessHost(SceneHost):
 
     def _answer(self, worker: int, request: int) -> Any:
         while True:
-            try:
+            with self._alive(worker):
                 number, result, error = _receive(self._connections[worker])
-            except (EOFError, ConnectionResetError) as lost:
-                code = self._workers[worker].exitcode
-                raise RuntimeError(f"A Meta-World process has died (exit code {code}); was memory short?") from lost
             if number != request:
                 continue  # of a request whose answer nobody waited for, because a signal came between
             if error is not None:
                 raise RuntimeError(f"A Meta-World process failed:\n{error}")
             return result
+
+    @contextmanager
+    def _alive(self, worker: int) -> Iterator[None]:
+        """Nothing in here fails but the connection to a worker.
+
+        Raises:
+            RuntimeError: if it does.
+        """
+        try:
+            yield
+        except (EOFError, OSError) as lost:
+            self._workers[worker].join(timeout=1.0)  # or its exit code might not be known yet
+            code = self._workers[worker].exitcode
+            raise RuntimeError(f"A Meta-World process has died (exit code {code}); was memory short?") from lost
 
     def _rows(self, width: int, answers: list[tuple[list[int], Any]]) -> Numbers:
         rows = np.empty((sum(len(positions) for positions, _ in answers), width))
@@ -247,7 +261,7 @@ def host_for(copies: int, processes: int | None) -> SceneHost:
         copies: of the world.
         processes: this one and its workers; None takes one per core that this process may use.
     """
-    wanted = len(os.sched_getaffinity(0)) if processes is None else processes
+    wanted = usable_cores() if processes is None else processes
     if min(wanted, copies) == 1:
         return LocalHost()
     return _shared_processes(wanted, os.getpid())  # a fork of this process must not use its parent's workers

@@ -22,6 +22,7 @@ from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 if TYPE_CHECKING:
     from envs.manipulation.benchmark_tasks import BenchmarkTasks, TaskSet
     from envs.manipulation.hosts import Assignment, Key, SceneHost
+    from envs.manipulation.scenes import Scene
 
 OBSERVATION = 39
 LONGEST_EPISODE = 500
@@ -144,6 +145,7 @@ class MetaWorld(MetaEnv):
         super().__init__(num_envs, seed)
         self._key_of_world = next(_numbers)
         self._observations = torch.zeros(num_envs, OBSERVATION)
+        self._drawing: Scene | None = None  # the scene that pictures are drawn of
         self._playing = torch.full((num_envs,), -1)  # numbers of the tasks that the scenes were started with
 
     def _rows(self, tasks: TaskSet) -> list[list[float]]:
@@ -252,9 +254,11 @@ class MetaWorld(MetaEnv):
         from envs.manipulation.scenes import Scene
 
         (assignment,) = self._assignments([copy])
-        scene = Scene(assignment.scene, assignment.reward_version)
-        scene.restore(assignment.variation, self._host.save(self._keys([copy]))[0])
-        return draw_state(scene.model, scene.positions)
+        kind = assignment.scene, assignment.reward_version
+        if self._drawing is None or self._drawing.kind != kind:
+            self._drawing = Scene(*kind)
+        self._drawing.restore(assignment.variation, self._host.save(self._keys([copy]))[0])
+        return draw_state(self._drawing.model, self._drawing.positions)
 
     def _simulation_state(self) -> dict[str, Tensor]:
         copies = (self._playing >= 0).nonzero()[:, 0].tolist()

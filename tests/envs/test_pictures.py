@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium
 import mujoco
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 import torch
 
 from envs import WORLDS, HalfCheetahVel, MetaEnv
-from envs.locomotion.pictures import draw_state
+from envs.locomotion import pictures
+from envs.locomotion.pictures import MOST_RENDERERS, draw_state
 
 # Pictures of the arm take seconds each; one is drawn in envs/manipulation.
 DRAWN = [world for world in WORLDS if not world.__module__.startswith("envs.manipulation")]
@@ -58,6 +61,33 @@ def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.M
         raise ImportError("no such library")
 
     monkeypatch.setattr(mujoco, "Renderer", no_library)
-    world = HalfCheetahVel(1)
+    model = copy.copy(HalfCheetahVel(1)._physics.model)  # that nothing has been drawn of
     with pytest.raises(RuntimeError, match=r"libegl1.*libosmesa6.*MUJOCO_GL"):
-        draw_state(world._physics.model, np.zeros(9))
+        draw_state(model, np.zeros(9))
+
+
+def test_pictures_of_many_models_keep_few_renderers(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, closed = [], []
+
+    class Renderer:
+        def __init__(self, model: mujoco.MjModel, *size: int) -> None:
+            opened.append(model)
+
+        def update_scene(self, *arguments: object, **settings: object) -> None: ...
+
+        def render(self) -> np.ndarray:
+            return np.zeros((1, 1, 3), np.uint8)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(mujoco, "Renderer", Renderer)
+    monkeypatch.setattr(pictures, "_renderers", {})
+    models = [copy.copy(HalfCheetahVel(1)._physics.model) for _ in range(MOST_RENDERERS + 2)]
+    for model in models:
+        draw_state(model, np.zeros(9))
+        draw_state(model, np.zeros(9))
+    assert opened == models
+    assert len(closed) == 2
+    pictures._close_renderers()
+    assert len(closed) == len(models)
