@@ -64,7 +64,7 @@ class RolloutDataModule(pl.LightningDataModule):
         env: the world; called with a number of copies and a seed.
         task_sampler: decides which tasks are trained on.
         relabeler: decides for which task each trajectory is kept.
-        task_slots: training tasks whose data are held at a time.
+        task_slots: training tasks whose data are held at a time; a world with fewer tasks has a slot for each.
         collection: how much is collected.
         batches: what a gradient step is computed from, for an algorithm that learns from replay.
         belief: what the belief model learns from, for one that learns from trials and remembers them.
@@ -103,10 +103,12 @@ class RolloutDataModule(pl.LightningDataModule):
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
         self.world: WorldSpec = self.env.world
-        if relabeler.changes_tasks:
-            self._check_relabeling()
         self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
         self.initial_tasks = self.task_sampler.initial(task_slots)
+        if relabeler.changes_tasks:
+            self._check_relabeling()
+        if task_sampler.compares_with_validation:
+            self._check_validation()
         self.environment_steps = 0
         self._returns: list[Tensor] = []
         self._drawn = 0  # batches of this epoch so far
@@ -125,11 +127,21 @@ class RolloutDataModule(pl.LightningDataModule):
             "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this world.",
         )
         require(
-            self.task_slots > 1,
+            len(self.initial_tasks) > 1,
             "data.task_slots",
             self.task_slots,
             f"{name} needs at least two training tasks to choose between",
             "Raise data.task_slots, or use configs/relabel/none.yaml.",
+        )
+
+    def _check_validation(self) -> None:
+        require(
+            self.evaluation.adapted_episodes == self.collection.adapted_episodes,
+            "data.evaluation.adapted_episodes",
+            self.evaluation.adapted_episodes,
+            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            f"{self.collection.adapted_episodes} adapted episodes",
+            "Give both the same number (data.collection.adapted_episodes), or use another reference_mode.",
         )
 
     def check_ranks(self, agent: Agent, number: int) -> None:
@@ -141,7 +153,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self.collection.of_rank(number)
         if agent.learns_from is LearnsFrom.REPLAY:
             self.batches.of_rank(number)
-            share_of("data.task_slots", self.task_slots, number)
+            if self.task_sampler.draws_new_tasks:
+                share_of("data.task_slots", self.task_slots, number)
         elif agent.remembers_trials:
             self.belief.of_rank(number)
 
@@ -152,7 +165,7 @@ class RolloutDataModule(pl.LightningDataModule):
             ConfigurationError: naming the key.
         """
         if agent.learns_from is LearnsFrom.REPLAY:
-            self._check_replay()
+            self._check_replay(agent)
         else:
             require(
                 not self.relabeler.changes_tasks,
@@ -176,16 +189,23 @@ class RolloutDataModule(pl.LightningDataModule):
                 "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
             )
 
-    def _check_replay(self) -> None:
-        check_replay_plan(self.task_slots, self.collection, self.batches, self.task_sampler.draws_new_tasks)
-        initial_steps = self.task_slots * self.collection.initial_episodes * self.world.horizon
-        require(
-            initial_steps <= self.replay_capacity,
-            "data.replay_capacity",
-            self.replay_capacity,
-            f"it must hold the {initial_steps} transitions of the initial data",
-            "Raise it, or lower data.task_slots or data.collection.initial_episodes.",
-        )
+    def _check_replay(self, agent: Agent) -> None:
+        slots, plan = len(self.initial_tasks), self.collection
+        check_replay_plan(slots, plan, self.batches, self.task_sampler.draws_new_tasks)
+        episodes = agent.exploration_episodes + plan.adapted_episodes
+        initial_steps = slots * plan.initial_episodes * self.world.horizon
+        iteration_steps = plan.tasks_per_iteration * episodes * self.world.horizon
+        for steps, of, remedy in (
+            (initial_steps, "the initial data", "data.task_slots or data.collection.initial_episodes"),
+            (iteration_steps, "a meta-iteration", "data.collection.tasks_per_iteration or adapted_episodes"),
+        ):
+            require(
+                steps <= self.replay_capacity,
+                "data.replay_capacity",
+                self.replay_capacity,
+                f"it must hold the {steps} transitions of {of}",
+                f"Raise it, or lower {remedy}.",
+            )
 
     @property
     def agent(self) -> Agent:
@@ -238,13 +258,15 @@ class RolloutDataModule(pl.LightningDataModule):
     def _slots(self) -> tuple[Tensor, Tensor]:
         """The tasks that this rank's slots start with, `[slots, task_dim]`, and the slots to fill before training.
 
-        Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them. Where new
-        tasks are drawn and take over slots, the ranks share the slots.
+        Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them, and as many to
+        fill as the others. Where new tasks are drawn and take over slots, the ranks share the slots.
         """
         if self.task_sampler.draws_new_tasks:
             tasks = ranks.share(self.initial_tasks)
             return tasks, torch.arange(len(tasks))
-        return self.initial_tasks, ranks.share(torch.arange(len(self.initial_tasks)))
+        slots = len(self.initial_tasks)
+        to_fill = -(-slots // ranks.number()) * ranks.number()
+        return self.initial_tasks, ranks.share(torch.arange(to_fill) % slots)
 
     def train_dataloader(self) -> _MetaIterations:
         """What the algorithm learns from; iterating it runs the meta-iterations of one epoch."""

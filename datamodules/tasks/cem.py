@@ -168,7 +168,11 @@ class CEMTaskSampler(TaskSampler):
 
     @property
     def draws_new_tasks(self) -> bool:
-        return self.family is None or not self.family.keeps_to_slots
+        return super().draws_new_tasks and not self._family.keeps_to_slots
+
+    @property
+    def compares_with_validation(self) -> bool:
+        return self.reference_mode == "validation"
 
     def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(world, reference, seed, rank)

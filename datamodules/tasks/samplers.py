@@ -33,19 +33,26 @@ class TaskSampler(ABC):
         self.world = world
         self.reference = reference
         self.generator = make_generator(seed, rank, "task sampler")
+        self._every_task_has_a_slot = False
 
     @property
     def draws_new_tasks(self) -> bool:
         """Whether `sample` may give tasks that `initial` did not; each needs a slot of its own then."""
-        return True
+        return not self._every_task_has_a_slot
+
+    @property
+    def compares_with_validation(self) -> bool:
+        """Whether the returns of validation trials are set against those of training trials."""
+        return False
 
     def initial(self, n: int) -> Tensor:
         """The tasks that `n` task slots start with, `[n, task_dim]`: reference draws, never scored.
 
-        Where the world has no more tasks than there are slots, every one of them has a slot.
+        Where the world has no more tasks than that, they are all its tasks, each once.
         """
         if isinstance(self.reference, FiniteTasks) and len(self.reference.tasks) <= n:
-            return self.reference.tasks[torch.arange(n) % len(self.reference.tasks)]
+            self._every_task_has_a_slot = True
+            return self.reference.tasks.clone()
         return self.reference.sample(n, self.generator)
 
     @abstractmethod
@@ -92,6 +99,14 @@ class FixedTaskSampler(TaskSampler):
             tasks,
             "a training set needs at least one task",
             "List the tasks, or leave the key out to draw them from the world's distribution.",
+        )
+        twice = [task for task in tasks or [] if (tasks or []).count(task) > 1]
+        require(
+            not twice,
+            "data.task_sampler.init_args.tasks",
+            tasks,
+            f"it holds {twice[0] if twice else None} more than once",
+            "List every task once.",
         )
         self._given = tasks
         self._tasks = torch.empty(0)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule, ranks
 from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import RewardModel, TaskReplay
-from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
-from envs import ConfigurationError, PointRobot
+from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, UniformTaskSampler
+from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
 from tests.worlds import Blind
 
@@ -32,7 +32,12 @@ class Recorder(UniformTaskSampler):
         self.scores.append(scores)
 
 
-def build(seed: int = 1, algorithm: type[MetaRLModule] | None = None, **changes: Any) -> RolloutDataModule:
+def build(
+    seed: int = 1,
+    algorithm: type[MetaRLModule] | None = None,
+    world: type[MetaEnv] = PointRobot,
+    **changes: Any,
+) -> RolloutDataModule:
     settings: dict[str, Any] = {
         "task_sampler": Recorder(),
         "relabeler": NoRelabeler(),
@@ -42,7 +47,7 @@ def build(seed: int = 1, algorithm: type[MetaRLModule] | None = None, **changes:
         "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, copies=4),
         **changes,
     }
-    data = RolloutDataModule(PointRobot, seed=seed, **settings)
+    data = RolloutDataModule(world, seed=seed, **settings)
     torch.manual_seed(0)
     agent: MetaRLModule
     if algorithm is None:
@@ -153,7 +158,12 @@ def test_validation_and_test_tasks_differ() -> None:
     [
         ({"task_slots": 0}, "data.task_slots"),
         ({"task_slots": 2}, "data.collection.tasks_per_iteration"),
-        ({"replay_capacity": 100}, "data.replay_capacity"),
+        ({"replay_capacity": 100}, "data.replay_capacity.*of the initial data"),
+        ({"replay_capacity": 3000, "collection": CollectionPlan(TASKS, 50)}, "data.replay_capacity.*meta-iteration"),
+        (
+            {"task_sampler": CEMTaskSampler(reference_mode="validation")},
+            "data.evaluation.adapted_episodes = 1 .*have 2 adapted episodes",
+        ),
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
         ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
         ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
@@ -162,6 +172,29 @@ def test_validation_and_test_tasks_differ() -> None:
 def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigurationError, match=key):
         build(**changes)
+
+
+def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
+    data = build(world=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
+    (batch,) = data.train_dataloader()
+    assert torch.equal(replay_of(data).tasks, FourCorners.task_distribution.tasks)
+    assert batch.batch_size == (8,)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_on_one(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "number", lambda: number)
+    data = RolloutDataModule(FourCorners, UniformTaskSampler(), NoRelabeler())
+    to_fill = []
+    for rank in range(number):
+        monkeypatch.setattr(ranks, "own", lambda rank=rank: rank)
+        tasks, slots = data._slots()
+        assert len(tasks) == 4
+        to_fill.append(slots.tolist())
+    assert {slot for slots in to_fill for slot in slots} == {0, 1, 2, 3}
+    assert len({len(slots) for slots in to_fill}) == 1
 
 
 def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from datamodules.tasks import FixedTaskSampler, TaskSampler, UniformTaskSampler
+from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, PointRobot
 
 
@@ -59,6 +59,25 @@ def test_scores_do_not_change_what_is_drawn_uniformly() -> None:
     assert torch.equal(sampler.sample(4), other.sample(4))
 
 
+# Worlds of few tasks
+
+
+@pytest.mark.parametrize("sampler", [UniformTaskSampler(), FixedTaskSampler(), CEMTaskSampler()])
+def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
+    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    initial = sampler.initial(100)
+    assert torch.equal(initial, FourCorners.task_distribution.tasks)
+    assert not sampler.draws_new_tasks
+    assert bool((sampler.sample(50)[:, None] == initial).all(-1).any(-1).all())
+
+
+@pytest.mark.parametrize("sampler", [UniformTaskSampler(), CEMTaskSampler()])
+def test_a_world_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
+    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    assert sampler.initial(3).shape == (3, 2)
+    assert sampler.draws_new_tasks
+
+
 # Fixed sets
 
 CORNERS = [[0.5, 0.5], [-0.5, 0.5], [0.25, -1.0]]
@@ -92,6 +111,11 @@ def test_whole_numbers_are_as_good_as_decimals() -> None:
 def test_an_empty_set_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match=r"data\.task_sampler\.init_args\.tasks = \[\]"):
         FixedTaskSampler([])
+
+
+def test_a_task_that_is_listed_twice_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"holds \[0\.5, 0\.5\] more than once"):
+        FixedTaskSampler([*CORNERS, [0.5, 0.5]])
 
 
 @pytest.mark.parametrize(
