@@ -21,26 +21,24 @@ from torch import Tensor
 from datamodules.collection import Collector, Trials
 from envs import ConfigurationError, WorldSpec
 from envs.errors import require
+from lit_metarl.prediction import checked_tasks
 from lit_metarl.trained import load_trained
 
+FORMATS = (".png", ".svg")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 
-def run_trials(checkpoint: Path, tasks: Tensor, episodes: int | None, seed: int) -> tuple[Trials, WorldSpec]:
-    """One deterministic trial on every task `[tasks, task_dim]`, and the world they were run in.
+def run_trials(checkpoint: Path, tasks: list[list[float]], episodes: int | None, seed: int) -> tuple[Trials, WorldSpec]:
+    """One deterministic trial on every task, and the world they were run in.
 
     Raises:
         ConfigurationError: if the tasks do not fit the world.
     """
     agent, world = load_trained(checkpoint, copies=len(tasks), seed=seed)
-    fits = tasks.ndim == 2 and tasks.shape[1] == world.world.task_dim
-    hint = f"Give lists of {world.world.task_dim} numbers ({', '.join(world.world.task_names)})."
-    require(
-        fits and bool(world.task_distribution.contains(tasks).all()), "tasks", tasks.tolist(), "not of this world", hint
-    )
+    wanted = checked_tasks(tasks, world)
     generator = torch.Generator().manual_seed(seed)
     number = episodes or agent.exploration_episodes + 1
-    trials = Collector(world).collect(agent, tasks, number, generator, deterministic=True)
+    trials = Collector(world).collect(agent, wanted, number, generator, deterministic=True)
     return trials, world.world
 
 
@@ -90,8 +88,10 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(args)
     try:
-        tasks = torch.tensor(options.tasks, dtype=torch.float32)
-        figure = draw(*run_trials(options.checkpoint, tasks, options.episodes, options.seed))
+        known, fine = options.picture.suffix in FORMATS, options.episodes is None or options.episodes >= 1
+        require(known, "picture", str(options.picture), "its name must end in .png or .svg", "Rename it.")
+        require(fine, "episodes", options.episodes, "it must be at least 1", "Leave it out for the usual number.")
+        figure = draw(*run_trials(options.checkpoint, options.tasks, options.episodes, options.seed))
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -90,8 +90,11 @@ class Check:
         self.generator = torch.Generator().manual_seed(seed)
         self.tasks = world.task_distribution.sample(world.num_envs, self.generator)
         episodes = agent.exploration_episodes + ADAPTED_EPISODES
-        self.trials: Trials = Collector(world).collect(agent, self.tasks, episodes, self.generator)
-        self.own = self.trials.episode_returns[:, agent.exploration_episodes :].mean(-1)
+        collector = Collector(world)
+        self.trials: Trials = collector.collect(agent, self.tasks, episodes, self.generator)
+        # Gains are measured without exploration noise, which has a price of its own.
+        without_noise = collector.collect(agent, self.tasks, episodes, self.generator, deterministic=True)
+        self.own = without_noise.episode_returns[:, agent.exploration_episodes :].mean(-1)
 
     @torch.no_grad()
     def of_episode(self, episode: int, trajectories: int) -> Foresight:

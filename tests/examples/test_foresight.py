@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from envs import PointRobot
+from envs import HalfCheetahVel, PointRobot
 from examples import foresight
 from examples.foresight import Check, Foresight
 from lit_metarl.algorithms import PEARL
@@ -32,6 +32,13 @@ def test_the_return_of_adapting_is_that_of_a_trial_with_the_same_belief() -> Non
     returns = check.adapted_return(hindsight)
     assert returns.shape == (5,)
     assert bool((returns < 0).all())
+
+
+def test_an_agent_that_has_learned_nothing_gains_nothing() -> None:
+    torch.manual_seed(1)
+    agent = PEARL(HalfCheetahVel.world, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
+    gains = Check(agent, HalfCheetahVel(5)).of_episode(0, 3).gains
+    assert abs(float(gains.mean())) < 10.0  # the price of its action noise is 60
 
 
 def test_a_checkpoint_gives_one_row_an_episode(
