@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -41,7 +43,8 @@ def load_trained(checkpoint: Path | str, copies: int = 1, seed: int = 0) -> tupl
 def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -> Any:
     """The object of a configuration's `class_path` and `init_args`; `more` wins.
 
-    Nothing but a subclass of `base` is called: a checkpoint must not be able to run anything else.
+    Nothing but a subclass of `base`, and the dataclasses that its arguments are by default, is called: a
+    checkpoint must not be able to run anything else.
     """
     name = configuration["class_path"]
     try:
@@ -51,4 +54,10 @@ def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -
     right = isinstance(part, type) and issubclass(part, base)
     hint = "Run where that class can be imported."
     require(right, "checkpoint", str(path), f"it names {name}, which is no {base.__name__} here", hint)
-    return part(**{**(configuration.get("init_args") or {}), **more})
+    given = {**(configuration.get("init_args") or {}), **more}
+    for owner in part.__mro__:  # which hand arguments on to the next
+        for argument in signature(owner.__init__).parameters.values():
+            kind = type(argument.default)
+            if is_dataclass(kind) and isinstance(given.get(argument.name), dict):
+                given[argument.name] = kind(**given[argument.name])
+    return part(**given)

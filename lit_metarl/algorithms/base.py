@@ -205,8 +205,8 @@ class MetaRLModule(pl.LightningModule, ABC):
         return trials
 
     def on_validation_epoch_end(self) -> None:
-        """Log the evaluation under `val/`, and tell the task sampler of it."""
-        if self.trainer.state.fn == "fit":
+        """Log the evaluation under `val/`, and tell the task sampler of it if it is one of training's."""
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             data: Any = getattr(self.trainer, "datamodule", None)
             data.task_sampler.take_validation(self._evaluation.by_task().returns.sum(1))
         self._log_evaluation("val")

@@ -113,7 +113,12 @@ class MAML(MetaRLModule):
             require_positive(f"model.init_args.{name}", number)
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
-        require(inner_rate > 0, "model.init_args.inner_rate", inner_rate, "it must be positive", "MAML uses 0.1.")
+        for name, value, usual in (
+            ("inner_rate", inner_rate, "MAML uses 0.1."),
+            ("initial_std", initial_std, "MAML uses 1."),
+            ("ppo.learning_rate", ppo.learning_rate, "0.001 is usual."),
+        ):
+            require(value > 0, f"model.init_args.{name}", value, "it must be positive", usual)
         require(
             len(layers) > 0,
             "model.init_args.layers",

@@ -85,7 +85,7 @@ class OnPolicyModule(MetaRLModule):
         entropy_weight: weight of the policy's entropy.
         value_weight: weight of the value loss.
         learning_rate: of policy and value (Adam).
-        anneal_learning_rate: let it fall linearly to 0 over the run.
+        anneal_learning_rate: let it fall linearly to 0 over the run's `trainer.max_epochs`.
         max_grad_norm: largest norm of their gradient.
         cvar_share: share α of the trials, those with the lowest returns, that the policy learns from:
             the baseline CVaR-ML of the RoML paper. 1 for all. Of several ranks, each takes its own share.
@@ -128,8 +128,29 @@ class OnPolicyModule(MetaRLModule):
     ) -> None:
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
-        for name, number in (("epochs", epochs), ("minibatches", minibatches), ("hidden", hidden)):
+        for name, value in (("learning_rate", learning_rate), ("initial_std", initial_std)):
+            require(value > 0.0, f"model.init_args.{name}", value, "it must be positive", "Correct it.")
+        for name, number in (
+            ("epochs", epochs),
+            ("minibatches", minibatches),
+            ("hidden", hidden),
+            ("state_embedding", state_embedding),
+            ("action_embedding", action_embedding),
+            ("reward_embedding", reward_embedding),
+        ):
             require_positive(f"model.init_args.{name}", number)
+        for name, optional, without in (
+            ("policy_state_embedding", policy_state_embedding, "for no embedding"),
+            ("policy_belief_embedding", policy_belief_embedding, "for no embedding"),
+            ("truncation", truncation, "to cut nothing"),
+        ):
+            require(
+                optional is None or optional >= 1,
+                f"model.init_args.{name}",
+                optional,
+                "it must be a whole number of at least 1, or null",
+                f"Set it to null {without}.",
+            )
         require(
             len(layers) > 0,
             "model.init_args.layers",
@@ -175,6 +196,22 @@ class OnPolicyModule(MetaRLModule):
         )
         self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalise_belief else 0))
         self.return_moments = RunningMoments(1)
+
+    def setup(self, stage: str) -> None:
+        """Refuse to let the learning rate fall over a run whose length is unknown.
+
+        Raises:
+            ConfigurationError: if it has no number of epochs.
+        """
+        super().setup(stage)
+        epochs = self.trainer.max_epochs
+        require(
+            stage != "fit" or not self.anneal_learning_rate or (epochs is not None and epochs > 0),
+            "trainer.max_epochs",
+            epochs,
+            "model.init_args.anneal_learning_rate lets the rate fall to 0 over a known number of epochs",
+            "Give that number, also beside trainer.max_steps or trainer.max_time, or do not anneal.",
+        )
 
     @abstractmethod
     def belief_features(self, hidden: Tensor) -> Tensor:

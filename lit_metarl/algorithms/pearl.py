@@ -14,7 +14,7 @@ from torchrl.modules import MLP
 from datamodules import ranks
 from datamodules.contracts import Decision, StartStates, Transition
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import require, require_positive
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
@@ -86,7 +86,15 @@ class PEARL(MetaRLModule):
             "PEARL's policy needs continuous actions, and this world's are a choice",
             "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
         )
+        require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
+        require(
+            learning_rate > 0.0,
+            "model.init_args.learning_rate",
+            learning_rate,
+            "it must be positive",
+            "HFR uses 0.0003.",
+        )
         super().__init__(world, exploration_episodes, **common)
         self.latent_dim = latent_dim
         self.discount = discount

@@ -70,6 +70,13 @@ class VariBAD(OnPolicyModule):
         for name, number in (("latent_dim", latent_dim), ("elbo_terms", elbo_terms), ("decoded_steps", decoded_steps)):
             require_positive(f"model.init_args.{name}", number)
         require(
+            belief_learning_rate > 0.0,
+            "model.init_args.belief_learning_rate",
+            belief_learning_rate,
+            "it must be positive",
+            "VariBAD uses 0.001.",
+        )
+        require(
             len(decoder_layers) > 0,
             "model.init_args.decoder_layers",
             decoder_layers,

@@ -79,6 +79,13 @@ class TensorBoardFigures(Callback):
         self._has_layout = False
         self._undrawn = False  # whether there was a validation since
 
+    def state_dict(self) -> dict[str, float]:
+        """Of what a resumed run counts its time from: what was drawn before, and how long that takes."""
+        return {"seconds": self.seconds, "last_s": self._last_s}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.seconds, self._last_s = state_dict["seconds"], state_dict["last_s"]
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return

@@ -75,9 +75,11 @@ class MetaRLProgressBar(RichProgressBar):
 
 
 class EvaluationReporter(Callback):
-    """Prints one line a validation, so that a log file tells how a run goes."""
+    """Prints one line a validation of training, so that a log file tells how a run goes."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         if trainer.sanity_checking or not figures or not trainer.is_global_zero:
             return

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from contextlib import ExitStack
 from functools import cached_property
 from importlib import metadata
@@ -40,6 +39,7 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.command_line.arguments import ArgumentsCLI
+from lit_metarl.command_line.checks import check_kept, check_monitor, check_precision, check_weights, check_writable
 from lit_metarl.command_line.mistakes import missing_requirement, refuse_own_seed
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
@@ -100,6 +100,7 @@ class MetaRLCLI(ArgumentsCLI):
         if resumes:
             whole(path)
             check_configuration(path, saved, self._configuration)
+            self._exact_resume.load_state_dict(content["callbacks"][self._exact_resume.state_key])
         return saved
 
     def before_instantiate_classes(self) -> None:
@@ -118,13 +119,15 @@ class MetaRLCLI(ArgumentsCLI):
                 raise error.__cause__ from error
             raise MisconfigurationException(missing_requirement(str(error))) from error
         if self._weights is not None:
-            _check_weights(*self._weights, self.model)
+            check_weights(*self._weights, self.model)
         self.datamodule.check_agent(self.model)
+        check_precision(self.trainer.precision)
         if self.config.subcommand == "fit":
+            check_kept(self.config.fit.checkpoint.save_top_k, self.config.fit.checkpoint.filename)
             self.datamodule.check_ranks(self.model, self.trainer.world_size)
         if not self.trainer.is_global_zero:  # what all ranks would say is said by one
             logging.getLogger("datamodules").setLevel(logging.ERROR)
-        _check_writable(self._folder)
+        check_writable(self._folder)
 
     def before_fit(self) -> None:
         """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
@@ -132,11 +135,12 @@ class MetaRLCLI(ArgumentsCLI):
             self.config_init.fit.ckpt_path = self._find_last()
         if not self.config_init.fit.ckpt_path:
             self._exact_resume.before = self._test(None)
+        check_monitor(self.config.fit.checkpoint.monitor, self._exact_resume.before)
         self._record_versions()
 
     def _record_versions(self) -> None:
         """Write `versions.json`: what the figures depend on beside the configuration."""
-        if self.trainer.is_global_zero:
+        if self._keeps_results:
             packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco")}
             self._folder.mkdir(parents=True, exist_ok=True)
             content = {**packages, **self.datamodule.env.versions}
@@ -166,15 +170,17 @@ class MetaRLCLI(ArgumentsCLI):
         self._hyperparameters.log_results(self.trainer, results["after"], self.datamodule.environment_steps)
         if self.trainer.is_global_zero:
             print_results(results, trained)
+        if self._keeps_results:
             self._write_task_rows()
             (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-            if best:
-                print(f"Best checkpoint: {best}")
+        if best and self.trainer.is_global_zero:
+            print(f"Best checkpoint: {best}")
 
     def after_test(self) -> None:
         """Print the figures."""
         if self.trainer.is_global_zero:
             print_results({"test": self._figures("test/")}, self._title)
+        if self._keeps_results:
             print(f"By task and episode: {self._write_task_rows()}")
 
     def after_validate(self) -> None:
@@ -217,6 +223,11 @@ class MetaRLCLI(ArgumentsCLI):
         return Path(self.trainer.log_dir or self.trainer.default_root_dir)
 
     @property
+    def _keeps_results(self) -> bool:
+        """Whether this process writes results: rank 0 does, but not of `fast_dev_run`, which has no folder."""
+        return self.trainer.is_global_zero and not self._configuration["trainer"]["fast_dev_run"]
+
+    @property
     def _title(self) -> str:
         return f"{type(self.model).__name__} on {self.datamodule.world.name}"
 
@@ -235,32 +246,3 @@ class MetaRLCLI(ArgumentsCLI):
 def tell(message: str) -> None:
     """Say something about the run on stderr, once."""
     print(message, file=sys.stderr)
-
-
-def _check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLModule) -> None:
-    """Raise a `ConfigurationError` unless the weights of a checkpoint, by name and shape, fit the algorithm."""
-    own = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    different = next((name for name in sorted(saved | own) if saved.get(name) != own.get(name)), None)
-    if different is not None:
-        there, here = (str(list(shapes[different])) if different in shapes else "missing" for shapes in (saved, own))
-        raise ConfigurationError(
-            "ckpt_path",
-            str(path),
-            f"its networks are not those of this configuration ({different} is {there} there, {here} here)",
-            "Give the configuration that it was trained under: config.yaml in the run's folder.",
-        )
-
-
-def _check_writable(folder: Path) -> None:
-    """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            "trainer.logger.init_args.save_dir",
-            str(folder),
-            f"the folder cannot be written ({error.strerror})",
-            "Choose a folder that you may write to.",
-        ) from error

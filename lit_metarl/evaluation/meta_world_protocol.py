@@ -45,6 +45,7 @@ class ProtocolAgent:
     def init(self) -> None:
         """Begin new trials."""
         self._belief = self._agent.start_trial(self._copies, self._generator)
+        self._extras: dict[str, Tensor] = {}  # of the last decision
 
     def adapt_action(self, observations: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
         """Actions `[copies, action_dim]` of an adaptation episode."""
@@ -58,6 +59,7 @@ class ProtocolAgent:
         with torch.no_grad():
             observation = _tensor(observations, self._device)
             decision = self._agent.act(observation, self._belief, deterministic, self._generator)
+        self._extras = decision.extras
         actions: Numbers = decision.action.cpu().numpy()
         return actions
 
@@ -72,6 +74,7 @@ class ProtocolAgent:
             terminated=terminated,
             truncated=truncated,
             active=torch.ones_like(terminated),
+            extras=self._extras,
         )
         with torch.no_grad():
             self._belief = self._agent.observe(self._belief, transition)
@@ -154,8 +157,16 @@ class MetaWorldProtocol(pl.Callback):
         self.seed = seed
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a world that is none of Meta-World's, or numbers that do not divide its test tasks."""
+        """Refuse another world, numbers that do not divide its test tasks, or too few episodes to adapt in."""
         self._check(self._world(trainer))
+        agent: Any = pl_module
+        require(
+            agent.exploration_episodes <= self.adaptation_episodes,
+            f"{KEY}.adaptation_episodes",
+            self.adaptation_episodes,
+            f"the agent has adapted after its {agent.exploration_episodes} exploration episodes, not before",
+            "Raise it, or evaluate an agent that explores for fewer episodes.",
+        )
 
     def _world(self, trainer: pl.Trainer) -> MetaWorld:
         data: Any = getattr(trainer, "datamodule", None)

@@ -22,11 +22,13 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, di
         prefixes: of the names that are wanted.
 
     Raises:
-        ValueError: if an event file of the newest folder is damaged. One that an interruption cut off is read as far
-            as it goes: the resumed run logged the rest again.
+        ValueError: if an event file is damaged that the last process of the newest folder wrote. One that an
+            interruption cut off is read as far as it goes: the resumed run logged the rest again.
     """
-    for path in sorted(folders[-1].glob("*tfevents*")):
-        _check_whole(path)
+    paths = sorted(folders[-1].glob("*tfevents*"))
+    for path in paths:
+        if _process(path) == _process(paths[-1]):
+            _check_whole(path)
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
         events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
@@ -35,6 +37,11 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, di
             if name.startswith(prefixes):
                 scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
     return dict(sorted(scalars.items()))
+
+
+def _process(path: Path) -> str:
+    """Which process wrote an event file: host and number, from `events.out.tfevents.TIME.HOST.PROCESS.COUNT`."""
+    return path.name.split(".", 4)[-1].rpartition(".")[0]
 
 
 def _check_whole(path: Path) -> None:

@@ -24,8 +24,8 @@ FINAL_COLUMNS = (*NAME, "training", "environment_steps")
 TASK_COLUMNS = (*NAME, "task", "episode", "return")
 
 FINISHED = "finished"
-TASK_MEAN = "cem/mean_"
 SUCCESS = "val/success"
+TASK_MEAN = "cem/mean_"
 """Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
 
 

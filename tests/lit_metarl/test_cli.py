@@ -10,6 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from datamodules.tasks import CEMTaskSampler
 from lit_metarl import cli
 
 Run = Callable[..., int]
@@ -138,6 +139,31 @@ def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, co
     assert group["lr"] == pytest.approx(7e-4 / 6)  # in the last of 2 × 3 updates
 
 
+def test_a_rate_that_is_to_fall_over_an_unknown_number_of_epochs_is_refused(
+    run_tiny: Run, configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.anneal_learning_rate=true"]
+    limits = ["--trainer.max_epochs=null", "--trainer.max_steps=3"]
+    message = refused(lambda: run_tiny("fit", *annealed, *limits), capsys)
+    assert "trainer.max_epochs = -1" in message
+
+
+def test_a_sanity_check_before_training_tells_the_task_sampler_nothing(
+    run_tiny: Run, configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(CEMTaskSampler, "take_validation", lambda sampler, scores: taken.append(len(scores)))
+    assert run_tiny("fit", f"--config={configs}/robust/roml.yaml", "--trainer.num_sanity_val_steps=-1") == 0
+    assert taken == [3, 3]
+
+
+def test_fast_dev_run_leaves_no_file_behind(run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for subcommand in ("fit", "test"):
+        assert run_tiny(subcommand, "--trainer.fast_dev_run=true") == 0
+    assert not list(tmp_path.rglob("*"))
+
+
 def test_the_quickstart_runs(run_tiny: Run) -> None:
     assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
 
@@ -157,10 +183,14 @@ def _last_column(printed: str) -> dict[str, str]:
     return {row[1].strip(): row[-2].strip() for row in rows}
 
 
-def test_validate_runs_from_a_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+def test_validate_runs_from_a_checkpoint_and_shows_no_progress_of_training(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_tiny("fit")
+    assert "iteration    2" in capsys.readouterr().out
     checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
     assert run_tiny("validate", f"--ckpt_path={checkpoint}") == 0
+    assert "iteration" not in capsys.readouterr().out
 
 
 def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
@@ -220,6 +250,10 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
     [
         ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
         (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
+        (["--checkpoint.save_top_k=2"], ["checkpoint.save_top_k", "2", "best.ckpt", "best-{epoch}"]),
+        (["--checkpoint.save_top_k=-1"], ["checkpoint.save_top_k", "-1", "best.ckpt"]),
+        (["--trainer.precision=64-true"], ["trainer.precision", "64-true", "32-true"]),
+        (["--trainer.precision=bf16-mixed"], ["trainer.precision", "bf16-mixed", "32-true"]),
         (["--model.init_args.cvar_alpha=0"], ["cvar_alpha", "0", "(0, 1]"]),
         (["--data.batches.tasks=9"], ["data.batches.tasks", "9", "4 task slots"]),
         (
@@ -275,6 +309,29 @@ def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_al
 ) -> None:
     message = refused(lambda: run_tiny("fit", *arguments), capsys)
     assert all(part in message for part in parts), message
+
+
+def test_a_monitor_that_no_validation_measures_is_refused_before_training_also_of_a_resumed_run(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def misspelt(*more: str) -> str:
+        message = refused(lambda: run_tiny("fit", "--checkpoint.monitor=val/retrun", *more), capsys)
+        assert not list((tmp_path / "runs").glob("version_1/checkpoints"))
+        return message
+
+    run_tiny("fit", "--trainer.max_epochs=1")
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
+    for message in (misspelt(f"--ckpt_path={checkpoint}"), misspelt()):
+        assert "checkpoint.monitor = 'val/retrun'" in message
+        assert "'val/return'" in message
+
+
+def test_the_best_two_checkpoints_are_kept_where_their_names_differ(run_tiny: Run, tmp_path: Path) -> None:
+    names = ["--checkpoint.save_top_k=2", "--checkpoint.filename=best-{epoch}"]
+    run_tiny("fit", "--trainer.max_epochs=3", *names)
+    kept = {path.name for path in (tmp_path / "runs").glob("version_0/checkpoints/*.ckpt")}
+    assert len(kept) == 3
+    assert "last.ckpt" in kept
 
 
 def test_a_checkpoint_of_other_networks_is_refused_with_the_first_difference(

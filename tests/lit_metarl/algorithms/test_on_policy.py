@@ -219,6 +219,16 @@ def test_evaluation_changes_no_statistics() -> None:
         ({"layers": []}, "layers"),
         ({"decoder_layers": []}, "decoder_layers"),
         ({"elbo_terms": 0}, "elbo_terms"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"belief_learning_rate": -1.0}, "belief_learning_rate"),
+        ({"initial_std": 0.0}, "initial_std"),
+        ({"truncation": -1}, "truncation"),
+        ({"truncation": 0}, "truncation"),
+        ({"policy_state_embedding": 0}, "policy_state_embedding"),
+        ({"policy_belief_embedding": 0}, "policy_belief_embedding"),
+        ({"state_embedding": 0}, "state_embedding"),
+        ({"action_embedding": 0}, "action_embedding"),
+        ({"reward_embedding": 0}, "reward_embedding"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:

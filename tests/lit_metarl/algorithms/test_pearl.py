@@ -305,9 +305,13 @@ def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
         PEARL(KhazadDum.world)
 
 
-def test_no_exploration_episode_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="exploration_episodes"):
-        pearl(exploration_episodes=0)
+@pytest.mark.parametrize(
+    "settings", [{"exploration_episodes": 0}, {"latent_dim": 0}, {"learning_rate": -1.0}, {"discount": 1.0}]
+)
+def test_impossible_settings_are_refused_by_name(settings: dict[str, float]) -> None:
+    (key,) = settings
+    with pytest.raises(ConfigurationError, match=key):
+        pearl(**settings)
 
 
 def test_a_deterministic_context_gives_the_mean_vector_as_z_and_zero_before_there_is_any() -> None:

@@ -77,3 +77,19 @@ def test_charts_are_those_that_there_are_scalars_for() -> None:
 def test_a_share_of_time_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match=r"figures\.share"):
         TensorBoardFigures(share)
+
+
+def test_a_resumed_run_counts_the_time_that_was_drawn_in_before(
+    run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_metarl.callbacks.figures.FIRST_GUESS_S", 0.0)
+    run_tiny("fit", "--figures.share=1", "--figures.videos=false", "--trainer.max_epochs=1")
+    checkpoint = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    before = torch.load(checkpoint, weights_only=True)["callbacks"]["TensorBoardFigures"]
+    assert before["seconds"] == before["last_s"] > 0
+    at_start: list[dict[str, float]] = []
+    monkeypatch.setattr(
+        TensorBoardFigures, "on_train_start", lambda figures, *given: at_start.append(figures.state_dict())
+    )
+    run_tiny("fit", f"--ckpt_path={checkpoint}")
+    assert at_start == [before]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from tensordict import TensorDict
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from datamodules.contracts import Decision, Transition
 from envs import ML10, ConfigurationError, MetaEnv, PointRobot
 from lit_metarl import cli
+from lit_metarl.algorithms import MAML
 from lit_metarl.evaluation.meta_world_protocol import MetaWorldProtocol, ProtocolAgent, WatchedEnvironments
 from tests.conftest import CONFIGS
 
@@ -32,16 +32,20 @@ PROTOCOL = [
     "--trainer.callbacks.init_args.meta_batch_size=2",
     "--trainer.callbacks.init_args.tasks_per_scene=2",
     "--trainer.callbacks.init_args.adaptation_episodes=2",
-    "--trainer.callbacks.init_args.evaluation_episodes=2",
+    "--trainer.callbacks.init_args.evaluation_episodes=3",  # more than the environments of a scene
 ]
+ALGORITHMS = {
+    "PEARL": [f"--config={CONFIGS}/{part}.yaml" for part in ("quickstart", "algorithm/pearl_small")],
+    "RL2": [f"--config={CONFIGS}/algorithm/rl2.yaml"],
+    "MAML": [f"--config={CONFIGS}/algorithm/maml.yaml", "--model.init_args.episodes_per_step=2"],
+}
 
 
-@pytest.mark.parametrize("algorithm", ["pearl_small", "rl2"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_protocol_runs_beside_our_own_test(
     algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = [f"--config={CONFIGS / 'quickstart.yaml'}"] if algorithm == "pearl_small" else []
-    arguments = ["test", *base, *RUN, *PROTOCOL, f"--config={CONFIGS / 'algorithm' / algorithm}.yaml"]
+    arguments = ["test", *ALGORITHMS[algorithm], *RUN, *PROTOCOL]
     sampler = ["--data.task_sampler=datamodules.tasks.UniformTaskSampler"]
     assert cli.main([*arguments, *sampler, f"--trainer.default_root_dir={tmp_path}", "--trainer.logger=false"]) == 0
     printed = capsys.readouterr().out
@@ -60,14 +64,16 @@ def test_numbers_below_one_are_refused() -> None:
         (PointRobot, {}, "data.env = 'PointRobot'"),
         (ML10, {"meta_batch_size": 7}, "MetaWorldProtocol.meta_batch_size = 7 .* multiple of the 5 test scenes"),
         (ML10, {"tasks_per_scene": 50}, "MetaWorldProtocol.tasks_per_scene = 50 .* multiple of the 4 environments"),
+        (ML10, {"adaptation_episodes": 2}, "MetaWorldProtocol.adaptation_episodes = 2 .* 3 exploration episodes"),
     ],
 )
 def test_what_the_protocol_cannot_evaluate_is_refused(
     world: type[MetaEnv], numbers: dict[str, int], message: str
 ) -> None:
     trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(env=world(1)))
+    agent: Any = SimpleNamespace(exploration_episodes=3)
     with pytest.raises(ConfigurationError, match=message):
-        MetaWorldProtocol(**numbers).setup(trainer, pl.LightningModule(), "test")
+        MetaWorldProtocol(**numbers).setup(trainer, agent, "test")
 
 
 class Recorder:
@@ -126,3 +132,24 @@ def test_the_agent_sees_how_an_episode_ended_and_not_how_the_next_began() -> Non
     assert [step.terminated.tolist() for step in recorder.seen] == [[False, False], [False, True], [False, False]]
     assert recorder.deterministic == [False, True, True]
     assert environments.num_envs == 2
+
+
+def test_an_inner_step_learns_from_the_actions_that_were_drawn_not_from_the_bounded_ones() -> None:
+    model = MAML(PointRobot.world, layers=[4], episodes_per_step=1, initial_std=2.0)
+    drawn: list[Tensor] = []
+    act = model.act
+
+    def recorded(*given: Any) -> Decision:
+        drawn.append(act(*given).extras["raw_action"])
+        return Decision(drawn[-1].clamp(-1.0, 1.0), {"raw_action": drawn[-1]})
+
+    model.act = recorded  # type: ignore[method-assign]
+    agent = ProtocolAgent(model, torch.device("cpu"), 2, torch.Generator().manual_seed(0))
+    running = np.zeros(2, bool)
+    for step in range(5):
+        observation = np.full((2, 2), float(step))
+        actions, _ = agent.adapt_action(observation)
+        agent.observe(observation, actions, observation + 1, np.ones(2), [running, running])
+    kept = agent._belief["raw_action"][:, 0, :5]
+    assert torch.equal(kept, torch.stack(drawn, 1))
+    assert bool((kept.abs() > 1.0).any())
