@@ -32,6 +32,7 @@ from lit_metarl.algorithms import PEARL
 from lit_metarl.trained import load_trained
 
 ADAPTED_EPISODES = 2
+OWN_TRIALS = 5
 CONTEXTS = 20  # from which log Z is estimated, as in training
 STARTS = 256
 
@@ -92,9 +93,15 @@ class Check:
         episodes = agent.exploration_episodes + ADAPTED_EPISODES
         collector = Collector(world)
         self.trials: Trials = collector.collect(agent, self.tasks, episodes, self.generator)
-        # Gains are measured without exploration noise, which has a price of its own.
-        without_noise = collector.collect(agent, self.tasks, episodes, self.generator, deterministic=True)
-        self.own = without_noise.episode_returns[:, agent.exploration_episodes :].mean(-1)
+        # Gains are measured without exploration noise, which has a price of its own; over several trials, for P may
+        # be on one task alone, and whether a trial finds out about it is a matter of chance.
+        own = [self._adapted_returns(collector, episodes) for _ in range(OWN_TRIALS)]
+        self.own = torch.stack(own).mean(0)
+
+    def _adapted_returns(self, collector: Collector, episodes: int) -> Tensor:
+        """Mean returns of the adapted episodes of one more trial on every task, `[tasks]`."""
+        trials = collector.collect(self.agent, self.tasks, episodes, self.generator, deterministic=True)
+        return trials.episode_returns[:, self.agent.exploration_episodes :].mean(-1)
 
     @torch.no_grad()
     def of_episode(self, episode: int, trajectories: int) -> Foresight:
