@@ -326,7 +326,15 @@ class RolloutDataModule(pl.LightningDataModule):
     def collect(self) -> Trials:
         """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
         episodes = self.agent.exploration_episodes + self.collection.adapted_episodes
-        tasks = self.task_sampler.sample(self.collection.tasks_per_iteration)
+        expected = (self.collection.tasks_per_iteration, self.world.task_dim)
+        tasks = self.task_sampler.sample(expected[0])
+        require(
+            tuple(tasks.shape) == expected,
+            "data.task_sampler",
+            type(self.task_sampler).__name__,
+            f"its sample({expected[0]}) must give tasks of shape {expected}, and gave {tuple(tasks.shape)}",
+            "Return [n, task_dim]: one task for each of the n trials.",
+        )
         own_tasks = ranks.share(tasks)
         with self.watching("trials", len(own_tasks) * episodes * self.world.horizon):
             trials = self.run_trials(own_tasks, episodes)

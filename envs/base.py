@@ -111,6 +111,9 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         num_envs: number of copies.
         seed: seed of the world's own random generator.
 
+    Raises:
+        ValueError: if `world` contradicts the spaces or the task distribution.
+
     Attributes:
         tasks: each copy's task, `[copies, task_dim]`.
         diverged: episodes that ended because the simulation broke down, so far.
@@ -137,6 +140,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.generator = make_generator(seed, 0, "world")
         self.tasks = self.task_distribution.sample(num_envs, self.generator)
+        self._check_spec()
         self.diverged = 0
         # Numpy does the bookkeeping of a few dozen copies in a fraction of torch's time.
         self._elapsed = np.zeros(num_envs, np.int64)
@@ -150,6 +154,19 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             self.action_low = torch.from_numpy(self.single_action_space.low)
             self.action_high = torch.from_numpy(self.single_action_space.high)
         self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
+
+    def _check_spec(self) -> None:
+        """Refuse a `WorldSpec` of other sizes than the spaces and the tasks drawn first."""
+        spec, actions = self.world, self.single_action_space
+        discrete = isinstance(actions, gymnasium.spaces.Discrete)
+        for name, said, of, actual in (
+            ("discrete_actions", spec.discrete_actions, "single_action_space", discrete),
+            ("observation_dim", spec.observation_dim, "single_observation_space", self.single_observation_space.shape),
+            ("action_dim", spec.action_dim, "single_action_space", (int(actions.n),) if discrete else actions.shape),
+            ("task_dim", spec.task_dim, "task_distribution", tuple(self.tasks.shape[1:])),
+        ):
+            if actual not in (said, (said,)):  # a size may come as a shape
+                raise ValueError(f"{spec.name}: its WorldSpec has {name} = {said}, but its {of} gives {actual}.")
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:

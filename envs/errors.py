@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 
 class ConfigurationError(ValueError):
     """A user's mistake, found before anything runs.
@@ -31,3 +34,19 @@ def require(condition: bool, key: str, value: object, allowed: str, hint: str) -
 def require_positive(key: str, value: int) -> None:
     """Raise a `ConfigurationError` unless `value` is at least 1."""
     require(value >= 1, key, value, "it must be a whole number of at least 1", f"Set {key} to 1 or more.")
+
+
+def require_positive_and_finite(key: str, value: float, hint: str) -> None:
+    """Raise a `ConfigurationError` unless `value` is a number above 0, not infinite and not NaN."""
+    require(value > 0.0 and math.isfinite(value), key, value, "it must be positive and finite", hint)
+
+
+def require_widths(key: str, widths: Sequence[int], hint: str) -> None:
+    """Raise a `ConfigurationError` unless `widths` are those of at least one layer, each of at least one unit."""
+    require(
+        len(widths) > 0 and min(widths) >= 1,
+        key,
+        widths,
+        "it must list at least one layer, each with a width of at least 1",
+        hint,
+    )

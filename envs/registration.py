@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+from torch import Tensor
 
 from envs.base import Array, MetaEnv
+from envs.errors import require
 
 
 class SingleTaskEnv(gymnasium.Env[Array, Any]):
@@ -16,9 +19,13 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
 
     Args:
         world: the world's class.
-        task: the task vector; None draws one from the reference distribution at every reset.
+        task: the task vector; None draws one from the reference distribution at every reset. A string is passed on
+            to a world that has an argument `task` itself (ML1's scene), and the task vector is drawn.
         render_mode: "rgb_array" if `render` is to give pictures, `[height, width, 3]`.
         **arguments: further arguments of the world.
+
+    Raises:
+        ConfigurationError: if `task` is not one of this world.
     """
 
     metadata: dict[str, Any] = {
@@ -29,15 +36,33 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
     def __init__(
         self,
         world: type[MetaEnv],
-        task: list[float] | None = None,
+        task: list[float] | str | None = None,
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
+        if isinstance(task, str) and "task" in inspect.signature(world).parameters:
+            arguments["task"], task = task, None
         self._batch = world(num_envs=1, **arguments)
-        self._task = task
+        self._task = None if task is None else self._checked(task)
         self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
+
+    def _checked(self, task: list[float] | str) -> Tensor:
+        """The given task as a vector, `[task_dim]`."""
+        try:
+            vector = torch.as_tensor(task, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError):  # not numbers
+            vector = torch.empty(0)
+        world = self._batch.world
+        require(
+            vector.shape == (world.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
+            "task",
+            task,
+            f"it must be a task of {world.name}, [{', '.join(world.task_names)}], within the world's tasks",
+            "Leave it out to draw one at every reset.",
+        )
+        return vector
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         super().reset(seed=seed)
@@ -46,7 +71,7 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         task = (
             self._batch.task_distribution.sample(1, self._batch.generator)
             if self._task is None
-            else torch.tensor([self._task])
+            else self._task[None].clone()
         )
         self._batch.set_tasks(task)
         observations, _ = self._batch.reset()

@@ -29,6 +29,13 @@ class ShortPoint(PointRobot):
     world = replace(PointRobot.world, name="ShortPoint", horizon=5)
 
 
+class Undrawn(PointRobot):
+    """A point robot that cannot be drawn."""
+
+    world = replace(PointRobot.world, name="Undrawn")
+    draw = MetaEnv.draw
+
+
 class ShortCheetah(HalfCheetahVel):
     """A half-cheetah with few steps to film."""
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
-from envs.errors import require, require_positive
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardised, task_means
@@ -118,14 +118,8 @@ class MAML(MetaRLModule):
             ("initial_std", initial_std, "MAML uses 1."),
             ("ppo.learning_rate", ppo.learning_rate, "0.001 is usual."),
         ):
-            require(value > 0, f"model.init_args.{name}", value, "it must be positive", usual)
-        require(
-            len(layers) > 0,
-            "model.init_args.layers",
-            layers,
-            "the policy needs at least one layer",
-            "The published runs have two.",
-        )
+            require_positive_and_finite(f"model.init_args.{name}", value, usual)
+        require_widths("model.init_args.layers", layers, "The published runs have two.")
         super().__init__(world, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
         self.episodes_per_step = episodes_per_step

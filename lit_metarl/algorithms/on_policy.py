@@ -14,7 +14,7 @@ from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
-from envs.errors import require, require_positive
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo
@@ -129,7 +129,7 @@ class OnPolicyModule(MetaRLModule):
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
         for name, value in (("learning_rate", learning_rate), ("initial_std", initial_std)):
-            require(value > 0.0, f"model.init_args.{name}", value, "it must be positive", "Correct it.")
+            require_positive_and_finite(f"model.init_args.{name}", value, "Correct it.")
         for name, number in (
             ("epochs", epochs),
             ("minibatches", minibatches),
@@ -151,13 +151,7 @@ class OnPolicyModule(MetaRLModule):
                 "it must be a whole number of at least 1, or null",
                 f"Set it to null {without}.",
             )
-        require(
-            len(layers) > 0,
-            "model.init_args.layers",
-            layers,
-            "policy and value need at least one layer",
-            "The published runs have two.",
-        )
+        require_widths("model.init_args.layers", layers, "The published runs have two.")
         super().__init__(world, exploration_episodes=0, **common)
         self.truncation = truncation
         self.discount = discount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torchrl.modules import MLP
 from datamodules import ranks
 from datamodules.contracts import Decision, StartStates, Transition
 from envs.base import WorldSpec
-from envs.errors import require, require_positive
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
@@ -88,13 +89,12 @@ class PEARL(MetaRLModule):
         )
         require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
-        require(
-            learning_rate > 0.0,
-            "model.init_args.learning_rate",
-            learning_rate,
-            "it must be positive",
-            "HFR uses 0.0003.",
-        )
+        require_positive_and_finite("model.init_args.learning_rate", learning_rate, "HFR uses 0.0003.")
+        for name, value, usual in (("reward_scale", reward_scale, "5"), ("kl_weight", kl_weight, "0.1")):
+            key = f"model.init_args.{name}"
+            require(math.isfinite(value), key, value, "it must be finite", f"HFR uses {usual}.")
+        for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
+            require_widths(f"model.init_args.{name}", widths, "The published runs have three.")
         super().__init__(world, exploration_episodes, **common)
         self.latent_dim = latent_dim
         self.discount = discount

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from envs.base import WorldSpec
-from envs.errors import require, require_positive
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
@@ -69,20 +69,8 @@ class VariBAD(OnPolicyModule):
     ) -> None:
         for name, number in (("latent_dim", latent_dim), ("elbo_terms", elbo_terms), ("decoded_steps", decoded_steps)):
             require_positive(f"model.init_args.{name}", number)
-        require(
-            belief_learning_rate > 0.0,
-            "model.init_args.belief_learning_rate",
-            belief_learning_rate,
-            "it must be positive",
-            "VariBAD uses 0.001.",
-        )
-        require(
-            len(decoder_layers) > 0,
-            "model.init_args.decoder_layers",
-            decoder_layers,
-            "a decoder needs at least one hidden layer",
-            "The published runs have two.",
-        )
+        require_positive_and_finite("model.init_args.belief_learning_rate", belief_learning_rate, "VariBAD uses 0.001.")
+        require_widths("model.init_args.decoder_layers", decoder_layers, "The published runs have two.")
         require(
             not reward_by_state or len(world.states) > 0,
             "model.init_args.reward_by_state",

@@ -5,7 +5,7 @@ from lit_metarl.checkpoints.errors import CheckpointNotWritten, UnusableCheckpoi
 from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, checkpoint_folder, whole
 from lit_metarl.checkpoints.files import write_whole
 from lit_metarl.checkpoints.interruption import Interrupted
-from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint
+from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint, best_of
 from lit_metarl.checkpoints.reading import read_checkpoint
 from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
 
@@ -19,6 +19,7 @@ __all__ = [
     "ManifestCheckpointIO",
     "RunCheckpoint",
     "UnusableCheckpoint",
+    "best_of",
     "check_configuration",
     "checkpoint_folder",
     "folders_of_runs",

@@ -15,13 +15,14 @@ from lit_metarl.checkpoints import data_files, manifest
 from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
 from lit_metarl.checkpoints.data_files import DataWriter
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
+from lit_metarl.checkpoints.keeping import best_of
 
 CONFIGURATION = "configuration"
 
 
 def checkpoint_folder(trainer: pl.Trainer) -> Path:
     """Where a run writes its checkpoints."""
-    callback = trainer.checkpoint_callback
+    callback = best_of(trainer) or trainer.checkpoint_callback
     return Path(getattr(callback, "dirpath", None) or Path(trainer.default_root_dir) / "checkpoints")
 
 

@@ -18,6 +18,12 @@ from envs.errors import NonFiniteError
 from lit_metarl.checkpoints.interruption import Interrupted, StopRequest
 
 
+def best_of(trainer: pl.Trainer) -> RunCheckpoint | None:
+    """The one that keeps a run's best checkpoint; None in a run without checkpoints."""
+    untyped: Any = trainer
+    return next((callback for callback in untyped.callbacks if type(callback) is RunCheckpoint), None)
+
+
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's checkpoint, for runs that are resumed exactly.
 

@@ -10,7 +10,6 @@ from lit_metarl.checkpoints.errors import UnusableCheckpoint
 from lit_metarl.checkpoints.exact_resume import whole
 
 LAST = "last"
-MAY_CHANGE = ("data.evaluation",)  # they have no part in training
 SHOWN = 6
 
 
@@ -73,7 +72,7 @@ def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[s
 
 
 def _differences(saved: Any, current: Any, key: str) -> list[str]:
-    if saved == current or key in MAY_CHANGE:
+    if saved == current:
         return []
     if isinstance(saved, dict) and isinstance(current, dict):
         common = [name for name in saved if name in current]

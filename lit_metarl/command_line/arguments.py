@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from argparse import SUPPRESS
+from typing import Any, Literal
 
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -19,13 +20,25 @@ SUBCOMMANDS = {
 }
 
 
+# Options of other subcommands, at their defaults: so the config.yaml of any can be given to any.
+ELSEWHERE: dict[str, dict[str, bool | None]] = {
+    "fit": {"verbose": False, "tasks": None, "video": False},
+    "validate": {"csv": False, "tasks": None, "video": False},
+    "test": {"tasks": None, "video": False},
+    "predict": {"csv": False, "verbose": False},
+}
+
+
 class ArgumentsCLI(LightningCLI):
     """Declares the options of `fit`, `validate`, `test` and `predict`, and links those that are one value."""
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The seed of all random streams, and the number of threads."""
         parser.add_argument(
-            "--seed_everything", type=int, default=1, help="Seed of the weights and of every random stream of the run."
+            "--seed_everything",
+            type=int,
+            default=1,
+            help="Seed of the weights and of every random stream of the run.",
         )
 
         parser.add_argument(
@@ -82,6 +95,8 @@ class ArgumentsCLI(LightningCLI):
         parser._action_groups = [group for group in parser._action_groups if group not in last] + last
         if subcommand in ("validate", "test"):
             parser.set_defaults(verbose=False)  # the results are printed by `print_results`
+        for option, default in ELSEWHERE[subcommand].items():
+            parser.add_argument(f"--{option}", type=Literal[default], default=default, help=SUPPRESS)
         if subcommand in ("fit", "test"):
             parser.add_argument(
                 "--csv",

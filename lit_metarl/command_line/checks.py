@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytorch_lightning as pl
+
 from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
 
@@ -26,6 +28,38 @@ def check_kept(number: int, filename: str | None) -> None:
         number,
         f"all of them would be the one file {filename}.ckpt",
         "Keep 1, or tell the files apart, as --checkpoint.filename='best-{epoch}' does.",
+    )
+
+
+def check_files(best: tuple[str | None, str | None], last: tuple[str | None, str | None]) -> None:
+    """Raise a `ConfigurationError` if best and last checkpoint, each (folder, name), would be one file."""
+    require(
+        best != last,
+        "last_checkpoint.filename",
+        last[1],
+        "the best and the last checkpoint would be one file",
+        "Give them different names (checkpoint.filename, last_checkpoint.filename).",
+    )
+
+
+def check_limits(trainer: pl.Trainer, subcommand: str) -> None:
+    """Raise a `ConfigurationError` if nothing would be evaluated, or never."""
+    every = trainer.check_val_every_n_epoch
+    hint = "Leave it out, or use a larger one."
+    require(every is None or every >= 1, "trainer.check_val_every_n_epoch", every, "it must be at least 1", hint)
+    name = {"fit": "test", "validate": "val"}.get(subcommand, subcommand)
+    limit = getattr(trainer, f"limit_{name}_batches")
+    require(limit != 0, f"trainer.limit_{name}_batches", limit, "nothing would be evaluated", hint)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a `ConfigurationError` if `folder` is that of another run."""
+    require(
+        not (folder / "config.yaml").exists(),
+        "trainer.default_root_dir",
+        str(folder),
+        "it holds the config.yaml of another run",
+        "Choose another folder, or a logger, which numbers the runs.",
     )
 
 

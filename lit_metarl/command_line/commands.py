@@ -18,7 +18,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities import rank_zero_only
 
 from datamodules import RolloutDataModule
-from envs import ConfigurationError
+from envs import ConfigurationError, MetaEnv
 from envs.errors import require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import (
@@ -32,6 +32,7 @@ from lit_metarl.checkpoints import (
     CONFIGURATION,
     LAST,
     ExactResume,
+    best_of,
     check_configuration,
     folders_of_runs,
     newest_whole,
@@ -39,7 +40,16 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.command_line.arguments import ArgumentsCLI
-from lit_metarl.command_line.checks import check_kept, check_monitor, check_precision, check_weights, check_writable
+from lit_metarl.command_line.checks import (
+    check_files,
+    check_folder,
+    check_kept,
+    check_limits,
+    check_monitor,
+    check_precision,
+    check_weights,
+    check_writable,
+)
 from lit_metarl.command_line.mistakes import missing_requirement, refuse_own_seed
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
@@ -64,6 +74,8 @@ class MetaRLCLI(ArgumentsCLI):
         refuse_own_seed(sys.argv[1:] if args is None else args)
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
+        seed = config.seed_everything
+        require(seed >= 0, "seed_everything", seed, "it must be a whole number, 0 or more", "Correct it.")
         shown = [] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]
         self._configuration = json.loads(
             self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
@@ -122,12 +134,17 @@ class MetaRLCLI(ArgumentsCLI):
             check_weights(*self._weights, self.model)
         self.datamodule.check_agent(self.model)
         check_precision(self.trainer.precision)
+        check_limits(self.trainer, self.config.subcommand)
         if self.config.subcommand == "fit":
-            check_kept(self.config.fit.checkpoint.save_top_k, self.config.fit.checkpoint.filename)
+            best, last = self.config.fit.checkpoint, self.config.fit.last_checkpoint
+            check_kept(best.save_top_k, best.filename)
+            check_files((best.dirpath, best.filename), (last.dirpath, last.filename))
             self.datamodule.check_ranks(self.model, self.trainer.world_size)
         if not self.trainer.is_global_zero:  # what all ranks would say is said by one
             logging.getLogger("datamodules").setLevel(logging.ERROR)
         check_writable(self._folder)
+        if self.config.subcommand == "fit" and not self.save_config_kwargs.get("overwrite"):
+            check_folder(self._folder)
 
     def before_fit(self) -> None:
         """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
@@ -164,7 +181,11 @@ class MetaRLCLI(ArgumentsCLI):
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint on the test tasks and print the comparison."""
-        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        best = getattr(best_of(self.trainer), "best_model_path", "")
+        if not best:
+            tell(
+                "warning: there is no best checkpoint, for there was no validation: 'after' is the agent as it is now."
+            )
         trained = f"{self._title}, {self.datamodule.environment_steps:,} environment steps"
         results = {"before": self._exact_resume.before, "after": self._test(best or None)}
         self._hyperparameters.log_results(self.trainer, results["after"], self.datamodule.environment_steps)
@@ -198,8 +219,13 @@ class MetaRLCLI(ArgumentsCLI):
     def predict(self, **arguments: Any) -> None:
         """Run trials on the tasks that were asked for, or on the test tasks, and write and film them."""
         given, videos = self.config.predict.tasks, self._folder / "videos" if self.config.predict.video else None
+        drawn = type(self.datamodule.env).draw is not MetaEnv.draw
+        hint = "Leave --video out, or give the world a method draw."
+        require(videos is None or drawn, "video", True, f"{self.datamodule.world.name} has no picture", hint)
         hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
         require(given is not None or videos is None, "video", True, "filming all test tasks would take long", hint)
+        kept = arguments.get("return_predictions") is not False
+        require(kept, "return_predictions", False, "the trials would be lost", "Leave it out.")
         processes = self.trainer.world_size
         hint = "Use --trainer.devices=1."
         require(videos is None or processes == 1, "trainer.devices", processes, "one process films", hint)

@@ -94,6 +94,17 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (TASKS, 1)])
+def test_a_task_sampler_that_gives_other_than_a_task_for_each_trial_is_refused_by_name(rows: int, columns: int) -> None:
+    class Miscounting(UniformTaskSampler):
+        def sample(self, n: int) -> Tensor:
+            return super().sample(n)[:rows, :columns]
+
+    message = rf"data.task_sampler = 'Miscounting' .*\({TASKS}, 2\), and gave \({rows}, {columns}\)"
+    with pytest.raises(ConfigurationError, match=message):
+        build(task_sampler=Miscounting()).collect()
+
+
 @pytest.mark.parametrize("feeding", [0, 1, 2])
 def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
     data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))

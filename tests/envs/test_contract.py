@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from envs import MetaEnv, TaskChanges
+from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, TaskChanges
 from tests.worlds import QUICK_WORLDS
 
 COPIES = 3
@@ -215,6 +218,37 @@ def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
     again, _ = environment.reset(seed=7)
     assert (first == again).all()
     assert info["task"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("task", [1.5, "fast", [1.0, 2.0], [100.0], [None]])
+def test_a_task_that_is_none_of_the_worlds_is_refused_when_its_environment_is_made(task: Any) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"task = {task!r} ") + ".*HalfCheetahVel"):
+        gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=task)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"observation_dim": 3}, r"observation_dim = 3, .* \(2,\)"),
+        ({"action_dim": 4}, r"action_dim = 4, .* \(2,\)"),
+        ({"task_names": ("goal_x",)}, r"task_dim = 1, .* \(2,\)"),
+        ({"discrete_actions": True}, "discrete_actions = True, .* False"),
+    ],
+)
+def test_a_spec_that_contradicts_the_spaces_or_the_tasks_is_refused(changes: dict[str, Any], message: str) -> None:
+    class Contradicting(PointRobot):
+        world = replace(PointRobot.world, **changes)
+
+    with pytest.raises(ValueError, match=f"PointRobot: .*{message}"):
+        Contradicting(COPIES)
+
+
+def test_a_spec_that_miscounts_the_choices_is_refused() -> None:
+    class Contradicting(GridNavi):
+        world = replace(GridNavi.world, action_dim=4)
+
+    with pytest.raises(ValueError, match=r"GridNavi: .*action_dim = 4, .* \(5,\)"):
+        Contradicting(COPIES)
 
 
 @every_world

@@ -193,6 +193,38 @@ def test_validate_runs_from_a_checkpoint_and_shows_no_progress_of_training(
     assert "iteration" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("subcommand", ["fit", "validate", "test", "predict"])
+def test_the_configuration_of_a_run_can_be_given_to_every_subcommand(
+    subcommand: str, run_tiny: Run, tmp_path: Path
+) -> None:
+    run_tiny("fit", "--trainer.max_epochs=1")
+    configuration, checkpoint = f"--config={tmp_path}/runs/version_0/config.yaml", "version_0/checkpoints/last.ckpt"
+    assert cli.main([subcommand, configuration, f"--ckpt_path={tmp_path}/runs/{checkpoint}"]) == 0
+
+
+def test_a_checkpoint_callback_of_ones_own_does_not_choose_what_is_tested(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = "--trainer.callbacks+=pytorch_lightning.callbacks.ModelCheckpoint"
+    assert run_tiny("fit", own) == 0
+    assert "checkpoints/best.ckpt" in capsys.readouterr().out
+
+
+def test_a_run_without_logger_does_not_write_over_another(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = ["--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}/bare"]
+    assert run_tiny("fit", *bare) == 0
+    assert "config.yaml of another run" in refused(lambda: run_tiny("fit", *bare), capsys)
+
+
+def test_a_run_without_validation_says_that_it_has_no_best_checkpoint(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny("fit", "--trainer.limit_val_batches=0") == 0
+    assert "no best checkpoint" in capsys.readouterr().err
+
+
 def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
     run_tiny("fit")
     checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
@@ -250,6 +282,11 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
     [
         ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
         (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
+        (["--seed_everything=-1"], ["seed_everything", "-1", "0 or more"]),
+        (["--checkpoint.filename=last"], ["last_checkpoint.filename", "last", "one file"]),
+        (["--trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0", "at least 1"]),
+        (["--trainer.limit_test_batches=0"], ["trainer.limit_test_batches", "0", "nothing would be evaluated"]),
+        (["--video=true"], ["video", "True"]),
         (["--checkpoint.save_top_k=2"], ["checkpoint.save_top_k", "2", "best.ckpt", "best-{epoch}"]),
         (["--checkpoint.save_top_k=-1"], ["checkpoint.save_top_k", "-1", "best.ckpt"]),
         (["--trainer.precision=64-true"], ["trainer.precision", "64-true", "32-true"]),

@@ -78,6 +78,8 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
         (["--tasks=[]"], ["tasks", "nothing to predict"]),
         (["--tasks=[[a]]"], ["tasks"]),
         (["--video"], ["video", "--tasks"]),
+        (["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.worlds.Undrawn"], ["video", "Undrawn has no picture"]),
+        (["--tasks=[[0.5, 0.5]]", "--return_predictions=false"], ["return_predictions", "lost"]),
     ],
 )
 def test_tasks_that_cannot_be_run_are_refused(

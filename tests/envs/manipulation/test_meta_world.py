@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import gymnasium
 import metaworld
 import numpy as np
 import pytest
@@ -81,6 +82,15 @@ def test_no_test_task_is_a_training_task_and_every_scene_has_fifty(
     assert not shared
     both = {world._benchmark.scenes[scene] for scene in set(train.scenes) & set(test.scenes)}
     assert both == ({"basketball-v3"} if benchmark is ML25 else set())  # as Meta-World 3.1.1 has it
+
+
+def test_gymnasium_passes_the_name_of_ml1s_scene_on_and_draws_its_task() -> None:
+    environment = gymnasium.make("lit_metarl/ML1-v0", task="push-v3", processes=1)
+    _, info = environment.reset(seed=1)
+    world = ML1(1, task="push-v3")
+    assert bool(world.task_distribution.contains(torch.from_numpy(info["task"])[None]).all())
+    with pytest.raises(ConfigurationError, match="push-v2.*push-v3"):
+        gymnasium.make("lit_metarl/ML1-v0", task="push-v2")
 
 
 def test_train_and_test_goals_of_ml1_differ() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -330,13 +331,16 @@ def test_advantages_are_standardised_over_the_steps_that_exist() -> None:
         ({"inner_steps": 0}, "inner_steps"),
         ({"episodes_per_step": 0}, "episodes_per_step"),
         ({"inner_rate": 0.0}, "inner_rate"),
+        ({"inner_rate": math.inf}, "inner_rate"),
         ({"initial_std": 0.0}, "initial_std"),
         ({"layers": []}, "layers"),
+        ({"layers": [8, 0]}, "layers"),
         ({"cvar_share": 0.0}, "cvar_share"),
         ({"discount": 1.5}, "discount"),
         ({"gae_lambda": 0.0}, "gae_lambda"),
         ({"ppo": ProximalPlan(epochs=0)}, "ppo.epochs"),
         ({"ppo": ProximalPlan(learning_rate=-1.0)}, "ppo.learning_rate"),
+        ({"ppo": ProximalPlan(learning_rate=math.inf)}, "ppo.learning_rate"),
         ({"trpo": {"max_kl": 0.0}}, "trpo.max_kl"),
     ],
 )

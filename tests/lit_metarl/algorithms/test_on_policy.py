@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -217,10 +218,14 @@ def test_evaluation_changes_no_statistics() -> None:
         ({"gae_lambda": -1.0}, "gae_lambda"),
         ({"epochs": 0}, "epochs"),
         ({"layers": []}, "layers"),
+        ({"layers": [0]}, "layers"),
         ({"decoder_layers": []}, "decoder_layers"),
+        ({"decoder_layers": [8, -3]}, "decoder_layers"),
         ({"elbo_terms": 0}, "elbo_terms"),
         ({"learning_rate": -1.0}, "learning_rate"),
+        ({"learning_rate": math.inf}, "learning_rate"),
         ({"belief_learning_rate": -1.0}, "belief_learning_rate"),
+        ({"belief_learning_rate": math.nan}, "belief_learning_rate"),
         ({"initial_std": 0.0}, "initial_std"),
         ({"truncation": -1}, "truncation"),
         ({"truncation": 0}, "truncation"),

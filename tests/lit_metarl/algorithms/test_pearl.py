@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from typing import Any
 
 import pytest
 import torch
@@ -306,11 +308,23 @@ def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"exploration_episodes": 0}, {"latent_dim": 0}, {"learning_rate": -1.0}, {"discount": 1.0}]
+    "settings",
+    [
+        {"exploration_episodes": 0},
+        {"latent_dim": 0},
+        {"learning_rate": -1.0},
+        {"learning_rate": math.inf},
+        {"kl_weight": math.nan},
+        {"reward_scale": math.nan},
+        {"discount": 1.0},
+        {"layers": []},
+        {"layers": [-3]},
+        {"encoder_layers": [8, 0]},
+    ],
 )
-def test_impossible_settings_are_refused_by_name(settings: dict[str, float]) -> None:
+def test_impossible_settings_are_refused_by_name(settings: dict[str, Any]) -> None:
     (key,) = settings
-    with pytest.raises(ConfigurationError, match=key):
+    with pytest.raises(ConfigurationError, match=f"init_args.{key} = "):
         pearl(**settings)
 
 

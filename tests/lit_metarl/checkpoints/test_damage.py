@@ -99,6 +99,7 @@ def test_a_checkpoint_without_its_data_serves_a_test_but_no_fit(
     ("change", "difference"),
     [
         (["--data.task_slots=5"], "data.task_slots was 4 and is 5"),
+        (["--data.evaluation.test_tasks=7"], "data.evaluation.test_tasks was 5 and is 7"),
         (["--seed_everything=2"], "seed_everything was 1 and is 2"),
         (["--model.init_args.layers=[3]"], "model.init_args.layers was [64, 64] and is [3]"),
         ([f"--config={CONFIGS}/env/sparse_point_robot.yaml"], "envs.SparsePointRobot"),
