@@ -124,6 +124,37 @@ def test_further_trials_of_the_evaluations_tasks_are_independent_and_leave_the_f
         assert not torch.equal(one.steps["observation"], other.steps["observation"])
 
 
+def test_the_context_of_a_meta_batch_is_of_the_latest_iteration_and_its_transitions_of_all() -> None:
+    plan = MetaBatchPlan(meta_steps=1, tasks=SLOTS, transitions=400, context=400)
+    data = build(batches=plan, task_sampler=FixedTaskSampler())
+    for _ in range(2):
+        (batch,) = data.train_dataloader()
+    replay = replay_of(data)
+    tables = {"transitions": replay.critic, "context": replay.context}
+    for key, table in tables.items():
+        everything = replay.draw(table, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
+        held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]
+        drawn = [set(map(tuple, rows.tolist())) for rows in batch[key]["observation"]]
+        assert all(any(rows <= of_slot for of_slot in held) for rows in drawn), key
+    assert int(replay.context.totals.sum()) < int(replay.critic.totals.sum())
+
+
+def test_an_interrupted_iteration_goes_on_with_the_batches_that_are_left_and_collects_nothing() -> None:
+    data = build()
+    list(data.train_dataloader())
+    steps = data.environment_steps
+    assert len(list(data.experience.run_iteration(data, drawn=3))) == 1
+    assert data.environment_steps == steps
+
+
+def test_a_slot_whose_context_ran_dry_is_in_no_meta_batch() -> None:
+    data = build(batches=MetaBatchPlan(meta_steps=1, tasks=SLOTS, transitions=5, context=3))
+    list(data.train_dataloader())
+    replay_of(data).context.clear(torch.tensor([1]))
+    assert isinstance(data.experience, ReplayExperience)
+    assert data.experience._draw_meta_batch().batch_size == (SLOTS,)
+
+
 def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_often() -> None:
     plan = MetaBatchPlan(meta_steps=1, tasks=2 * SLOTS, transitions=400, context=3)
     data = build(batches=plan, task_sampler=FixedTaskSampler())

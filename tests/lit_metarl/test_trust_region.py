@@ -10,11 +10,13 @@ from torch import Tensor
 
 from envs import ConfigurationError
 from lit_metarl.trust_region import (
+    Objective,
     TrustRegionPlan,
     conjugate_gradient,
     hessian_vector_product,
     trust_region_step,
 )
+from tests.ranks import connected, in_ranks
 
 SIZE = 6
 
@@ -68,6 +70,36 @@ def test_with_a_linear_loss_and_a_quadratic_kl_the_step_is_the_longest_natural_o
     torch.testing.assert_close(found.kl, 0.02 * ratios[0] ** 2)
     torch.testing.assert_close(found.gradient_norm, slope.norm())
     assert found.found
+
+
+def test_damping_is_added_to_the_diagonal_of_the_fisher_matrix() -> None:
+    fisher, slope = positive_definite(), vector(1)
+
+    def objective(parameters: Tensor) -> tuple[Tensor, Tensor]:
+        return slope @ parameters, 0.5 * parameters @ fisher @ parameters
+
+    plan = TrustRegionPlan(conjugate_gradient_steps=2 * SIZE, damping=3.0)
+    found = trust_region_step(objective, torch.zeros(SIZE, dtype=torch.float64), plan)
+    damped = -torch.linalg.solve(fisher + 3.0 * torch.eye(SIZE, dtype=torch.float64), slope)
+    torch.testing.assert_close(found.step / found.step.norm(), damped / damped.norm())
+
+
+def test_ranks_with_objectives_of_their_own_take_the_step_for_the_mean_of_them() -> None:
+    fishers, slopes = [positive_definite(seed) for seed in (0, 7)], [vector(1), vector(4)]
+
+    def objective(fisher: Tensor, slope: Tensor) -> Objective:
+        return lambda parameters: (slope @ parameters, 0.5 * parameters @ fisher @ parameters)
+
+    start, plan = torch.zeros(SIZE, dtype=torch.float64), TrustRegionPlan(conjugate_gradient_steps=2 * SIZE)
+    mean = objective((fishers[0] + fishers[1]) / 2, (slopes[0] + slopes[1]) / 2)
+    expected = trust_region_step(mean, start, plan)
+
+    def step(rank: int) -> None:
+        found = trust_region_step(objective(fishers[rank], slopes[rank]), start, plan)
+        torch.testing.assert_close(found.step, expected.step)
+        torch.testing.assert_close((found.loss, found.kl), (expected.loss, expected.kl))
+
+    assert in_ranks(connected(step)) == [0, 0]
 
 
 def curved(parameters: Tensor) -> tuple[Tensor, Tensor]:

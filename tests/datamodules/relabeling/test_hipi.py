@@ -71,6 +71,26 @@ def test_argmax_takes_the_most_probable_task(collected: tuple[TaskReplay, Trajec
     assert chosen.tolist() == [expected_probabilities().argmax(1).tolist()] * SLOTS
 
 
+def test_only_transitions_that_exist_are_valued_and_only_slots_with_recent_data_chosen(make_trials: MakeTrials) -> None:
+    valued: list[int] = []
+
+    class LastIsBest:
+        def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: object) -> Tensor:
+            valued.append(len(transitions))
+            values = torch.zeros(len(contexts), len(transitions))
+            values[-1, 0] = 9.0
+            return values
+
+    replay = TaskReplay(PointRobot(num_envs=SLOTS), slots=SLOTS, capacity=100)
+    trials = make_trials(torch.rand(2, 2), [[3], [LENGTH]])
+    trajectories = replay.add(trials, torch.tensor([0, 2]), torch.ones(1, dtype=torch.bool))
+    chosen = hipi(draw="argmax").relabel(trajectories, replay, LastIsBest())  # type: ignore[arg-type]
+    assert valued == [3, LENGTH]
+    assert chosen[:, 0].tolist() == [2, 2]
+    assert chosen[0, 3:].tolist() == [0, 0]  # padding stays its own
+    assert 1 not in chosen
+
+
 def test_transitions_of_one_trajectory_go_to_different_tasks_and_each_is_stored_once(
     collected: tuple[TaskReplay, Trajectories], generator: torch.Generator
 ) -> None:

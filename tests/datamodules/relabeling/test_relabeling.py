@@ -208,6 +208,26 @@ def test_utilities_are_averaged_over_start_states_of_the_task_itself(replay: Tas
         assert starts[..., 0].tolist() == [[0.0] * 4, [5.0] * 4, [13.0] * 4]
 
 
+def test_the_bellman_utility_is_of_all_that_is_kept_for_a_task_at_its_own_rewards(replay: TaskReplay) -> None:
+    asked: list[TensorDict] = []
+
+    class BellmanForesight:
+        def bellman_utility(self, trajectories: TensorDict, transitions: TensorDict, generator: object) -> Tensor:
+            asked.append(transitions)
+            return torch.zeros(3)
+
+    replay.keep(stored([0]), torch.tensor([1]))
+    relabeler = HFRRelabeler(1.0, "bellman", utility_batch=200, partition_contexts=1)
+    relabeler.bind(0, 0)
+    relabeler.relabel(stored([2]), replay, BellmanForesight())  # type: ignore[arg-type]
+    assert len(asked) == 2
+    for transitions in asked:
+        numbers = transitions["observation"][..., 0].int()
+        assert [set(row.tolist()) for row in numbers] == [{*range(5)}, {*range(13)}, {*range(13, 17)}]
+        expected = replay.env.reward(transitions["features"], GOALS[:, None]).reward
+        assert torch.equal(transitions["reward"], expected)
+
+
 def test_the_log_reports_utility_partition_and_entropy_of_the_distribution(replay: TaskReplay) -> None:
     relabeler = hfr()
     relabeler.relabel(stored([0, 1, 2]), replay, MeanRewardForesight())
@@ -296,12 +316,25 @@ def test_the_flow_of_a_slot_begins_anew_with_a_new_task(replay: TaskReplay) -> N
     assert relabeler.flow.tolist() == [[10, 0, 0], [0, 8, 0], [0, 0, 4]]
 
 
+def test_what_went_to_the_old_task_of_a_slot_is_forgotten_too(replay: TaskReplay) -> None:
+    relabeler = RandomRelabeler(1.0)
+    relabeler.bind(0, 0)
+    relabeler.relabel(stored([0] * 30), replay, None)
+    before = relabeler.flow[0].tolist()
+    assert min(before) > 0
+    replay.tasks[1] = torch.tensor([0.9, 0.9])
+    relabeler.relabel(stored([2]), replay, None)
+    assert relabeler.flow[0].tolist() == [before[0], 0, before[2]]
+
+
 def test_a_resumed_relabeler_remembers_the_flow(replay: TaskReplay) -> None:
     first, resumed = RandomRelabeler(0.5), RandomRelabeler(0.5)
     for relabeler in (first, resumed):
         relabeler.bind(0, 0)
-    first.relabel(stored([0, 1, 2]), replay, None)
+    first.relabel(stored([0, 1, 2] * 9), replay, None)
     resumed.load_state_dict(first.state_dict())
+    assert resumed.metrics() == first.metrics()
+    assert first.metrics()["relabel/rate"] > 0
     first.relabel(stored([0, 1, 2]), replay, None)
     resumed.relabel(stored([0, 1, 2]), replay, None)
     assert torch.equal(first.flow, resumed.flow)

@@ -327,3 +327,14 @@ def test_start_states_are_the_first_ones_of_the_episodes_kept_for_a_slot(
     starts = replay.start_states(torch.tensor([2, 0, 1]), 60, generator).observations
     assert starts.shape == (3, 60, 2)
     assert [set(row.tolist()) for row in starts[..., 0]] == [{20.0, 43.0}, {0.0, 40.0}, {10.0}]
+
+
+def test_a_piece_of_an_episode_that_is_kept_for_another_task_brings_it_no_start_state(
+    make_trials: MakeTrials, generator: torch.Generator
+) -> None:
+    replay = make_replay()
+    fill(replay, make_trials)
+    trajectories = replay.add(make_trials(GOALS[:1], [[4]]), torch.tensor([0]), ONE_EPISODE)
+    replay.keep(trajectories, torch.tensor([[0, 2, 2, 2]]))
+    starts = replay.start_states(torch.tensor([2, 0]), 60, generator).observations
+    assert [set(row.tolist()) for row in starts[..., 0]] == [{20.0}, {0.0, 40.0}]

@@ -27,7 +27,7 @@ def collected(env: PointRobot, seed: int = 0) -> Trials:
             "next_observation": features,
             "features": features,
             "reward": paid.reward,
-            "sparse_reward": paid.sparse_reward,
+            "sparse_reward": 2.0 * paid.sparse_reward,  # unlike the dense one
             "terminated": paid.terminated,
             "valid": torch.ones(shape, dtype=torch.bool),
         },
@@ -53,12 +53,15 @@ def test_a_transition_is_worth_what_was_paid_under_its_own_task_and_a_prediction
     model.fit(replay.store)
     steps = replay.store.get(torch.arange(SLOTS * EPISODES * HORIZON)).view(SLOTS, -1)
     own = replay.price(steps, replay.tasks[:, None])
-    assert torch.equal(own["reward"].view(SLOTS, EPISODES, HORIZON), trials.steps["reward"])
+    for key in ("reward", "sparse_reward", "terminated"):
+        assert torch.equal(own[key].view(SLOTS, EPISODES, HORIZON), trials.steps[key])
     grid = replay.price(steps[:1], replay.tasks[:, None])
     assert torch.equal(grid["reward"][0], own["reward"][0])
+    assert torch.equal(grid["sparse_reward"][0], own["sparse_reward"][0])
     rows = torch.cat((steps["observation"][0], steps["action"][0], replay.tasks[5].expand(len(steps[0]), -1)), -1)
     with torch.no_grad():
-        assert torch.allclose(grid["reward"][5], model.network(rows)[:, 0], atol=1e-6)
+        for column, key in enumerate(("reward", "sparse_reward")):
+            assert torch.allclose(grid[key][5], model.network(rows)[:, column], atol=1e-6)
 
 
 def test_fitting_brings_predictions_under_other_tasks_to_the_true_reward_function() -> None:

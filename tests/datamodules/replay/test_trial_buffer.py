@@ -39,7 +39,9 @@ def test_the_oldest_give_way(generator: torch.Generator) -> None:
     for batch in batches:
         buffer.add(batch)
     assert len(buffer) == 6
-    held = {tuple(task) for task in buffer.draw(100, generator).tasks.tolist()}
+    drawn = buffer.draw(100, generator).tasks.tolist()
+    held = {tuple(task) for task in drawn}
+    assert len(drawn) == len(held)  # none twice
     assert held == {tuple(task) for task in torch.cat((batches[0].tasks[2:], batches[1].tasks)).tolist()}
 
 

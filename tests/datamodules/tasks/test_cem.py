@@ -251,6 +251,23 @@ def test_a_resumed_sampler_of_a_fixed_set_goes_on_with_the_same_tasks() -> None:
     assert torch.equal(first.sample(30), resumed.sample(30))
 
 
+@pytest.mark.parametrize("mode", ["round", "reference_draws", "validation"])
+def test_a_sampler_resumed_between_draws_and_scores_goes_on_as_if_it_had_not_stopped(mode: Any) -> None:
+    first, resumed = (
+        make_sampler(seed=seed, reference_mode=mode, threshold_smoothing=0.5, alpha=0.3, **SMALL) for seed in (2, 9)
+    )
+    first.take_validation(torch.linspace(-9.0, 1.0, 30))
+    drawn = first.sample(47)  # two rounds of 20, and some
+    first.update(drawn[:33], -drawn[:33, 0])
+    resumed.load_state_dict(first.state_dict())
+    for sampler in (first, resumed):
+        sampler.update(drawn[33:], -drawn[33:, 0])
+        tasks = sampler.sample(40)
+        sampler.update(tasks, -tasks[:, 0])
+    assert first.rounds == 4
+    assert resumed.table() == first.table()
+
+
 def test_the_table_has_a_row_a_round_with_the_distribution_and_what_it_was_based_on() -> None:
     sampler = make_sampler(**SMALL)
     for _ in range(3):

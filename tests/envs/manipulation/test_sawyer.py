@@ -70,6 +70,12 @@ def test_sparse_worlds_pay_minus_one_until_the_goal_where_they_end(
         assert bool(world(1).success(features(*there), GOAL)) == arrived
 
 
+def test_only_the_sparse_push_starts_with_the_hand_low_over_the_table() -> None:
+    reach, push, sparse = (float(world(1).restart()[0, 2]) for world in (SawyerReach, SawyerPush, SawyerPushSparse))
+    assert sparse < 0.1
+    assert reach == push > 0.2
+
+
 def test_dense_push_pays_for_the_puck_only_when_the_fingers_are_at_it() -> None:
     world = SawyerPush(1)
     away = world.reward(features(0.05, 0.8, 0.2), GOAL)

@@ -67,6 +67,17 @@ def test_whole_steps_give_the_recorded_rewards(
     assert not step.reward.terminated.any()
 
 
+def test_a_new_episode_begins_neither_fallen_nor_at_the_goal() -> None:
+    world = KhazadDum(2)
+    world.restart()
+    world._fallen[0] = world._at_goal[1] = True
+    world.restart()
+    step = world.advance(torch.tensor([[0.0, 1.0, 0.0, 0.0]] * 2))  # to the right
+    assert step.success.tolist() == [False, False]
+    assert bool((step.reward.reward < 0).all())
+    assert world._path[:, :2].diff(dim=1).abs().sum((1, 2)).tolist() == pytest.approx([1.0, 1.0])
+
+
 def test_the_noise_of_a_step_has_the_tasks_deviation() -> None:
     world = KhazadDum(20_000, continuous=True)
     world.set_tasks(torch.full((20_000, 1), 0.05))

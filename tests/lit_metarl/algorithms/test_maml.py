@@ -10,10 +10,10 @@ import pytest
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Normal, kl_divergence
 
 from datamodules.collection import Collector, Trials
-from datamodules.contracts import Agent
+from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
 from lit_metarl.adaptation import Parameters
@@ -91,6 +91,32 @@ def test_learning_adapts_to_the_policies_that_acted(world: type[MetaEnv], inner_
             assert not torch.allclose(value, theta[name].expand_as(value))
 
 
+@torch.no_grad()
+def test_an_inner_step_learns_from_its_own_episodes_alone() -> None:
+    model = build(inner_steps=2)
+    generator = torch.Generator().manual_seed(0)
+
+    def play(belief: TensorDict, length: int) -> TensorDict:
+        for _ in range(2):
+            for _ in range(length):
+                drawn = torch.randn(2, TASKS, 2, generator=generator)
+                reward, no = torch.randn(TASKS, generator=generator), torch.zeros(TASKS, dtype=torch.bool)
+                extras = {"raw_action": drawn[1]}
+                belief = model.observe(belief, Transition(drawn[0], drawn[1], reward, drawn[0], no, no, ~no, extras))
+            belief = model.end_episode(belief, generator)
+        return belief
+
+    after_a_long_one = play(model.start_trial(TASKS, generator), 9)
+    fresh = model.start_trial(TASKS, generator)
+    fresh["parameters"] = after_a_long_one["parameters"].clone()
+    state = generator.get_state()
+    second = play(after_a_long_one, 4)["parameters"]
+    generator.set_state(state)
+    alone = play(fresh, 4)["parameters"]
+    for name, value in second.items():
+        torch.testing.assert_close(value, alone[name])
+
+
 def test_all_tasks_adapt_at_once_as_each_alone() -> None:
     model = build(EndingPoint, inner_steps=2)
     trials = collect(model, EndingPoint)
@@ -104,7 +130,9 @@ def test_all_tasks_adapt_at_once_as_each_alone() -> None:
 
 def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() -> None:
     model = build(EndingPoint)
+    model.input_moments.update(1.0 + 3.0 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0)))
     steps = double(model, collect(model, EndingPoint))
+    steps["reward"].neg_()  # as if it were shaped: inner steps learn from what the task really pays
     adapted = MetaObjective(model, steps).behaviour
     for task in range(TASKS):
         total, count, advantages, scores = 0.0, 0, [], []
@@ -119,7 +147,7 @@ def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() 
         advantage = returns - fitted_values(explored["observation"], returns, explored["valid"])
         for episode in range(2):
             valid = explored["valid"][0, episode]
-            hidden = explored["observation"][0, episode, valid]
+            hidden = model.input_moments.normalise(explored["observation"][0, episode, valid])
             for layer in model.policy.layers:
                 hidden = (hidden @ layer.weight.T + layer.bias).tanh()
             mean = hidden @ model.policy.actions.mean.weight.T + model.policy.actions.mean.bias
@@ -158,6 +186,21 @@ def test_the_meta_gradient_is_that_of_finite_differences_through_the_inner_steps
         torch.testing.assert_close(slope, (ahead[part] - behind[part]) / 2e-6, rtol=1e-5, atol=1e-9)
 
 
+@torch.no_grad()
+def test_the_divergence_is_from_the_adapted_policies_that_acted() -> None:
+    model = build()
+    objective = MetaObjective(model, collect(model).steps)
+    theta = moved(model, seed=1, size=0.1)
+    old, new = (
+        Normal(*(part if index == 0 else part.exp() for index, part in enumerate(distribution.chunk(2, -1))))
+        for distribution in (
+            model.policy.with_parameters(parameters, objective._outer.inputs)
+            for parameters in (objective.behaviour, objective.adapt(theta))
+        )
+    )
+    torch.testing.assert_close(objective.evaluate(theta)[1], kl_divergence(old, new).sum(-1).mean())
+
+
 def meta_gradient(objective: MetaObjective, theta: Parameters) -> Tensor:
     leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
     gradients = torch.autograd.grad(objective.evaluate(leaves)[0], list(leaves.values()))
@@ -168,6 +211,7 @@ def test_to_first_order_the_meta_gradient_is_the_gradient_at_the_adapted_paramet
     model = build(first_order=True)
     trials = collect(model)
     steps = double(model, trials)
+    steps["sparse_reward"].neg_()  # as if "reward" were shaped: the outer objective counts it
     objective = MetaObjective(model, steps)
     first_order = meta_gradient(objective, dict(model.policy.named_parameters()))
     adapted = {name: value.detach().requires_grad_() for name, value in objective.behaviour.items()}
@@ -271,6 +315,25 @@ def test_ppo_takes_as_many_steps_as_epochs_are_asked_for() -> None:
     with torch.no_grad():
         losses = [float(objective.evaluate(dict(model.policy.named_parameters()))[0]) for model in (one, five)]
     assert losses[1] < losses[0] < 0
+
+
+def test_ppo_takes_clipped_gradient_steps_on_the_clipped_objective() -> None:
+    plan = ProximalPlan(epochs=4, clip=0.01, max_grad_norm=0.1)
+    model, plain = build(outer="ppo", ppo=plan), build(outer="ppo", ppo=plan)
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=1.0)
+    model.optimizers = lambda: optimizer  # type: ignore[method-assign]
+    trials = collect(model)
+    model.update(TrialBatch(trials))
+    objective = MetaObjective(plain, trials.steps)
+    for _ in range(4):
+        loss, _ = objective.evaluate(dict(plain.policy.named_parameters()), 0.01)
+        gradients = torch.autograd.grad(loss, list(plain.policy.parameters()))
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        with torch.no_grad():
+            for parameter, gradient in zip(plain.policy.parameters(), gradients):
+                parameter -= gradient * min(1.0, 0.1 / float(norm))
+    for name, value in model.policy.named_parameters():
+        torch.testing.assert_close(value, plain.policy.get_parameter(name), rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_an_action_of_all_tasks_is_one_evaluation_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:

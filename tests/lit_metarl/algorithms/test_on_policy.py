@@ -11,10 +11,11 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection import Collector, Trials, as_sequences
-from datamodules.contracts import Agent
+from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
-from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot
+from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot
 from lit_metarl.algorithms import RL2, OnPolicyModule, VariBAD
+from lit_metarl.losses import ppo
 from tests.worlds import EndingPoint
 
 TASKS, EPISODES = 6, 3
@@ -27,7 +28,7 @@ SMALL: dict[str, Any] = {
     "minibatches": 2,
 }
 ALGORITHMS = [VariBAD, RL2]
-WORLDS = [GridNavi, EndingPoint]  # discrete actions and time limits; continuous actions and true ends
+WORLDS = [GridNavi, EndingPoint, SparsePointRobot]  # discrete actions; true ends; a shaped reward beside the true one
 
 
 def build(algorithm: type[OnPolicyModule], world: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
@@ -66,7 +67,7 @@ def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type
     model = build(VariBAD, world)
     assert isinstance(model, VariBAD)
     trials = collect(model, world)
-    assert bool(trials.steps["valid"].all()) == (world is GridNavi)
+    assert bool(trials.steps["valid"].all()) == (world is not EndingPoint)
     sequences = as_sequences(trials)
     recomputed = torch.cat(model.encode(sequences), -1)[:, :-1]
     valid = sequences["valid"]
@@ -85,12 +86,11 @@ def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], wo
     sequences = as_sequences(trials)
     raw_action = sequences.get("raw_action", sequences["action"])
     log_probability, _, _ = model.evaluate(model.policy_inputs(sequences), raw_action)
-    if bool(trials.steps["valid"].all()):
-        acted = model.actor_critic.actions.score(features(torch.stack(seen, 1)), raw_action)[0]
-        torch.testing.assert_close(log_probability, acted, rtol=1e-4, atol=1e-5)
-    else:
-        first = model.actor_critic.actions.score(features(seen[0]), raw_action[:, 0])[0]
-        torch.testing.assert_close(log_probability[:, 0], first, rtol=1e-4, atol=1e-5)
+    valid = trials.steps["valid"]
+    running = valid.flatten(1)[:, valid.any(0).flatten()]  # whose episode ran, call by call
+    exists = sequences["valid"]
+    acted = model.actor_critic.actions.score(features(torch.stack(seen, 1)[running]), raw_action[exists])[0]
+    torch.testing.assert_close(log_probability[exists], acted, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -100,6 +100,21 @@ def test_the_border_between_episodes_is_marked_before_and_after() -> None:
     before, after = model.states(as_sequences(collect(model)))
     assert [int(step) for step in before[0, :, -1].nonzero()] == [horizon, 2 * horizon]
     assert [int(step) for step in after[0, :, -1].nonzero()] == [horizon - 1, 2 * horizon - 1, 3 * horizon - 1]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@torch.no_grad()
+def test_what_comes_after_the_end_of_a_copys_episode_leaves_its_belief_alone(algorithm: type[OnPolicyModule]) -> None:
+    model, generator = build(algorithm, PointRobot), torch.Generator().manual_seed(0)
+    belief, no = model.start_trial(2, generator), torch.zeros(2, dtype=torch.bool)
+    for terminated, active in ((torch.tensor([True, False]), ~no), (no, torch.tensor([False, True]))):
+        before = belief.clone()
+        observation, action, after = torch.randn(3, 2, 2, generator=generator)
+        reward = torch.randn(2, generator=generator)
+        belief = model.observe(belief, Transition(observation, action, reward, after, terminated, no, active))
+    assert bool((belief[0] == before[0]).all())
+    assert belief["border"].tolist() == [[1.0], [0.0]]
+    assert not torch.equal(belief["hidden"][1], before["hidden"][1])
 
 
 def test_rl_gradients_do_not_enter_varibads_belief() -> None:
@@ -155,15 +170,22 @@ def test_rewards_are_divided_by_the_running_deviation_of_the_discounted_return()
         torch.testing.assert_close(normalised, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_normalised_rewards_are_kept_within_ten_deviations() -> None:
+    reward = torch.zeros(1, 1000)
+    reward[0, 500] = -1.0
+    assert float(build(VariBAD, discount=0.1).normalised_rewards(reward, torch.ones(1, 1000).bool()).min()) == -10.0
+
+
 def test_cvar_ml_learns_the_policy_from_the_worst_trials_only_and_the_statistics_from_all() -> None:
     everything, worst = build(VariBAD), build(VariBAD, cvar_share=0.3)
     trials = collect(everything)
     sequences = as_sequences(trials)
     returns = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
     samples = worst.policy_samples(sequences, returns)
-    everything.policy_samples(sequences, returns)
+    target = everything.policy_samples(sequences, returns).target
     expected = worst.policy_inputs(sequences)[[1, 4]].flatten(0, 1)
     assert torch.equal(samples.inputs, expected)
+    torch.testing.assert_close(samples.target, target.view(TASKS, -1)[[1, 4]].flatten())
     assert torch.equal(worst.input_moments.mean, everything.input_moments.mean)
     assert torch.equal(worst.return_moments.variance, everything.return_moments.variance)
 
@@ -180,13 +202,61 @@ def test_time_limits_are_left_out_of_the_advantages_only_if_they_are_proper() ->
 
 
 def test_true_ends_and_time_limits_are_told_apart() -> None:
-    model = build(VariBAD, EndingPoint)
+    model = build(RL2, EndingPoint)
     trials = collect(model, EndingPoint)
     sequences = as_sequences(trials)
     ended = sequences["ends"] & sequences["terminated"]
     assert ended.any()
     assert sequences["truncated"].any()
     assert torch.equal(ended | sequences["truncated"], sequences["ends"])
+    samples = model.policy_samples(sequences, trials.returns)
+    advantage = samples.target - samples.value
+    assert bool((advantage[sequences["truncated"]] == 0).all())
+    assert bool((advantage[ended] != 0).all())
+
+
+def test_the_running_statistics_are_of_the_steps_that_exist() -> None:
+    model = build(VariBAD, EndingPoint)
+    trials = collect(model, EndingPoint)
+    sequences = as_sequences(trials)
+    assert not sequences["valid"].all()
+    model.policy_samples(sequences, trials.returns)
+    inputs = model.policy_inputs(sequences)[sequences["valid"]]
+    torch.testing.assert_close(model.input_moments.mean, inputs.mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("largest_norm", "rate"), [(0.1, 1.0), (1e9, 0.01)])
+def test_an_update_is_clipped_gradient_steps_on_shuffled_minibatches_of_existing_steps(
+    algorithm: type[OnPolicyModule], largest_norm: float, rate: float
+) -> None:
+    model, plain = (build(algorithm, EndingPoint, max_grad_norm=largest_norm) for _ in range(2))
+    optimizer: Any = torch.optim.SGD(model.parameters(), lr=rate)
+    model.optimizers = lambda: optimizer  # type: ignore[method-assign]
+    trials = collect(model, EndingPoint)
+    sequences = as_sequences(trials)
+    assert not sequences["valid"].all()
+    generator = model.generator.clone_state()
+    model.update_policy(sequences, trials.returns)
+    samples = plain.policy_samples(sequences, trials.returns)
+    size = len(samples.inputs) // plain.minibatches
+    for _ in range(plain.epochs):
+        order = torch.randperm(len(samples.inputs), generator=generator)[: size * plain.minibatches]
+        for rows in order.split(size):
+            of = type(samples)(*(values[rows] for values in samples))
+            exists = of.counts > 0
+            log_probability, entropy, value = plain.evaluate(of.inputs, of.raw_action)
+            loss = ppo.policy_loss(log_probability - of.log_probability, of.advantage, plain.clip)[exists].mean()
+            loss = loss + 0.5 * ppo.value_loss(value, of.value, of.target, plain.clip)[exists].mean()
+            loss = loss - 0.05 * entropy[exists].mean()
+            parameters = plain.policy_parameters()
+            gradients = torch.autograd.grad(loss, parameters)
+            norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+            with torch.no_grad():
+                for parameter, gradient in zip(parameters, gradients):
+                    parameter -= rate * min(1.0, largest_norm / norm) * gradient
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value, plain.get_parameter(name), rtol=1e-3, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -14,6 +14,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn import functional
 from torchrl.modules import TanhNormal
 
+from datamodules import ranks
 from datamodules.contracts import Agent, Foresight, StartStates, Transition
 from envs import ConfigurationError, KhazadDum, PointRobot
 from lit_metarl.algorithms import PEARL
@@ -24,7 +25,11 @@ TASKS, TRANSITIONS, CONTEXT = 3, 7, 5
 def pearl(**settings: object) -> PEARL:
     torch.manual_seed(0)
     small = {"latent_dim": 2, "layers": [16, 16], "encoder_layers": [16], **settings}
-    return PEARL(PointRobot.world, **small)  # type: ignore[arg-type]
+    model = PEARL(PointRobot.world, **small)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for parameter in model.target_value.parameters():  # as in training, it is not the value network
+            parameter += 0.3 * torch.randn(parameter.shape)
+    return model
 
 
 def transitions(*shape: int, seed: int = 0) -> TensorDict:
@@ -114,25 +119,29 @@ def published_update(model: PEARL, batch: TensorDict, z_noise: Tensor, action_no
     action = raw.tanh()
     log_prob = Independent(Normal(policy_mean, log_std.exp()), 1).log_prob(raw)
     log_prob = log_prob - torch.log(1 - action.double().square()).sum(-1).float()
+    temperature = model.log_temperature.detach().exp()
     min_q = torch.minimum(
         network(model.critics[0], data["observation"], action, z),
         network(model.critics[1], data["observation"], action, z),
     )
-    value_loss = functional.mse_loss(network(model.value, data["observation"], z), (min_q - log_prob).detach())
+    value_target = (min_q - temperature * log_prob).detach()
+    value_loss = functional.mse_loss(network(model.value, data["observation"], z), value_target)
     penalty = 1e-3 * policy_mean.square().mean() + 1e-3 * log_std.square().mean()
     for optimizer in adam.values():
         optimizer.zero_grad()
     value_loss.backward()
     adam["value"].step()
     adam["policy"].zero_grad()
-    ((log_prob - min_q).mean() + penalty).backward()
+    ((temperature * log_prob - min_q).mean() + penalty).backward()
     adam["policy"].step()
     for slow, fast in zip(model.target_value.parameters(), model.value.parameters()):
         slow.data.mul_(1 - model.target_rate).add_(model.target_rate * fast.data)
 
 
-def test_an_update_equals_the_published_one_network_by_network() -> None:
+@pytest.mark.parametrize("log_temperature", [0.0, -1.0])
+def test_an_update_equals_the_published_one_network_by_network(log_temperature: float) -> None:
     model = pearl()
+    model.log_temperature.data.fill_(log_temperature)
     plain = copy.deepcopy(model)
     batch = meta_batch()
     noise = torch.Generator().manual_seed(5)
@@ -153,6 +162,20 @@ def test_the_learned_temperature_moves_towards_the_target_entropy() -> None:
     model = pearl(learned_temperature=True)
     too_random = run_update(model, meta_batch())["entropy"] > model.target_entropy
     assert bool(model.log_temperature < 0) == bool(too_random)
+
+
+def test_the_temperatures_gradient_is_that_of_the_entropy_constraint_alone() -> None:
+    model = pearl(learned_temperature=True)
+    entropy = run_update(model, meta_batch())["entropy"]
+    torch.testing.assert_close(model.log_temperature.grad, entropy - -2.0)  # the target is −|A|
+
+
+def test_of_several_ranks_whose_gradients_are_averaged_the_kl_is_still_a_sum_over_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = run_update(pearl(), meta_batch())["kl"]
+    monkeypatch.setattr(ranks, "number", lambda: 3)
+    torch.testing.assert_close(run_update(pearl(), meta_batch())["kl"], 3 * alone)
 
 
 def test_the_fixed_temperature_stays() -> None:
@@ -190,6 +213,16 @@ def test_after_exploration_the_belief_is_the_posterior_given_everything_seen(
     mean, variance = model.infer(model.context_features(data))
     torch.testing.assert_close(belief["mean"], mean)
     torch.testing.assert_close(belief["variance"], variance)
+
+
+@torch.no_grad()
+def test_the_agent_says_what_it_believes_given_everything_seen_during_exploration_too() -> None:
+    model = pearl(exploration_episodes=2)
+    generator = torch.Generator().manual_seed(0)
+    data = transitions(TASKS, 4)
+    belief = model.end_episode(observe(model, model.start_trial(TASKS, generator), data), generator)
+    torch.testing.assert_close(model.belief_vector(belief), model.infer(model.context_features(data))[0])
+    assert bool((belief["mean"] == 0).all())
 
 
 @torch.no_grad()

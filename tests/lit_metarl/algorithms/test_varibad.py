@@ -32,10 +32,12 @@ def build() -> VariBAD:
     )
 
 
-def collect(model: VariBAD) -> Trials:
-    env = EndingPoint(TASKS, 0)
-    generator = torch.Generator().manual_seed(0)
-    return Collector(env).collect(model, env.task_distribution.sample(TASKS, generator), EPISODES, generator)
+def collect(model: VariBAD, seed: int = 0) -> Trials:
+    env = EndingPoint(TASKS, seed)
+    generator = torch.Generator().manual_seed(seed)
+    trials = Collector(env).collect(model, env.task_distribution.sample(TASKS, generator), EPISODES, generator)
+    trials.steps["reward"] += 1.0  # as if it were shaped: the belief is about what the task really pays
+    return trials
 
 
 @torch.no_grad()
@@ -87,6 +89,36 @@ def test_the_bound_is_that_of_a_plain_loop() -> None:
                     expected[name] = expected[name] + weight * functional.mse_loss(predicted, target)
     for name, value in expected.items():
         torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_whole_numbers_are_drawn_equally_often_up_to_each_trials_own_end() -> None:
+    drawn = build()._draw((2, 6000), torch.tensor([3, 5]))
+    for row, below in zip(drawn, (3, 5)):
+        assert torch.bincount(row, minlength=below).tolist() == pytest.approx([6000 / below] * below, rel=0.1)
+
+
+@pytest.mark.parametrize(("largest_norm", "rate"), [(0.01, 1.0), (1e9, 1e-4)])
+def test_every_set_of_remembered_trials_is_a_gradient_step_in_which_each_network_is_clipped_by_itself(
+    largest_norm: float, rate: float
+) -> None:
+    model, plain = build(), build()
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    model.optimizers = lambda: [None, optimizer]  # type: ignore[method-assign,assignment,return-value]
+    model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
+    model.belief_max_grad_norm = largest_norm
+    remembered = (collect(model), collect(model, seed=1))
+    model.update_belief(remembered)
+    for trials in remembered:
+        loss = torch.stack(list(plain.negative_elbo(trials).values())).sum()
+        for group in ([plain.encoder, plain.posterior], *([decoder] for decoder in plain.decoders.values())):
+            parameters = [parameter for module in group for parameter in module.parameters()]
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+            norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+            with torch.no_grad():
+                for parameter, gradient in zip(parameters, gradients):
+                    parameter -= rate * min(1.0, largest_norm / norm) * gradient
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value, plain.get_parameter(name), rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_a_weight_of_zero_leaves_a_decoder_out() -> None:

@@ -113,9 +113,14 @@ def test_several_trials_of_a_task_count_as_their_mean_in_whichever_order_they_co
     first, again = make_trials(6, 2, 0), make_trials(6, 2, 1)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     metric = TrialMetrics(alpha=0.5)
-    metric.update(replace(first, task_numbers=torch.arange(6)))
-    shuffled = Trials(again.tasks[order], again.steps[order], again.success[order], 2)  # type: ignore[index]
-    metric.update(replace(shuffled, task_numbers=order))
+    tasks, beliefs = torch.arange(6.0)[:, None], torch.arange(12.0).view(6, 2, 1)
+    shuffled = Trials(tasks[order], again.steps[order], again.success[order], 2)  # type: ignore[index]
+    metric.update(replace(shuffled, task_numbers=order, beliefs=-beliefs[order]))
+    metric.update(replace(first, tasks=tasks, task_numbers=torch.arange(6), beliefs=beliefs))
+    assert torch.equal(metric.by_task().tasks, tasks)
+    beliefs_at_the_end = metric.by_task().beliefs
+    assert beliefs_at_the_end is not None
+    assert torch.equal(beliefs_at_the_end, beliefs[:, -1])
     figures = metric.compute()
     means = (returns_of(first) + returns_of(again)) / 2
     assert figures["return"] == pytest.approx(means[:, -1].mean(), rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchrl.modules import TanhNormal
 
-from lit_metarl.networks.tanh_gaussian import MAX_LOG_STD, MIN_LOG_STD, TanhGaussianPolicy, squash
+from lit_metarl.networks.tanh_gaussian import MAX_LOG_STD, MIN_LOG_STD, TanhGaussianPolicy, bounded, squash
 
 
 def random(*shape: int, seed: int) -> torch.Tensor:
@@ -59,6 +59,8 @@ def test_the_policys_deviation_is_bounded() -> None:
     _, high = policy(torch.full((1, 2), 1e6))
     for log_std in (low, high):
         assert MIN_LOG_STD <= log_std.item() <= MAX_LOG_STD
+    _, published = bounded(torch.tensor([[0.0, -100.0], [0.0, 1.5], [0.0, 100.0]]))
+    assert published[:, 0].tolist() == [-20.0, 1.5, 2.0]
 
 
 @pytest.fixture

@@ -50,6 +50,19 @@ def test_the_first_step_at_or_above_the_target_counts_even_if_the_curve_falls_ag
     )
 
 
+def test_the_interval_of_steps_knows_that_the_references_end_is_uncertain_and_its_budget_another() -> None:
+    ends = {1: 1.0, 2: 2.0, 3: 3.0}
+    uncertain = [run(seed, [10.0, 20.0, 40.0], [0.0, 0.0, end]) for seed, end in ends.items()]
+    certain = [run(seed, [10.0, 20.0, 30.0, 40.0, 80.0], [0.0, 1.0, 2.0, 3.0, 4.0], "fast") for seed in ends]
+    curves = {
+        method: curve_of(runs, "val/return", Bootstrap(200))
+        for method, runs in (("none", uncertain), ("fast", certain))
+    }
+    ratio = steps_to_reference(curves, "none")["fast"].ratio
+    assert ratio.value == 0.75
+    assert (ratio.low, ratio.high) == (0.5, 1.0)
+
+
 def test_steps_are_a_share_of_the_budget_of_the_reference() -> None:
     steps = [10.0, 20.0, 30.0, 40.0]
     values = {"none": [0.0, 1.0, 2.0, 4.0], "fast": [0.0, 4.0, 5.0, 6.0], "slow": [0.0, 0.0, 1.0, 1.0]}

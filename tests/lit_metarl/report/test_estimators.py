@@ -95,3 +95,6 @@ def test_seeds_are_resampled_whole_and_only_their_purpose_decides_how() -> None:
 def test_two_seeds_give_no_interval() -> None:
     one = estimate(lambda strata: interquartile_mean(strata[0]), [np.array([1.0, 3.0])], Bootstrap(), [("x",)])
     assert (one.value, one.low, one.high) == (2.0, None, None)
+    strata = [np.arange(5.0), np.array([1.0, 3.0])]  # enough in one stratum alone
+    both = estimate(_mean_improvement, strata, Bootstrap(), [("x",), ("y",)])
+    assert (both.low, both.high) == (None, None)

@@ -1,0 +1,101 @@
+"""Rewards and ends of the locomotion worlds, by hand from the formulas of their pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from envs import (
+    AntDir,
+    AntGoal,
+    AntVel,
+    AntVelSparse,
+    HalfCheetahDir,
+    HalfCheetahHighDim,
+    HalfCheetahVel,
+    HalfCheetahVelSparse,
+    HopperRandParams,
+    HumanoidDir,
+    HumanoidVel,
+    WalkerRandParams,
+)
+from envs.locomotion.mujoco_world import Move, MujocoWorld
+
+UP = np.pi / 2
+
+
+@pytest.mark.parametrize(
+    ("world", "features", "task", "reward", "ends"),
+    [
+        (AntGoal, [0.5, 1.5, 0.1, 0.6], [0.0, 2.0], 4.0 - 1.0 - 0.1 + 0.05, False),  # 0.71 m away, but 1 by the norm
+        (AntGoal, [0.0, 1.1, 0.1, 0.6], [0.0, 2.0], 4.0 - 2.0 - 0.1 + 0.05, False),
+        (AntGoal, [0.0, 2.0, 0.1, 1.1], [0.0, 2.0], 4.0 - 0.1 + 0.05, True),
+        (AntVel, [1.0, 0.1, 0.6], [2.5], 1.0 - 1.5 - 0.1 + 0.05, False),
+        (AntVel, [1.0, 0.1, 0.19], [2.5], 1.0 - 1.5 - 0.1 + 0.05, True),
+        (AntVelSparse, [1.0, 0.1, 0.6], [1.25], -0.25 + 1.0 - 0.1 + 0.05, False),
+        (AntVelSparse, [1.0, 0.1, 0.6], [0.5], -0.5 - 0.1 + 0.05, False),
+        (AntDir, [1.0, 2.0, 0.1, 0.6], [UP], 2.0 - 0.1 + 1.0, False),
+        (AntDir, [1.0, 2.0, 0.1, 0.1], [0.0], 1.0 - 0.1 + 1.0, True),
+        (HalfCheetahVel, [1.0, 0.1], [3.0], -2.0 - 0.1, False),
+        (HalfCheetahVelSparse, [1.0, 0.1], [1.25], 2.0 - 0.25 - 0.1, False),
+        (HalfCheetahVelSparse, [1.0, 0.1], [1.5], -0.1, False),
+        (HalfCheetahDir, [2.0, 0.1], [-1.0], -2.0 - 0.1, False),
+        (HumanoidVel, [1.0, 0.1, 1.4], [2.0], -1.25 - 0.1 + 5.0, False),
+        (HumanoidVel, [1.0, 0.1, 0.9], [2.0], -1.25 - 0.1, False),  # a fall costs the bonus and ends nothing
+        (HumanoidDir, [1.0, 2.0, 0.1, 1.4], [UP], 2.5 - 0.1 + 5.0, False),
+        (HumanoidDir, [1.0, 2.0, 0.1, 2.1], [0.0], 1.25 - 0.1 + 5.0, True),
+        (WalkerRandParams, [1.0, 0.1, 1.2, -0.9], [0.0] * 65, 1.0 + 1.0 - 0.1, False),
+        (WalkerRandParams, [1.0, 0.1, 1.2, -1.1], [0.0] * 65, 1.0 + 1.0 - 0.1, True),
+        (WalkerRandParams, [1.0, 0.1, 0.7, 0.0], [0.0] * 65, 1.0 + 1.0 - 0.1, True),
+        (HopperRandParams, [1.0, 0.1, 1.2, -0.1, 99.0], [0.0] * 41, 1.0 + 1.0 - 0.1, False),
+        (HopperRandParams, [1.0, 0.1, 1.2, -0.3, 99.0], [0.0] * 41, 1.0 + 1.0 - 0.1, True),
+        (HopperRandParams, [1.0, 0.1, 1.2, 0.0, 101.0], [0.0] * 41, 1.0 + 1.0 - 0.1, True),
+        (HopperRandParams, [1.0, 0.1, 0.6, 0.0, 1.0], [0.0] * 41, 1.0 + 1.0 - 0.1, True),
+    ],
+)
+def test_rewards_and_ends_are_those_of_the_formula(
+    world: Any, features: list[float], task: list[float], reward: float, ends: bool
+) -> None:
+    found = world(1).reward(torch.tensor([*features, 0.0]), torch.tensor(task))
+    assert float(found.reward) == float(found.sparse_reward) == pytest.approx(reward, abs=1e-6)
+    assert bool(found.terminated) == ends
+    assert bool(world(1).reward(torch.tensor([*features, 1.0]), torch.tensor(task)).terminated)
+
+
+def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
+    world = HumanoidVel(1, seed=0)
+    world.restart()
+    readings = np.full_like(world._readings, 1e4)
+    _, costs, _ = world._feature_columns(Move(world._state, world._state, readings, readings, np.full((1, 17), 0.2)))
+    assert costs.tolist() == pytest.approx([10.0 + 0.1 * 17 * 0.04])
+
+
+def test_the_high_dimensional_reward_is_of_the_state_after_the_step() -> None:
+    world = HalfCheetahHighDim(2, seed=0)
+    world.restart()
+    step = world.advance(torch.full((2, 6), 0.5))
+    state = (step.observation - torch.from_numpy(world._mean)) / torch.from_numpy(world._deviation)
+    torch.testing.assert_close(step.features[:, :18], state.float(), rtol=1e-4, atol=1e-4)
+    expected = (state * world.tasks).sum(-1) - 0.05 * 6 * 0.25
+    torch.testing.assert_close(step.reward.reward, expected.float(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("world_class", "position", "velocity", "normal"),
+    [(HalfCheetahVel, 0.1, 0.1, True), (AntVel, 0.1, 0.1, True), (HopperRandParams, 0.005, 0.005, False)],
+)
+def test_starts_deviate_from_the_pose_as_the_page_says(
+    world_class: type[MujocoWorld], position: float, velocity: float, normal: bool
+) -> None:
+    world = world_class(2000, seed=0)
+    world.restart()
+    physics = world._physics
+    moved = physics.positions(world._state) - physics.positions(physics.initial_state[None])
+    pushed = physics.velocities(world._state)
+    assert np.abs(moved).max() == pytest.approx(position, rel=0.01)
+    assert moved.mean() == pytest.approx(0.0, abs=0.01 * position)
+    assert pushed.std() == pytest.approx(velocity if normal else velocity / np.sqrt(3), rel=0.02)
+    assert (np.abs(pushed).max() > 3 * velocity) == normal

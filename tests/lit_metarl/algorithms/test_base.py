@@ -1,0 +1,46 @@
+"""What every algorithm saves of itself beside weights and optimizers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from envs import PointRobot
+from tests.worlds import Blind
+
+
+def training() -> Blind:
+    model = Blind(PointRobot.world)
+    model._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))  # type: ignore[assignment]
+    return model
+
+
+def test_a_resumed_run_goes_on_with_its_clock_its_random_stream_and_the_epochs_sums() -> None:
+    model, resumed = training(), training()
+    model._seconds_before = 1000.0
+    model._sums, model._updates = {"loss": torch.tensor(6.0)}, 3
+    model._last_logged = {"step": 40.0, "train/loss": 2.0}
+    torch.rand(7, generator=model.generator)
+    checkpoint: dict[str, Any] = {}
+    model.on_save_checkpoint(checkpoint)
+    resumed.on_load_checkpoint(checkpoint)
+    assert resumed.wall_clock_s == pytest.approx(1000.0, abs=5.0)
+    assert (resumed._sums, resumed._updates) == (model._sums, 3)
+    assert resumed._last_logged == model._last_logged
+    assert torch.equal(torch.rand(3, generator=resumed.generator), torch.rand(3, generator=model.generator))
+
+
+def test_what_is_logged_of_an_epoch_are_the_means_of_its_own_updates() -> None:
+    model, logged = training(), []
+    data = SimpleNamespace(environment_steps=5, metrics={}, end_epoch=lambda: None)
+    model._trainer = SimpleNamespace(datamodule=data, fit_loop=SimpleNamespace(total_batch_idx=0))  # type: ignore
+    model.update = lambda batch: {"loss": torch.tensor(batch)}  # type: ignore[method-assign]
+    model._log = logged.append  # type: ignore[method-assign]
+    for epoch in ([1.0, 3.0], [10.0, 20.0, 60.0]):
+        for number, batch in enumerate(epoch):
+            model.training_step(batch, number)
+        model.on_train_epoch_end()
+    assert [scalars["train/loss"] for scalars in logged] == [2.0, 30.0]
