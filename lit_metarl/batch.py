@@ -15,23 +15,35 @@ added to them:
           hfr: [configs/relabel/hfr.yaml]
 
 A run's folder is FOLDER/EXPERIMENT/METHOD/seed_N. One that has its `results.json` is not run again; one that
-was interrupted goes on from its last checkpoint.
+was interrupted goes on from its last checkpoint. Finished runs that were made with other settings than the file now
+gives are named.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import ActionYesNo, ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from envs.errors import ConfigurationError, require
 from lit_metarl.checkpoints import LAST
+
+FINISHED, STOPPED, FAILED = "finished", "stopped", "FAILED"
+STOPPING = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (128 + number, -number)}
+"""Statuses of a run that a signal stopped: it may have left in order, or been killed."""
+
+SETTINGS = "batch_settings.json"
+GO_ON = "give the same command to go on"
 
 
 @dataclass(frozen=True)
@@ -58,36 +70,55 @@ class Run:
     Attributes:
         folder: where it writes.
         arguments: of `train.py`.
+        settings: what must be equal for the run to be the same: its configuration files' contents (not their names
+            and comments) and its experiment's arguments.
     """
 
     folder: Path
     arguments: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
         """Whether it came to its end, in this batch or an earlier one."""
         return any(self.folder.glob("version_*/results.json"))
 
-    def execute(self) -> bool:
-        """Run it or go on with it, its output added to `run.log`; whether it succeeded."""
+    @property
+    def finished_with_others(self) -> bool:
+        """Whether it came to its end with other settings; unknown, so False, of runs that have kept none."""
+        kept = self.folder / SETTINGS
+        return self.finished and kept.is_file() and kept.read_text() != self._settings_text
+
+    @property
+    def _settings_text(self) -> str:
+        return json.dumps(self.settings, indent=1, sort_keys=True, default=str)
+
+    def execute(self) -> str:
+        """Run it or go on with it, its output added to `run.log`; `FINISHED`, `STOPPED` by a signal, or `FAILED`."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SETTINGS).write_text(self._settings_text)
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
         with (self.folder / "run.log").open("a") as log:
             command = [sys.executable, "-m", "lit_metarl", *self.arguments]
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=one_thread, check=False)
-        return status.returncode == 0
+        if status.returncode in STOPPING:
+            return STOPPED
+        return FAILED if status.returncode else FINISHED
 
 
 def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
     """All runs of a batch, seed by seed, so that every method has its first seeds early.
 
     Raises:
-        ConfigurationError: if a configuration file does not exist.
+        ConfigurationError: if there is nothing to run, two runs would share a folder, a name makes no folder that a
+            report finds, or a configuration file cannot be read.
     """
+    require(bool(experiments), "experiments", experiments, "it must name at least one", "Add an experiment.")
     runs = []
     for name, experiment in experiments.items():
-        for path in (*experiment.configs, *(path for paths in experiment.methods.values() for path in paths)):
-            require(Path(path).is_file(), f"experiments.{name}", path, "there is no such file", "Correct the path.")
+        _check(name, experiment)
+        paths_of_all = (*experiment.configs, *(path for paths in experiment.methods.values() for path in paths))
+        contents = {path: _content(name, path) for path in paths_of_all}
         for seed in experiment.seeds:
             for method, paths in experiment.methods.items():
                 place = folder / name / method
@@ -101,8 +132,32 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
                     f"--trainer.logger.init_args.name=seed_{seed}",
                     f"--ckpt_path={LAST}",
                 ]
-                runs.append(Run(place / f"seed_{seed}", arguments))
+                settings = {
+                    "configs": [contents[path] for path in (*experiment.configs, *paths)],
+                    "arguments": experiment.arguments,
+                }
+                runs.append(Run(place / f"seed_{seed}", arguments, settings))
     return runs
+
+
+def _check(name: str, experiment: Experiment) -> None:
+    key, seeds, methods = f"experiments.{name}", experiment.seeds, experiment.methods
+    for part in (name, *methods):
+        single = Path(part).name == part and part not in ("", "..")
+        require(single, key, part, "a name is that of one folder, without '/'", "Rename it.")
+    require(bool(methods), f"{key}.methods", methods, "it must name at least one", "Add a method.")
+    require(bool(seeds), f"{key}.seeds", seeds, "it must list at least one", "Add a seed.")
+    require(len(set(seeds)) == len(seeds), f"{key}.seeds", seeds, "a seed is one run", "List each seed once.")
+
+
+def _content(experiment: str, path: str) -> Any:
+    """What a configuration file holds, as primitives."""
+    key = f"experiments.{experiment}"
+    require(Path(path).is_file(), key, path, "there is no such file", "Correct the path.")
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(key, path, f"it is no YAML ({error})", "Correct the file.") from error
 
 
 def run_batch(runs: list[Run], jobs: int) -> list[Run]:
@@ -110,18 +165,22 @@ def run_batch(runs: list[Run], jobs: int) -> list[Run]:
     todo = [run for run in runs if not run.finished]
     print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished, {len(todo)} to go, {jobs} at a time", flush=True)
 
-    def execute(run: Run) -> bool:
-        succeeded = run.execute()
-        print(f"{'finished' if succeeded else 'FAILED  '} {run.folder}", flush=True)
-        return succeeded
+    def execute(run: Run) -> str:
+        outcome = run.execute()
+        print(f"{outcome:8} {run.folder}", flush=True)
+        return outcome
 
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(execute, todo))
-    return [run for run, succeeded in zip(todo, outcomes) if not succeeded]
+        try:
+            outcomes = list(pool.map(execute, todo))
+        except KeyboardInterrupt:  # the terminal interrupts the runs under way too; they are waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [run for run, outcome in zip(todo, outcomes) if outcome == FAILED]
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; the exit status: 0 only if all runs are finished, 130 after Ctrl-C."""
     parser = ArgumentParser(prog="python -m lit_metarl.batch", description="Runs many configurations, resumably.")
     parser.add_argument("--config", action="config", help="The file that lists the experiments.")
     parser.add_argument("--folder", type=Path, required=True, help="Where the runs write.")
@@ -134,14 +193,25 @@ def main(args: list[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    others = [str(run.folder) for run in runs if run.finished_with_others]
+    if others:
+        print(f"warning: finished with other settings than the file now gives: {', '.join(others)}", file=sys.stderr)
+        print("To run them again, remove their folders.", file=sys.stderr)
     if options.list:
         for run in runs:
             print(f"{'finished' if run.finished else 'to do   '} {run.folder}")
         return 0
-    failed = run_batch(runs, options.jobs)
+    try:
+        failed = run_batch(runs, options.jobs)
+    except KeyboardInterrupt:
+        print(f"interrupted; {GO_ON}", file=sys.stderr)
+        return 128 + signal.SIGINT
     for run in failed:
         print(f"failed: {run.folder}, see {run.folder / 'run.log'}", file=sys.stderr)
-    return int(bool(failed))
+    unfinished = [run for run in runs if not run.finished and run not in failed]
+    if unfinished:
+        print(f"{len(unfinished)} of {len(runs)} runs were stopped; {GO_ON}", file=sys.stderr)
+    return int(bool(failed or unfinished))
 
 
 if __name__ == "__main__":

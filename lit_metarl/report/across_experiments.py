@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -70,7 +71,7 @@ def _scale(comparison: Comparison, reference: str | None) -> tuple[float, float]
     before = [
         run.finals["before"][FINAL_RETURN]
         for run in comparison.experiment.runs
-        if FINAL_RETURN in run.finals.get("before", {})
+        if math.isfinite(run.finals.get("before", {}).get(FINAL_RETURN, math.nan))
     ]
     if reference is None or not before:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,7 +25,7 @@ class Final:
     """One method's test figure after training.
 
     Attributes:
-        seeds: of the runs.
+        seeds: of the runs whose figure is finite.
         values: by seed `[seeds]`.
         iqm: interquartile mean over seeds.
     """
@@ -91,7 +92,8 @@ def _curves(methods: Mapping[str, list[Run]], metric: str, bootstrap: Bootstrap)
 def _finals(methods: Mapping[str, list[Run]], metric: str, bootstrap: Bootstrap) -> dict[str, Final]:
     found = {}
     for method, runs in methods.items():
-        values = {run.name.seed: run.finals["after"][metric] for run in runs if metric in run.finals.get("after", {})}
+        given = {run.name.seed: run.finals.get("after", {}).get(metric, math.nan) for run in runs}
+        values = {seed: value for seed, value in given.items() if math.isfinite(value)}
         if values:
             scores = np.array(list(values.values()))
             purpose = (runs[0].name.experiment, method, metric)
@@ -108,7 +110,7 @@ def _adaptation(
     for method in methods:
         by_episode = [finals[f"{EPISODE}{episode}"].get(method) for episode in episodes]
         curve = [final.iqm for final in by_episode if final is not None]
-        if curve:
+        if curve and len(curve) == len(by_episode):  # else the later episodes would stand in the place of earlier ones
             estimates[method] = curve
     return estimates
 

@@ -20,6 +20,8 @@ def interquartile_mean(scores: FloatArray, axis: int = -1) -> FloatArray:
 def probability_of_improvement(better: FloatArray, worse: FloatArray) -> FloatArray:
     """P(X > Y) + P(X = Y) / 2 over all pairs: the Mann-Whitney statistic as a share (Agarwal et al., section 4.3).
 
+    No score may be NaN: it would count as a loss.
+
     Args:
         better: scores of X `[..., runs of X]`.
         worse: scores of Y `[..., runs of Y]`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lit_metarl.report.bootstrap import MINIMUM_SEEDS
@@ -19,6 +20,7 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
         *_configurations(experiment),
         *_budgets(experiment),
         *_metrics(experiment, metrics),
+        *_not_finite(experiment),
         *[f"Not used: {name} – {reason}." for name, reason in experiment.unused.items()],
     ]
 
@@ -85,6 +87,19 @@ def _metrics(experiment: Experiment, metrics: Sequence[str]) -> list[str]:
             notes.append(f"{metric} is not in the rows of {_listed(lacking)}.")
         elif lacking:
             notes.append(f"{metric} is in none of its rows.")
+    return notes
+
+
+def _not_finite(experiment: Experiment) -> list[str]:
+    notes = []
+    for run in experiment.runs:
+        for training, figures in run.finals.items():
+            lost = [metric for metric, value in figures.items() if not math.isfinite(value)]
+            if lost:
+                notes.append(
+                    f"{run.name} has no finite {_listed(lost)} {training} training and is left out of what is "
+                    "estimated from it."
+                )
     return notes
 
 

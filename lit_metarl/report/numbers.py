@@ -11,9 +11,9 @@ NONE = "\N{EN DASH}"
 
 
 def rounded(value: float) -> str:
-    """Four significant digits, never scientific below a million: 0.1235, −72.21, −310.2, 12,346."""
+    """Four significant digits, never scientific below a million: 0.1235, −72.21, −310.2, 12,346; ∞ is "never"."""
     if not math.isfinite(value):
-        return "never"
+        return "never" if value == math.inf else "not finite"
     digits = 3 - math.floor(math.log10(abs(value))) if value else 1
     return f"{value:,.{min(max(digits, 0), 4)}f}".replace("-", MINUS)
 
@@ -27,4 +27,4 @@ def between(estimate: Estimate) -> str:
 
 def steps(value: float) -> str:
     """Environment steps, with thousands apart."""
-    return f"{value:,.0f}" if math.isfinite(value) else "never"
+    return f"{value:,.0f}" if math.isfinite(value) else rounded(value)

@@ -42,7 +42,7 @@ def experiment_section(
     if comparison is None:
         return body
     for metric in SHOWN_FINALS:
-        if metric in comparison.finals:
+        if comparison.finals.get(metric):
             body += [html.heading(3, f"After training: {metric}"), _final_table(comparison.finals[metric])]
     body += [html.picture(svg, caption) for svg, caption in pictures.values()]
     if comparison.to_reference:
@@ -61,7 +61,7 @@ def across_section(together: AcrossExperiments, reference: str | None, pictures:
     body.append(html.paragraph(f"Experiments: {', '.join(together.experiments)}; each is a stratum of the bootstrap."))
     if together.left_out:
         missing = ", ".join(together.left_out)
-        body.append(html.notes([f"Left out, because not every experiment has finished runs of them: {missing}."]))
+        body.append(html.notes([f"Left out, because not every experiment has finite returns of them: {missing}."]))
     if together.normalised:
         body.append(html.heading(3, "Normalised final return"))
         left_out = sorted(set(together.experiments) - set(together.on_scale))

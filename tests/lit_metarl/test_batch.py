@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,6 +21,21 @@ def experiments() -> dict[str, Experiment]:
     relabel = {name: [str(CONFIGS / "relabel" / f"{name}.yaml")] for name in ("none", "random")}
     small = ["--model.init_args.layers=[8]", "--model.init_args.encoder_layers=[8]"]
     return {"point": Experiment([str(CONFIGS / "point_robot.yaml")], relabel, [1, 2], [*TINY, *small])}
+
+
+def run_as(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `script` take the place of the program that every run starts."""
+    program = folder / "program.sh"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def write_batch(folder: Path, content: dict[str, Any]) -> str:
+    """The argument that names a batch file with these experiments."""
+    path = folder / "batch.yaml"
+    path.write_text(yaml.safe_dump({"folder": str(folder / "runs"), "experiments": content}))
+    return f"--config={path}"
 
 
 def test_every_method_and_seed_is_a_run_in_a_folder_of_its_own(
@@ -74,3 +93,88 @@ def test_the_committed_batches_name_files_that_exist(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(CONFIGS.parent)
     for path in sorted(Path("results").glob("*/batch.yaml")):
         assert batch.main([f"--config={path}", "--list"]) == 0
+
+
+def test_ctrl_c_shows_runs_as_stopped_starts_no_further_ones_and_says_how_to_go_on(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_as("sleep 0.3; kill -INT $PPID; sleep 0.3; exit 130", tmp_path, monkeypatch)
+    assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 130
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == [f"stopped  {tmp_path}/runs/point/none/seed_1"]
+    assert said.err == "interrupted; give the same command to go on\n"
+    assert [path.name for path in (tmp_path / "runs").glob("*/*/seed_*")] == ["seed_1"]
+
+
+@pytest.mark.parametrize("ending", ["exit 143", "kill -TERM $$"])
+def test_a_run_that_a_signal_stopped_is_neither_failed_nor_finished(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: str,
+) -> None:
+    run_as(ending, tmp_path, monkeypatch)
+    assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("stopped") == 4
+    assert said.err == "4 of 4 runs were stopped; give the same command to go on\n"
+    assert {128 + signal.SIGTERM, -signal.SIGTERM} <= batch.STOPPING
+
+
+@pytest.mark.parametrize(
+    ("changed", "parts"),
+    [
+        ({"seeds": [1, 1]}, ["experiments.point.seeds", "[1, 1]", "List each seed once"]),
+        ({"seeds": []}, ["experiments.point.seeds", "Add a seed"]),
+        ({"methods": {}}, ["experiments.point.methods", "Add a method"]),
+        ({"methods": {"hfr/q": []}}, ["experiments.point", "'hfr/q'", "Rename it"]),
+    ],
+)
+def test_runs_that_would_be_none_or_clash_or_not_be_found_are_refused(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, Any],
+    parts: list[str],
+) -> None:
+    assert batch.main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
+    message = capsys.readouterr().err
+    assert all(part in message for part in parts), message
+
+
+def test_a_batch_without_experiments_or_with_a_slash_in_a_name_is_refused(
+    experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.main([write_batch(tmp_path, {})]) == 2
+    assert "Add an experiment" in capsys.readouterr().err
+    assert batch.main([write_batch(tmp_path, {"point/sparse": vars(experiments["point"])})]) == 2
+    assert "'point/sparse'" in capsys.readouterr().err
+
+
+def test_finished_runs_that_were_made_with_other_settings_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "runs" / "point" / "none" / "seed_1" / "version_0" / "results.json"
+    run_as(f"mkdir -p {results.parent}; echo '{{}}' > {results}", tmp_path, monkeypatch)
+    configuration = tmp_path / "point.yaml"
+    configuration.write_text("trainer:\n  max_epochs: 3\n")
+
+    def said(arguments: list[str]) -> str:
+        one = {"configs": [str(configuration)], "methods": {"none": []}, "seeds": [1], "arguments": arguments}
+        assert batch.main([write_batch(tmp_path, {"point": one})]) == 0
+        return capsys.readouterr().err
+
+    assert said(["--trainer.max_epochs=5"]) == ""
+    configuration.write_text("# A comment makes no other run.\ntrainer:\n  max_epochs: 3\n")
+    assert said(["--trainer.max_epochs=5"]) == ""
+    assert str(results.parent.parent) in said(["--trainer.max_epochs=6"])
+    configuration.write_text("trainer:\n  max_epochs: 4\n")
+    assert str(results.parent.parent) in said(["--trainer.max_epochs=5"])
+    kept = results.parent.parent / batch.SETTINGS
+    assert json.loads(kept.read_text())["arguments"] == ["--trainer.max_epochs=5"]
+    kept.unlink()  # as of a run that was made before settings were kept
+    assert said(["--trainer.max_epochs=6"]) == ""

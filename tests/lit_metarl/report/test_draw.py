@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from lit_metarl.report.__main__ import main
+from lit_metarl.report.numbers import rounded, steps
+from lit_metarl.report.row_files import write_rows
 from tests.lit_metarl.report.synthetic_rows import write_synthetic
 
 FIGURES = [
@@ -128,6 +130,59 @@ def test_runs_of_different_worlds_are_not_compared(rows: Path, tmp_path: Path) -
     assert "Not compared, because its runs are of different worlds (Ant(): cheetah/hfr/seed_1; Worldcheetah()" in said
     assert not list((tmp_path / "figures").glob("cheetah*"))
     assert not [row for row in read(tmp_path / "tables" / "final.csv") if row["experiment"] == "cheetah"]
+
+
+@pytest.mark.parametrize("lost", ["nan", "inf", "-inf"])
+def test_a_test_figure_that_is_not_finite_is_named_and_left_out_of_what_is_estimated(
+    rows: Path, tmp_path: Path, lost: str
+) -> None:
+    finals = read(rows / "finals.csv")
+    for row in finals:
+        if (row["experiment"], row["method"], row["seed"]) == ("cheetah", "hfr", "1"):
+            row["test/return"] = lost
+    write_rows(rows / "finals.csv", list(finals[0]), finals)
+    assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
+    text = Links((tmp_path / "index.html").read_text()).text
+    for training in ("before", "after"):
+        assert f"cheetah/hfr/seed_1 has no finite test/return {training} training and is left out" in text
+    assert "1: never" not in text
+    place = {"experiment": "cheetah", "method": "hfr", "metric": "test/return"}
+    [final] = [row for row in read(tmp_path / "tables" / "final.csv") if place.items() <= row.items()]
+    assert final["seeds"] == "2 3 4 5"
+    assert all(np.isfinite(float(final[column])) for column in ("value", "low", "high", "mean"))
+    together = [row for row in read(tmp_path / "tables" / "final.csv") if row["experiment"] == "(all)"]
+    assert {row["method"] for row in together if np.isfinite(float(row["value"]))} == {"hfr", "none"}
+    after = {
+        method: [
+            float(row["test/return"])
+            for row in finals
+            if (row["experiment"], row["method"], row["training"]) == ("cheetah", method, "after")
+            and row["test/return"] != lost
+        ]
+        for method in ("hfr", "none")
+    }
+    pairs = [x > y for x in after["hfr"] for y in after["none"]]
+    improvement = {row["experiment"]: row for row in read(tmp_path / "tables" / "probability_of_improvement.csv")}
+    assert float(improvement["cheetah"]["value"]) == pytest.approx(np.mean(pairs))
+
+
+def test_a_method_without_any_finite_return_is_drawn_without_one(rows: Path, tmp_path: Path) -> None:
+    finals = read(rows / "finals.csv")
+    for row in finals:
+        if row["method"] == "hfr":
+            row["test/return"] = row["test/return_episode_1"] = "nan"
+    write_rows(rows / "finals.csv", list(finals[0]), finals)
+    assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
+    table = read(tmp_path / "tables" / "final.csv")
+    assert {row["method"] for row in table if row["metric"] == "test/return"} == {"none"}
+    assert {row["method"] for row in read(tmp_path / "tables" / "adaptation.csv")} == {"none"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(float("inf"), "never"), (float("-inf"), "not finite"), (float("nan"), "not finite")]
+)
+def test_only_plus_infinity_is_called_never(value: float, text: str) -> None:
+    assert (rounded(value), steps(value)) == (text, text)
 
 
 @pytest.mark.parametrize(
