@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from lit_metarl.report.__main__ import main
+from lit_metarl.report.estimators import interquartile_mean
 from lit_metarl.report.numbers import rounded, steps
+from lit_metarl.report.results import load_results
 from lit_metarl.report.row_files import write_rows
 from tests.lit_metarl.report.synthetic_rows import write_synthetic
 
@@ -110,6 +112,35 @@ def test_tables_equal_what_a_few_lines_make_of_the_rows(report: Path) -> None:
         row["experiment"]: float(row["value"]) for row in read(report / "tables" / "probability_of_improvement.csv")
     }
     assert improvement["(all)"] == pytest.approx((improvement["cheetah"] + improvement["point"]) / 2)
+
+
+def test_normalised_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
+    rows = [row for row in read(report.parent / "finals.csv") if row["training"] == "after"]
+    scores = []
+    for experiment in ("cheetah", "point"):
+        finals = {
+            method: [
+                float(row["test/return"]) for row in rows if (row["experiment"], row["method"]) == (experiment, method)
+            ]
+            for method in ("none", "hfr")
+        }
+        one = interquartile_mean(np.array(finals["none"]))
+        scores += [(value + 170.0) / (one + 170.0) for value in finals["hfr"]]
+    (found,) = (
+        float(row["value"])
+        for row in read(report / "tables" / "final.csv")
+        if (row["metric"], row["method"]) == ("normalised return", "hfr")
+    )
+    assert found == pytest.approx(float(interquartile_mean(np.array(scores))))
+
+
+def test_returns_by_task_are_those_of_the_adapted_episode(report: Path) -> None:
+    cheetah, _ = load_results(report.parent)
+    run = cheetah.methods["none"][1]
+    assert run.tasks is not None
+    assert run.name.seed == 2
+    np.testing.assert_allclose(run.tasks.returns, -100.0 / 1.2 - np.arange(12))
+    np.testing.assert_allclose(run.tasks.coordinates["velocity"], np.arange(12) / 4.0)
 
 
 def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
