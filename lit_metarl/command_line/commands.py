@@ -50,7 +50,7 @@ from lit_metarl.command_line.checks import (
     check_weights,
     check_writable,
 )
-from lit_metarl.command_line.mistakes import missing_requirement, refuse_own_seed
+from lit_metarl.command_line.mistakes import missing_requirement, refuse_nulls, refuse_own_seed
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
@@ -80,6 +80,8 @@ class MetaRLCLI(ArgumentsCLI):
         self._configuration = json.loads(
             self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
         )
+        for part in ("model", "data"):
+            refuse_nulls(self._configuration[part], part)
         self._exact_resume = ExactResume(self._configuration)
         self._hyperparameters = HyperParameters(self._configuration)
         self.trainer_defaults["callbacks"] = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import re
 import sys
 from argparse import Action
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NoReturn
 
 import yaml
@@ -36,6 +38,7 @@ NO_CLASS = (  # by what is wrong; the value is in the message in one of two ways
     (r"Expected a dot import path string: (?P<detail>.*)", "no class is known by this name"),
 )
 NAMED_CLASS = (r"given class_path '(?P<value>[^']+)'", r"Expected a path but (?P<value>\S+) either")
+LINKED = ("self", "world", "seed")  # they get their values from elsewhere
 NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
 
@@ -130,6 +133,37 @@ def refuse_own_seed(arguments: Sequence[str]) -> None:
 def _own_seed(value: object, where: str = "") -> ConfigurationError:
     reason = "every random stream of a run follows from its one seed"
     return ConfigurationError(f"model.init_args.seed{where}", value, reason, f"Give it as --seed_everything={value}.")
+
+
+def refuse_nulls(value: Any, key: str) -> None:
+    """Refuse null for an argument of a class whose type does not allow it, which the parser lets pass.
+
+    Args:
+        value: a part of the configuration, as primitives.
+        key: its key.
+
+    Raises:
+        ConfigurationError: naming the argument.
+    """
+    if not isinstance(value, dict):
+        return
+    for name, content in value.items():
+        refuse_nulls(content, f"{key}.{name}")
+    given = value.get("init_args")
+    if isinstance(given, dict) and "class_path" in value:
+        for name, kind in _kinds_of_arguments(value["class_path"]).items():
+            if name in given and given[name] is None and not re.search(r"None|Optional|Any|object", kind):
+                hint = f"Give {kind}, or leave the key out."
+                raise ConfigurationError(f"{key}.init_args.{name}", "null", "it must have a value", hint)
+
+
+def _kinds_of_arguments(class_path: str) -> dict[str, str]:
+    """Types of the arguments of a class by name, of those that it hands on too; "None" where that is the default."""
+    kinds = {}
+    for owner in reversed(resolve_name(class_path).__mro__):
+        for argument in inspect.signature(owner.__init__).parameters.values() if "__init__" in vars(owner) else ():
+            kinds[argument.name] = "None" if argument.default is None else str(argument.annotation)
+    return {name: kind for name, kind in kinds.items() if name not in LINKED}
 
 
 def missing_requirement(message: str) -> str:

@@ -282,6 +282,10 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
     [
         ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
         (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
+        (["--model.init_args.kl_weight=null"], ["model.init_args.kl_weight = 'null'", "float"]),
+        (["--model.init_args.cvar_alpha=null"], ["model.init_args.cvar_alpha = 'null'"]),
+        ([CEM, "--data.task_sampler.init_args.smoothing=null"], ["data.task_sampler.init_args.smoothing = 'null'"]),
+        (["--data.env=envs.HalfCheetahVel", "--data.env.init_args.max_velocity=null"], ["max_velocity = 'null'"]),
         (["--seed_everything=-1"], ["seed_everything", "-1", "0 or more"]),
         (["--checkpoint.filename=last"], ["last_checkpoint.filename", "last", "one file"]),
         (["--trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0", "at least 1"]),
