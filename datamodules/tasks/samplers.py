@@ -100,14 +100,6 @@ class FixedTaskSampler(TaskSampler):
             "a training set needs at least one task",
             "List the tasks, or leave the key out to draw them from the world's distribution.",
         )
-        twice = [task for task in tasks or [] if (tasks or []).count(task) > 1]
-        require(
-            not twice,
-            "data.task_sampler.init_args.tasks",
-            tasks,
-            f"it holds {twice[0] if twice else None} more than once",
-            "List every task once.",
-        )
         self._given = tasks
         self._tasks = torch.empty(0)
 
@@ -124,6 +116,9 @@ class FixedTaskSampler(TaskSampler):
             tasks = torch.tensor(self._given, dtype=torch.float32)
             for task in tasks[~reference.contains(tasks)]:
                 raise ConfigurationError(key, task.tolist(), reference.objection(task), hint)
+            distinct, counts = tasks.unique(dim=0, return_counts=True)
+            for task in distinct[counts > 1]:
+                raise ConfigurationError(key, task.tolist(), "it is listed more than once", hint)
 
     def initial(self, n: int) -> Tensor:
         if self._given is None:
