@@ -69,11 +69,10 @@ def world_turn(world: MujocoWorld) -> Turn:
         unit = torch.rand(steps, COPIES, world.world.action_dim, generator=generator)
         actions = world.action_low + (world.action_high - world.action_low) * unit
         start = time.perf_counter()
-        for moment in actions:
-            step = world.advance(moment)
-            ended = step.reward.terminated | step.truncated
-            if ended.any():
-                world.restart(ended.nonzero()[:, 0])
+        for moment in actions.unbind():
+            world.advance(moment)
+            if not world._running.all():
+                world.restart(torch.from_numpy(np.flatnonzero(~world._running)))
         return time.perf_counter() - start
 
     return turn

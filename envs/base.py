@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
@@ -15,11 +15,14 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.compiled.bookkeeping import count, prepare
 from envs.errors import NonFiniteError, require_positive
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 
 Array = NDArray[Any]
+Copies = NDArray[np.int64]
+"""Indices of copies."""
 EvaluationPurpose = Literal["validation", "test"]
 
 
@@ -142,18 +145,18 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.tasks = self.task_distribution.sample(num_envs, self.generator)
         self._check_spec()
         self.diverged = 0
-        # Numpy does the bookkeeping of a few dozen copies in a fraction of torch's time.
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running = np.zeros(num_envs, np.bool_)
-        self._every_copy = torch.arange(num_envs)
+        self._every_copy = np.arange(num_envs)
         self._action_shape = (num_envs, self.world.action_dim)
         if self.world.discrete_actions:
             self.action_high = torch.ones(self.world.action_dim)
             self.action_low = -self.action_high
+            self._highest = np.full(self.world.action_dim, np.inf, np.float32)  # of a choice, only the order counts
+            self._lowest = -self._highest
         else:
-            self.action_low = torch.from_numpy(self.single_action_space.low)
-            self.action_high = torch.from_numpy(self.single_action_space.high)
-        self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
+            self._lowest, self._highest = self.single_action_space.low, self.single_action_space.high
+            self.action_low, self.action_high = torch.from_numpy(self._lowest), torch.from_numpy(self._highest)
 
     def _check_spec(self) -> None:
         """Refuse a `WorldSpec` of other sizes than the spaces and the tasks drawn first."""
@@ -234,7 +237,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def restart(self, copies: Tensor | None = None) -> Tensor:
         """Start a new episode in `copies` (indices; None for all); the observations of every copy."""
         if copies is None:
-            copies = self._every_copy
+            copies = torch.from_numpy(self._every_copy)
         self._start(copies)
         self._elapsed[copies.numpy()] = 0
         self._running[copies.numpy()] = True
@@ -254,43 +257,45 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ValueError: if the actions' shape is wrong or no copy is active.
             NonFiniteError: if an active copy's action is not finite.
         """
-        everyone = active is None or bool(active.all())
-        copies = self._every_copy if everyone or active is None else active.nonzero()[:, 0]
-        actions = self._checked(actions, copies, everyone)
-        features = self._simulate(actions, copies)
-        if not everyone:
-            features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, copies, features)
-        reward = self.reward(features, self.tasks)
-        terminated, rows = reward.terminated.numpy(), slice(None) if everyone else copies.numpy()
-        self._elapsed[rows] += 1
-        truncated = (self._elapsed >= self.world.horizon) & ~terminated
-        ended = terminated | truncated
-        if ended.any():
-            self._running[rows] = ~ended[rows]
+        copies = self._every_copy if active is None else np.flatnonzero(active.numpy())
+        features = self._simulate(self._checked(actions, copies), torch.from_numpy(copies))
+        if copies.size < self.num_envs:
+            every_row = features.new_zeros(self.num_envs, self.world.feature_dim)
+            features = every_row.index_copy_(0, torch.from_numpy(copies), features)
+        reward = self._reward_of_step(features)
+        truncated = np.empty(self.num_envs, np.bool_)
+        terminated = np.ascontiguousarray(reward.terminated.numpy())
+        count(copies, self._elapsed, self._running, terminated, self.world.horizon, truncated)
         return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
-    def _checked(self, actions: Tensor, copies: Tensor, everyone: bool) -> Tensor:
+    def _reward_of_step(self, features: Tensor) -> Reward:
+        """The `reward` of a step with `features` `[copies, feature_dim]` under each copy's task."""
+        return self.reward(features, self.tasks)
+
+    def _checked(self, actions: Tensor, copies: Copies) -> Tensor:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
         if actions.shape != self._action_shape:
             raise ValueError(
                 f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
             )
-        if not len(copies):
+        if not copies.size:
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
-        rows = slice(None) if everyone else copies.numpy()
-        running, chosen = self._running[rows], actions.numpy()[rows]
-        if not running.all():
-            copy = int(copies[int(np.flatnonzero(~running)[0])])
+        prepared = np.empty((copies.size, self.world.action_dim), np.float32)
+        chosen = np.ascontiguousarray(actions.numpy())
+        if not prepare(chosen, copies, self._running, self._lowest, self._highest, prepared):
+            self._refuse(chosen, copies)
+        return torch.from_numpy(prepared)
+
+    def _refuse(self, actions: Array, copies: Array) -> NoReturn:
+        """Say which of `copies` (indices) may not act like that."""
+        idle = ~self._running[copies]
+        if idle.any():
             raise RuntimeError(
-                f"{self.world.name}, copy {copy}: the episode has ended or never started; reset this copy first."
+                f"{self.world.name}, copy {copies[idle.argmax()]}: the episode has ended or never started; "
+                "reset this copy first."
             )
-        finite = np.isfinite(chosen)
-        if not finite.all():
-            copy = int(copies[int(np.flatnonzero(~finite.all(-1))[0])])
-            raise NonFiniteError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
-        if self.world.discrete_actions:
-            return torch.from_numpy(chosen)
-        return torch.from_numpy(np.minimum(np.maximum(chosen, self._lowest), self._highest))
+        copy = copies[(~np.isfinite(actions[copies])).any(-1).argmax()]
+        raise NonFiniteError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None

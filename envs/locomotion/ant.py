@@ -14,8 +14,18 @@ from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.errors import require
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, fallen, load_model, robot_spec
-from envs.physics import ReadingPhysics
+from envs.locomotion.mujoco_world import (
+    Column,
+    Features,
+    Move,
+    MujocoWorld,
+    columns,
+    fallen,
+    joined,
+    load_model,
+    robot_spec,
+)
+from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
 SUBSTEPS = 5
@@ -59,10 +69,9 @@ class Ant(MujocoWorld):
     position_noise = 0.1
     velocity_noise = 0.1
     control_cost: ClassVar[float]
-    _physics: ReadingPhysics
 
     def __init__(self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None) -> None:
-        super().__init__(num_envs, seed, ReadingPhysics(model, SUBSTEPS, ["cfrc_ext"], threads))
+        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads, ["cfrc_ext"]))
 
     def _planar_velocity(self, move: Move) -> Column:
         """Velocity of the torso over the step, m/s, `[copies, 2]`."""
@@ -92,12 +101,12 @@ class LowGearAnt(Ant):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, low_gear_model(), threads)
 
-    def _observation_parts(self) -> list[Column]:
-        return [
+    def _observe(self) -> Tensor:
+        return joined(
             self._physics.positions(self._state),
             self._physics.velocities(self._state),
             self._readings.clip(-1.0, 1.0),
-        ]
+        )
 
 
 class AntGoal(LowGearAnt):
@@ -132,9 +141,9 @@ class AntGoal(LowGearAnt):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, threads)
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         x, y, height = self._physics.positions(move.after)[:, :3].T
-        return [x, y, self._costs(move), height]
+        return columns(x, y, self._costs(move), height)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         x, y, costs, height, diverged = features.unbind(-1)
@@ -149,9 +158,9 @@ class AntGoal(LowGearAnt):
 class VelocityAnt(LowGearAnt):
     """A low-gear ant whose features tell its forward velocity."""
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]
-        return [self._planar_velocity(move)[:, 0], self._costs(move), height]
+        return columns(self._planar_velocity(move)[:, 0], self._costs(move), height)
 
 
 class AntVel(VelocityAnt):
@@ -234,8 +243,8 @@ class StrongAnt(Ant):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, load_model("ant.xml"), threads)
 
-    def _observation_parts(self) -> list[Column]:
-        return [self._physics.positions(self._state)[:, 2:], self._physics.velocities(self._state)]
+    def _observe(self) -> Tensor:
+        return joined(self._physics.positions(self._state)[:, 2:], self._physics.velocities(self._state))
 
 
 class AntDir(StrongAnt):
@@ -268,9 +277,9 @@ class AntDir(StrongAnt):
         )
         super().__init__(num_envs, seed, threads)
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]
-        return [*self._planar_velocity(move).T, self._costs(move), height]
+        return columns(*self._planar_velocity(move).T, self._costs(move), height)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity_x, velocity_y, costs, height, diverged = features.unbind(-1)

@@ -9,7 +9,7 @@ from torch import Tensor
 from envs.base import Reward, TaskChanges
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Move, fallen
+from envs.locomotion.mujoco_world import Column, Features, Move, columns, fallen
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
@@ -19,9 +19,9 @@ FEATURES = ("velocity", "costs", "height")
 class WalkingBody(StrongAnt):
     """Walk forward fast, whatever the body; the tasks change the dynamics alone."""
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]
-        return [self._planar_velocity(move)[:, 0], self._costs(move), height]
+        return columns(self._planar_velocity(move)[:, 0], self._costs(move), height)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)

@@ -10,8 +10,18 @@ import torch
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, fallen, load_model, robot_spec
-from envs.physics import ReadingPhysics, State
+from envs.locomotion.mujoco_world import (
+    Column,
+    Features,
+    Move,
+    MujocoWorld,
+    columns,
+    fallen,
+    joined,
+    load_model,
+    robot_spec,
+)
+from envs.physics import BatchedPhysics, State
 from envs.task_distributions import TaskDistribution, UniformBox
 
 SUBSTEPS = 5
@@ -46,11 +56,10 @@ class Humanoid(MujocoWorld):
     position_noise = 0.01
     velocity_noise = 0.01
     normal_velocity_noise = False
-    _physics: ReadingPhysics
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         fields = ["cinert", "cvel", "qfrc_actuator", "cfrc_ext", "xipos"]
-        super().__init__(num_envs, seed, ReadingPhysics(load_model("humanoid.xml"), SUBSTEPS, fields, threads))
+        super().__init__(num_envs, seed, BatchedPhysics(load_model("humanoid.xml"), SUBSTEPS, threads, fields))
 
     @cached_property
     def _mass_shares(self) -> Column:
@@ -65,25 +74,25 @@ class Humanoid(MujocoWorld):
         centre: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
         return centre
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         moved = self._mass_centre(move.readings_after) - self._mass_centre(move.readings_before)
         forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
         contact = np.minimum(CONTACT_COST * np.square(forces).sum(-1), LARGEST_CONTACT_COST)
         costs = CONTROL_COST * np.square(move.controls).sum(-1) + contact
         height = self._physics.positions(move.after)[:, 2]
-        return [*self._velocity_columns(moved / self._physics.dt), costs, height]
+        return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
         """The features that tell the velocity `[copies, 2]` of the centre of mass, m/s."""
         return [velocity[:, 0]]
 
-    def _observation_parts(self) -> list[Column]:
+    def _observe(self) -> Tensor:
         observed = slice(0, self._physics.field_slices["cfrc_ext"].stop)
-        return [
+        return joined(
             self._physics.positions(self._state)[:, 2:],
             self._physics.velocities(self._state),
             self._readings[:, observed],
-        ]
+        )
 
 
 class HumanoidVel(Humanoid):

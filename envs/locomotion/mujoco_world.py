@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy as copying
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import MetaEnv, TaskChanges, WorldSpec
-from envs.physics import BatchedPhysics, State
+from envs.physics import BatchedPhysics, Models, State
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 Column = NDArray[np.float64]
+Features = NDArray[np.float32]
 
 
 @lru_cache
@@ -74,6 +74,19 @@ class Move(NamedTuple):
     controls: Column
 
 
+def columns(*numbers: Column) -> Features:
+    """Features of a move `[copies]` each, and a last one that is 0, `[copies, features]`."""
+    features = np.zeros((len(numbers[0]), len(numbers) + 1), np.float32)
+    for index, column in enumerate(numbers):
+        features[:, index] = column
+    return features
+
+
+def joined(*parts: State) -> Tensor:
+    """An observation's parts in order, `[copies, numbers]` each, `[copies, observation_dim]`."""
+    return torch.from_numpy(np.concatenate(parts, -1, dtype=np.float32, casting="same_kind"))
+
+
 class MujocoWorld(MetaEnv):
     """A world whose state is a MuJoCo simulation.
 
@@ -99,18 +112,14 @@ class MujocoWorld(MetaEnv):
         super().__init__(num_envs, seed)
         self._physics = physics
         self._own_models = self.world.task_changes is not TaskChanges.REWARD
-        self._models = [physics.model] * num_envs
+        self._models = Models(physics.model, num_envs)
         self._model_tasks = torch.full_like(self.tasks, torch.nan)
         self._state: State = np.tile(physics.initial_state, (num_envs, 1))
         self._readings: State = np.zeros((num_envs, 0))
 
     @abstractmethod
-    def _feature_columns(self, move: Move) -> list[Column]:
-        """The features but the last, `[copies]` each."""
-
-    @abstractmethod
-    def _observation_parts(self) -> list[Column]:
-        """The parts of every copy's observation, in order, `[copies, numbers]` each."""
+    def _features(self, move: Move) -> Features:
+        """The features of `move`, `[copies, feature_dim]`; the last is left 0."""
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
         """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
@@ -130,7 +139,7 @@ class MujocoWorld(MetaEnv):
         physics.velocities(state)[:] += self.velocity_noise * push.numpy()
         rows = copies.numpy()
         self._state[rows] = state
-        readings = physics.read([self._models[row] for row in rows], state)
+        readings = physics.read(self._models.addresses[rows], state)
         if self._readings.shape[1] != readings.shape[1]:
             self._readings = np.zeros((self.num_envs, readings.shape[1]))
         self._readings[rows] = readings
@@ -139,35 +148,27 @@ class MujocoWorld(MetaEnv):
         """Bring the models of `copies` (indices) in line with their tasks."""
         changed = (self._model_tasks[copies] != self.tasks[copies]).any(-1)
         for row in copies[changed].tolist():
-            if self._models[row] is self._physics.model:
-                self._models[row] = copying.copy(self._physics.model)
-            self._shape_model(self._models[row], self._physics.model, self.tasks[row].double().numpy())
+            self._shape_model(self._models.own(row), self._models.shared, self.tasks[row].double().numpy())
             self._model_tasks[row] = self.tasks[row]
 
     def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        whole = len(copies) == self.num_envs
-        rows: slice | NDArray[np.int64] = slice(None) if whole else copies.numpy()
-        controls = actions.numpy().astype(np.float64)
-        before = self._state[rows]
-        models = self._models if whole else [self._models[copy] for copy in copies.tolist()]
-        after, readings = self._physics.advance(models, before, controls)
-        diverged = self._physics.diverged(before, after)
-        if diverged.any():
-            self.diverged += int(diverged.sum())
-            after[diverged], readings[diverged] = before[diverged], self._readings[rows][diverged]
-        features = np.empty((len(after), self.world.feature_dim), np.float32)
-        move = Move(before, after, self._readings[rows], readings, controls)
-        for index, column in enumerate(self._feature_columns(move)):
-            features[:, index] = column
-        features[:, -1] = diverged
+        acting, controls = copies.numpy(), actions.numpy().astype(np.float64)
+        before, readings_before, models = self._state, self._readings, self._models.addresses
+        whole = acting.size == self.num_envs
+        if not whole:
+            before, readings_before, models = before[acting], readings_before[acting], models[acting]
+        after, readings, diverged = self._physics.advance(models, before, controls)
+        if diverged.size:
+            self.diverged += diverged.size
+            after[diverged], readings[diverged] = before[diverged], readings_before[diverged]
+        features = self._features(Move(before, after, readings_before, readings, controls))
+        if diverged.size:
+            features[diverged, -1] = 1.0
         if whole:
             self._state, self._readings = after, readings
         else:
-            self._state[rows], self._readings[rows] = after, readings
+            self._state[acting], self._readings[acting] = after, readings
         return torch.from_numpy(features)
-
-    def _observe(self) -> Tensor:
-        return torch.from_numpy(np.concatenate(self._observation_parts(), -1, dtype=np.float32, casting="same_kind"))
 
     def draw(self, copy: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.locomotion.model_changes import set_masses
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld, load_model
-from envs.physics import RolloutPhysics
+from envs.locomotion.mujoco_world import Column, Features, Move, MujocoWorld, columns, joined, load_model
+from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
 
 SUBSTEPS = 4
@@ -64,7 +64,7 @@ class RandomParameters(MujocoWorld):
     normal_velocity_noise = False
 
     def __init__(self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None) -> None:
-        super().__init__(num_envs, seed, RolloutPhysics(model, SUBSTEPS, threads))
+        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads))
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
         start = 0
@@ -77,16 +77,21 @@ class RandomParameters(MujocoWorld):
             else:
                 getattr(model, field)[:] = factors * published
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         x, height, angle = self._physics.positions(move.after)[:, :3].T
         velocity = (x - self._physics.positions(move.before)[:, 0]) / self._physics.dt
-        return [velocity, CONTROL_COST * np.square(move.controls).sum(-1), height, angle]
+        control_cost = CONTROL_COST * np.square(move.controls).sum(-1)
+        return columns(velocity, control_cost, height, angle, *self._more_columns(move))
 
-    def _observation_parts(self) -> list[Column]:
-        return [
+    def _more_columns(self, move: Move) -> list[Column]:
+        """Features that a world adds, `[copies]` each."""
+        return []
+
+    def _observe(self) -> Tensor:
+        return joined(
             self._physics.positions(self._state)[:, 1:],
             self._physics.velocities(self._state).clip(-10.0, 10.0),
-        ]
+        )
 
     def _fallen(self, features: Tensor) -> Tensor:
         """Whether the episode ends in a transition with `features` `[..., feature_dim]`."""
@@ -167,10 +172,9 @@ class HopperRandParams(RandomParameters):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, slow_model("hopper.xml"), threads)
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _more_columns(self, move: Move) -> list[Column]:
         positions, velocities = self._physics.positions(move.after), self._physics.velocities(move.after)
-        largest = np.maximum(np.abs(positions[:, 2:]).max(-1), np.abs(velocities).max(-1))
-        return [*super()._feature_columns(move), largest]
+        return [np.maximum(np.abs(positions[:, 2:]).max(-1), np.abs(velocities).max(-1))]
 
     def _fallen(self, features: Tensor) -> Tensor:
         _, _, height, angle, largest, diverged = features.unbind(-1)

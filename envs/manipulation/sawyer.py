@@ -9,12 +9,12 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.locomotion.mujoco_world import Column, Move, MujocoWorld
-from envs.physics import WARM_STATE, ReadingPhysics, State
+from envs.compiled.mujoco_loop import Addresses, Moved
+from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, columns, joined
+from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
 from envs.task_distributions import TaskDistribution, UniformBox
 
 SUBSTEPS = 5
@@ -45,7 +45,7 @@ def sawyer_model() -> mujoco.MjModel:
     return model
 
 
-class SawyerPhysics(ReadingPhysics):
+class SawyerPhysics(BatchedPhysics):
     """The arm, whose hand is pulled to a target; the target's place is part of the state.
 
     An action `[4]` moves the target along x, y, z and sets the gripper's force.
@@ -56,8 +56,8 @@ class SawyerPhysics(ReadingPhysics):
 
     def __init__(self, threads: int | None = None) -> None:
         target = mujoco.mjtState.mjSTATE_MOCAP_POS.value | mujoco.mjtState.mjSTATE_MOCAP_QUAT.value
-        super().__init__(sawyer_model(), SUBSTEPS, FIELDS, threads, WARM_STATE | target)
-        first = mujoco.mj_stateSize(self.model, WARM_STATE)
+        super().__init__(sawyer_model(), SUBSTEPS, threads, FIELDS, target)
+        first = mujoco.mj_stateSize(self.model, PHYSICS_STATE)
         self._target = slice(first, first + 3)
         self._target_turn = slice(first + 3, first + 7)
         hand, puck = self.model.body("hand").id, self.model.geom("objGeom").id
@@ -82,9 +82,7 @@ class SawyerPhysics(ReadingPhysics):
         between: State = (readings[:, right] + readings[:, left]) / 2.0
         return between
 
-    def advance(
-        self, models: Sequence[mujoco.MjModel], state: State, controls: NDArray[np.float64]
-    ) -> tuple[State, State]:
+    def advance(self, models: Addresses, state: State, controls: State) -> Moved:
         state = state.copy()
         moved = state[:, self._target] + ACTION_SCALE * controls[:, :3]
         state[:, self._target] = moved.clip(TARGET_LOW, TARGET_HIGH)
@@ -95,7 +93,7 @@ class SawyerPhysics(ReadingPhysics):
         state = self.initial_state[None].copy()
         state[:, self._target], state[:, self._target_turn] = target, (1.0, 0.0, 1.0, 0.0)
         for _ in range(SETTLING):
-            state, readings = super().advance([self.model], state, OPEN_GRIPPER)
+            state, readings, _ = super().advance(Models(self.model, 1).addresses, state, OPEN_GRIPPER)
         self.positions(state)[:, PUCK_POSITION] = (*PUCK, self.puck(readings)[0, 2])
         self.velocities(state)[:, PUCK_VELOCITY] = 0.0
         row: State = state[0]
@@ -125,7 +123,7 @@ def beginning(target: tuple[float, float, float]) -> tuple[State, State]:
     """State and readings at the start of every episode whose hand is pulled to `target` (m), a row each."""
     physics = SawyerPhysics(threads=1)
     state = physics.settled(target)[None]
-    return state, physics.read([physics.model], state)
+    return state, physics.read(Models(physics.model, 1).addresses, state)
 
 
 class Sawyer(MujocoWorld):
@@ -151,17 +149,17 @@ class Sawyer(MujocoWorld):
             self._readings = np.zeros((self.num_envs, readings.shape[1]))
         self._state[copies.numpy()], self._readings[copies.numpy()] = state, readings
 
-    def _observation_parts(self) -> list[Column]:
+    def _observe(self) -> Tensor:
         if not self._readings.size:
-            return [np.zeros((self.num_envs, 6))]
-        return [self._physics.hand(self._readings), self._physics.puck(self._readings)]
+            return torch.zeros(self.num_envs, 6)
+        return joined(self._physics.hand(self._readings), self._physics.puck(self._readings))
 
 
 class Reaching(Sawyer):
     """The fingers are to go to the goal."""
 
-    def _feature_columns(self, move: Move) -> list[Column]:
-        return [*self._physics.grip(move.readings_after).T]
+    def _features(self, move: Move) -> Features:
+        return columns(*self._physics.grip(move.readings_after).T)
 
     def _distance(self, features: Tensor, tasks: Tensor) -> Tensor:
         distance: Tensor = torch.linalg.vector_norm(features[..., :3] - tasks, dim=-1)
@@ -174,9 +172,9 @@ class Reaching(Sawyer):
 class Pushing(Sawyer):
     """The puck is to go to the goal, in the plane of the table."""
 
-    def _feature_columns(self, move: Move) -> list[Column]:
+    def _features(self, move: Move) -> Features:
         puck, grip = self._physics.puck(move.readings_after), self._physics.grip(move.readings_after)
-        return [*puck[:, :2].T, np.linalg.norm(grip - puck, axis=-1)]
+        return columns(*puck[:, :2].T, np.linalg.norm(grip - puck, axis=-1))
 
     def _distance(self, features: Tensor, tasks: Tensor) -> Tensor:
         distance: Tensor = torch.linalg.vector_norm(features[..., :2] - tasks[..., :2], dim=-1)

@@ -69,8 +69,8 @@ def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
     world = HumanoidVel(1, seed=0)
     world.restart()
     readings = np.full_like(world._readings, 1e4)
-    _, costs, _ = world._feature_columns(Move(world._state, world._state, readings, readings, np.full((1, 17), 0.2)))
-    assert costs.tolist() == pytest.approx([10.0 + 0.1 * 17 * 0.04])
+    features = world._features(Move(world._state, world._state, readings, readings, np.full((1, 17), 0.2)))
+    assert features[0, 1] == pytest.approx(10.0 + 0.1 * 17 * 0.04)
 
 
 def test_the_high_dimensional_reward_is_of_the_state_after_the_step() -> None:

@@ -1,4 +1,4 @@
-"""The physics engines: lazy, exact, and independent of how many threads share the work."""
+"""The physics engine: lazy, exact, and independent of how many threads share the work."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ ENGINES = pytest.mark.parametrize("world_class", [HalfCheetahVel, HalfCheetahMas
 
 @ENGINES
 def test_threads_and_their_memory_wait_for_the_first_episode(world_class: type[MujocoWorld]) -> None:
-    physics = world_class(2)._physics
-    assert not {"_data", "_rollout", "_pool"} & physics.__dict__.keys()
+    world = world_class(2)
+    assert "_loop" not in world._physics.__dict__
+    world.restart()
+    world.advance(torch.zeros(2, world.world.action_dim))
+    assert "_loop" in world._physics.__dict__
 
 
 @ENGINES

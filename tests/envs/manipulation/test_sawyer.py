@@ -9,6 +9,7 @@ import torch
 
 from envs import SawyerPush, SawyerPushSparse, SawyerReach, SawyerReachSparse
 from envs.manipulation.sawyer import SawyerPhysics, sawyer_model
+from envs.physics import Models
 
 GOAL = torch.tensor([[0.05, 0.8, 0.2]])
 
@@ -21,9 +22,10 @@ def test_the_batched_arm_moves_as_mujoco_steps_it() -> None:
     physics, model = SawyerPhysics(threads=2), sawyer_model()
     start = physics.settled((0.0, 0.6, 0.2))
     action = np.array([1.0, -0.5, 0.3, 1.0])
-    after, readings = physics.advance([model, model], np.stack((start, start)), np.stack((action, 0.0 * action)))
+    states, actions = np.stack((start, start)), np.stack((action, 0.0 * action))
+    after, readings, _ = physics.advance(Models(model, 2).addresses, states, actions)
     data = mujoco.MjData(model)
-    mujoco.mj_setState(model, data, start, physics._state_parts)
+    mujoco.mj_setState(model, data, start, physics._parts)
     data.mocap_pos[0] += 0.01 * action[:3]
     data.ctrl[:] = action[3], -action[3]
     for _ in range(5):

@@ -1,0 +1,61 @@
+"""What every step checks and counts: a few dozen numbers, for which one whole-array call after another takes longer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@njit(cache=True)
+def prepare(
+    actions: Numbers, copies: Integers, running: Flags, lowest: Numbers, highest: Numbers, prepared: Numbers
+) -> bool:
+    """Bring the actions of some copies into bounds.
+
+    Args:
+        actions: `[copies, action_dim]`.
+        copies: who acts, indices `[acting]`.
+        running: whose episode is under way, `[copies]`.
+        lowest: bounds, `[action_dim]`.
+        highest: bounds, `[action_dim]`.
+        prepared: receives the actions within the bounds, `[acting, action_dim]`.
+
+    Returns:
+        Whether all of them are running and act in finite numbers; `prepared` is unfinished otherwise.
+    """
+    for row, copy in enumerate(copies):
+        if not running[copy]:
+            return False
+        for index in range(actions.shape[1]):
+            action = actions[copy, index]
+            if not np.isfinite(action):
+                return False
+            prepared[row, index] = min(max(action, lowest[index]), highest[index])
+    return True
+
+
+@njit(cache=True)
+def count(
+    copies: Integers, elapsed: Integers, running: Flags, terminated: Flags, horizon: int, truncated: Flags
+) -> None:
+    """Count a step of some copies, and stop those whose episode it ends.
+
+    Args:
+        copies: who acted, indices `[acting]`.
+        elapsed: steps within the episode, `[copies]`; changed.
+        running: whose episode is under way, `[copies]`; changed.
+        terminated: whose episode the world ends, `[copies]`.
+        horizon: steps after which an episode is cut off.
+        truncated: receives whose episode is cut off, `[copies]`.
+    """
+    for copy in copies:
+        elapsed[copy] += 1
+    for copy in range(len(elapsed)):
+        truncated[copy] = elapsed[copy] >= horizon and not terminated[copy]
+    for copy in copies:
+        running[copy] = not (terminated[copy] or truncated[copy])

@@ -1,0 +1,143 @@
+"""Threads that share MuJoCo's work: each copy moves once, as by `mj_step`, whoever takes it and whenever they sleep."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import mujoco
+import numpy as np
+import pytest
+
+from envs.compiled.mujoco_loop import ASLEEP, MujocoLoop
+from envs.locomotion.mujoco_world import load_model
+from envs.physics import PHYSICS_STATE, Models
+
+MODEL = load_model("hopper.xml")
+FIELDS = ["cfrc_ext", "xipos"]
+SIZE = mujoco.mj_stateSize(MODEL, PHYSICS_STATE)
+GENERATOR = np.random.default_rng(0)
+
+
+def loop_of(threads: int, fields: list[str] | None = None) -> MujocoLoop:
+    return MujocoLoop([mujoco.MjData(MODEL) for _ in range(threads)], PHYSICS_STATE, fields or [])
+
+
+def states(copies: int) -> np.ndarray:
+    rows = np.zeros((copies, SIZE))
+    rows[:, 1 : 1 + MODEL.nq] = MODEL.qpos0 + GENERATOR.uniform(-0.1, 0.1, (copies, MODEL.nq))
+    return rows
+
+
+def stepped(model: mujoco.MjModel, state: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """State and readings after three substeps of one copy, by MuJoCo's Python functions."""
+    data, after = mujoco.MjData(model), np.empty(SIZE)
+    mujoco.mj_setState(model, data, state, PHYSICS_STATE)
+    data.ctrl[:] = control
+    mujoco.mj_step(model, data, 3)
+    mujoco.mj_rnePostConstraint(model, data)
+    mujoco.mj_getState(model, data, after, PHYSICS_STATE)
+    return after, np.concatenate([getattr(data, field).ravel() for field in FIELDS])
+
+
+def sleeps(loop: MujocoLoop) -> bool:
+    return bool(loop._shared[ASLEEP:].all())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("copies", [1, 3, 17])
+def test_every_copy_moves_as_mujoco_steps_it_under_its_own_model(threads: int, copies: int) -> None:
+    models = Models(MODEL, copies)
+    models.own(copies - 1).opt.gravity[2] = -2.0
+    before, controls = states(copies), GENERATOR.uniform(-1.0, 1.0, (copies, MODEL.nu))
+    moved = loop_of(threads, FIELDS).run(models.addresses, 3, before, controls)
+    assert not moved.diverged.size
+    for copy in range(copies):
+        after, readings = stepped(models[copy], before[copy], controls[copy])
+        assert np.array_equal(moved.state[copy], after)
+        assert np.array_equal(moved.readings[copy], readings)
+
+
+def test_calls_that_follow_each_other_do_not_disturb_each_other() -> None:
+    alone, shared = loop_of(1), loop_of(4)
+    for _ in range(300):
+        copies = int(GENERATOR.integers(1, 9))
+        models, before, controls = Models(MODEL, copies).addresses, states(copies), np.zeros((copies, MODEL.nu))
+        ours, theirs = shared.run(models, 1, before, controls), alone.run(models, 1, before, controls)
+        assert np.array_equal(ours.state, theirs.state)
+
+
+def test_helpers_sleep_after_a_while_and_wake_for_the_next_call() -> None:
+    loop, models, before = loop_of(3), Models(MODEL, 64).addresses, states(64)
+    expected = loop.run(models, 3, before, np.zeros((64, MODEL.nu))).state
+    for _ in range(3):
+        deadline = time.monotonic() + 20.0
+        while not sleeps(loop):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert np.array_equal(loop.run(models, 3, before, np.zeros((64, MODEL.nu))).state, expected)
+
+
+def test_helpers_take_part() -> None:
+    loop, models, before = loop_of(2), Models(MODEL, 64).addresses, states(64)
+    own, helpers = loop._data
+    deadline = time.monotonic() + 20.0
+    while not (own.time and helpers.time):  # left behind in the memory of whoever moved a copy
+        assert time.monotonic() < deadline
+        loop.run(models, 3, before, np.zeros((64, MODEL.nu)))
+
+
+def test_a_copy_that_breaks_down_is_named_and_does_not_disturb_the_others() -> None:
+    before, controls = states(5), np.zeros((5, MODEL.nu))
+    expected = loop_of(2).run(Models(MODEL, 5).addresses, 3, before, controls)
+    before[1, 1 + MODEL.nq], before[3, 1 + MODEL.nq] = np.nan, 1e12
+    moved = loop_of(2).run(Models(MODEL, 5).addresses, 3, before, controls)
+    assert moved.diverged.tolist() == [1, 3]
+    assert np.array_equal(moved.state[[0, 2, 4]], expected.state[[0, 2, 4]])
+
+
+def test_arrays_of_other_sizes_are_refused() -> None:
+    loop, models = loop_of(1), Models(MODEL, 2).addresses
+    with pytest.raises(ValueError, match=r"2 models, but states \(3, \d+\) and controls \(2, 3\)\."):
+        loop.run(models, 1, states(3), np.zeros((2, MODEL.nu)))
+    with pytest.raises(ValueError, match=r"controls \(2, 4\)"):
+        loop.run(models, 1, states(2), np.zeros((2, MODEL.nu + 1)))
+
+
+def test_helpers_end_with_their_loop() -> None:
+    def helpers() -> int:
+        return sum(thread.name.startswith("physics-") for thread in threading.enumerate())
+
+    gc.collect()
+    before = helpers()
+    loop = loop_of(3)
+    loop.run(Models(MODEL, 4).addresses, 1, states(4), np.zeros((4, MODEL.nu)))
+    assert helpers() == before + 2
+    del loop
+    gc.collect()
+    assert helpers() == before
+
+
+RUN = """
+import os, torch
+from envs import HalfCheetahVel
+world = HalfCheetahVel(8, threads=2)
+world.restart()
+world.advance(torch.zeros(8, 6))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_whose_helpers_are_gone_does_their_work() -> None:
+    script = RUN + "child = os.fork()\nworld.advance(torch.zeros(8, 6))\nchild and os.waitpid(child, 0)\nprint('done')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "done\n" * 2), done.stderr
+
+
+def test_the_interpreter_ends_while_helpers_look_for_work() -> None:
+    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
