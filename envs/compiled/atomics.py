@@ -1,4 +1,7 @@
-"""Integers in memory that threads share: each operation is whole, and all threads see the same order of them."""
+"""Integers in memory that threads share: each operation is whole, and all threads see the same order of them.
+
+Compiled code that uses these operations is kept on disk until its own file changes, not until this one does.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ NUMBER_BYTES = 8
 LARGEST_NUMBER: float = mujoco.mjMAXVAL
 PATIENCE = 400  # looks for work before a helper sleeps: about 0.2 ms, longer than Python takes between two steps
 
-_LIBRARY = next(path for path in Path(mujoco.__file__).parent.glob("*mujoco.*") if path.suffix not in (".py", ".pyi"))
+(_LIBRARY,) = Path(mujoco.__file__).parent.glob("libmujoco.*")
 llvmlite.binding.load_library_permanently(str(_LIBRARY))  # compiled code finds its functions by their names
 
 

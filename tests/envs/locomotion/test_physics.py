@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +49,21 @@ def test_a_copy_does_not_depend_on_its_neighbours(world_class: type[MujocoWorld]
         actions = torch.rand(4, together.world.action_dim)
         ours, own = together.advance(actions), alone.advance(actions[2:3])
         assert torch.equal(ours.observation[2], own.observation[0])
+
+
+@ENGINES
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda world: pickle.loads(pickle.dumps(world))])
+def test_a_duplicate_of_a_world_goes_on_alike_in_memory_of_its_own(
+    world_class: type[MujocoWorld], duplicate: Callable[[MujocoWorld], MujocoWorld]
+) -> None:
+    world = world_class(3, seed=4)
+    world.restart()
+    world.advance(torch.zeros(3, world.world.action_dim))
+    other, actions = duplicate(world), torch.full((3, world.world.action_dim), 0.3)
+    assert not np.isin(other._models.addresses, world._models.addresses).any()
+    expected = world.advance(actions)
+    del world
+    assert torch.equal(other.advance(actions).observation, expected.observation)
 
 
 def test_the_time_of_a_state_moves_on_by_the_duration_of_an_action() -> None:
