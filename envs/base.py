@@ -254,10 +254,11 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
         Raises:
             RuntimeError: if an active copy has ended or was never reset.
-            ValueError: if the actions' shape is wrong or no copy is active.
+            ValueError: if the shape of the actions, of `active` or of the world's own `terminated` is wrong, or no
+                copy is active.
             NonFiniteError: if an active copy's action is not finite.
         """
-        copies = self._every_copy if active is None else np.flatnonzero(active.numpy())
+        copies = self._every_copy if active is None else self._active(active)
         features = self._simulate(self._checked(actions, copies), torch.from_numpy(copies))
         if copies.size < self.num_envs:
             every_row = features.new_zeros(self.num_envs, self.world.feature_dim)
@@ -265,12 +266,23 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         reward = self._reward_of_step(features)
         truncated = np.empty(self.num_envs, np.bool_)
         terminated = np.ascontiguousarray(reward.terminated.numpy())
+        if terminated.shape != (self.num_envs,):  # compiled code does not look where an array ends
+            raise ValueError(
+                f"{self.world.name}: the `terminated` of its reward has shape {terminated.shape}, "
+                f"expected {(self.num_envs,)}."
+            )
         count(copies, self._elapsed, self._running, terminated, self.world.horizon, truncated)
         return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
     def _reward_of_step(self, features: Tensor) -> Reward:
         """The `reward` of a step with `features` `[copies, feature_dim]` under each copy's task."""
         return self.reward(features, self.tasks)
+
+    def _active(self, active: Tensor) -> Copies:
+        """The indices of the copies that the mask `active` `[copies]` names."""
+        if active.shape != (self.num_envs,):
+            raise ValueError(f"{self.world.name}: active has shape {tuple(active.shape)}, expected {(self.num_envs,)}.")
+        return np.flatnonzero(active.numpy())
 
     def _checked(self, actions: Tensor, copies: Copies) -> Tensor:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
@@ -281,7 +293,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         if not copies.size:
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
         prepared = np.empty((copies.size, self.world.action_dim), np.float32)
-        chosen = np.ascontiguousarray(actions.numpy())
+        chosen = np.ascontiguousarray(actions.numpy(), np.float32)
         if not prepare(chosen, copies, self._running, self._lowest, self._highest, prepared):
             self._refuse(chosen, copies)
         return torch.from_numpy(prepared)
@@ -360,7 +372,14 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave.
+
+        Raises:
+            ValueError: if it is the state of another number of copies.
+        """
+        copies = len(state["elapsed"])
+        if copies != self.num_envs:
+            raise ValueError(f"{self.world.name}: a state of {copies} copies does not fit {self.num_envs}.")
         self.tasks = state["tasks"].clone()
         self._elapsed = state["elapsed"].numpy().copy()
         self._running = state["running"].numpy().copy()

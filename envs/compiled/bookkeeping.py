@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from envs.compiled.compilation import compiled
 
 Numbers = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
 
-@njit(cache=True)
+@compiled
 def prepare(
     actions: Numbers, copies: Integers, running: Flags, lowest: Numbers, highest: Numbers, prepared: Numbers
 ) -> bool:
@@ -39,7 +40,7 @@ def prepare(
     return True
 
 
-@njit(cache=True)
+@compiled
 def count(
     copies: Integers, elapsed: Integers, running: Flags, terminated: Flags, horizon: int, truncated: Flags
 ) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from envs.compiled.compilation import compiled
 
 Numbers = NDArray[np.float64]
 Row = NDArray[np.float32]
 
 
-@njit(cache=True)
+@compiled
 def write_velocity_and_cost(
     before: Numbers, after: Numbers, duration: float, controls: Numbers, control_cost: float, features: Row
 ) -> None:
@@ -32,7 +33,7 @@ def write_velocity_and_cost(
         features[copy, 1] = control_cost * squares
 
 
-@njit(cache=True)
+@compiled
 def write_observation(motion: Numbers, torso_height: float, observation: Row) -> None:
     """PEARL's observation: all but x of the motion, then the torso's place.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread
@@ -22,6 +23,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from envs.compiled.atomics import INTEGER_BYTES, add, exchange, load, replace
+from envs.compiled.compilation import compiled
 
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -127,7 +129,7 @@ def _advance(copy: int, shared: Integers, job: Any, place: Integers, sizes: Inte
     add(shared[DONE:].ctypes.data, 1)
 
 
-@njit(nogil=True, cache=True)
+@partial(compiled, nogil=True)
 def _lead(
     shared: Integers,
     jobs: Any,
@@ -161,7 +163,7 @@ def _lead(
     return load(shared[BROKEN:].ctypes.data)
 
 
-@njit(nogil=True, cache=True)
+@partial(compiled, nogil=True)
 def _help(shared: Integers, jobs: Any, place: Integers, sizes: Integers, seat: int) -> None:
     """Take part in this call and in those that follow soon."""
     looks = 0
@@ -212,6 +214,8 @@ class MujocoLoop:
         self._shared = np.zeros(ASLEEP + len(data) - 1, np.int64)
         self._shared[ASLEEP:] = True
         self._queues: list[SimpleQueue[bool]] = [SimpleQueue() for _ in data[1:]]
+        if self._queues:  # compiled by now: a process that is forked while a helper compiles could never compile again
+            _help(self._shared, self._jobs, self._place, self._sizes, ASLEEP)
         for seat, (place, calls) in enumerate(zip(places[1:], self._queues), ASLEEP):
             arguments = calls, self._shared, self._jobs, place, self._sizes, seat
             helper = Thread(target=_serve, args=arguments, name=f"physics-{seat - ASLEEP}", daemon=True)
@@ -231,7 +235,9 @@ class MujocoLoop:
         if state.shape != (copies, self._state_size) or controls.shape != (copies, self._sizes[0]):
             raise ValueError(f"{copies} models, but states {state.shape} and controls {controls.shape}.")
         after, readings = np.empty(state.shape), np.empty((copies, self._reading_size))
-        state, controls = np.ascontiguousarray(state), np.ascontiguousarray(controls)
+        # Their addresses are all that compiled code knows of them.
+        models = np.ascontiguousarray(models, np.int64)
+        state, controls = (np.ascontiguousarray(each, np.float64) for each in (state, controls))
         diverged = np.empty(copies, np.int64)
         for seat, calls in enumerate(self._queues, ASLEEP):
             if self._shared[seat]:

@@ -85,6 +85,8 @@ class RunningCheetah(HalfCheetah):
         return Reward(worth, worth, (features[..., -1] > 0).expand_as(worth))
 
     def _reward_of_step(self, features: Tensor) -> Reward:
+        if type(self).reward is not RunningCheetah.reward:  # a subclass that pays otherwise
+            return super()._reward_of_step(features)
         # In numpy: torch's operations would take a tenth of the time of a step as fast as this one.
         numbers = features.numpy()
         worth = torch.from_numpy(self._worth(numbers, self.tasks.numpy()))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, TaskChanges
+from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, Reward, TaskChanges
 from tests.worlds import QUICK_WORLDS
 
 COPIES = 3
@@ -190,6 +190,37 @@ def test_wrong_steps_are_refused_with_world_copy_and_value(world_class: type[Met
         world.advance(random_actions(world, generator), torch.zeros(COPIES, dtype=torch.bool))
     with pytest.raises(ValueError, match=rf"{name}: actions have shape \(3, 99\), expected"):
         world.advance(torch.zeros(COPIES, 99))
+    for shape in ((COPIES + 1,), (1,), (COPIES, 1)):
+        with pytest.raises(ValueError, match=rf"{name}: active has shape {re.escape(str(shape))}, expected \(3,\)"):
+            world.advance(random_actions(world, generator), torch.ones(shape, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (COPIES + 1,)])
+def test_a_reward_that_says_for_other_than_every_copy_whether_it_ends_is_refused(shape: tuple[int, ...]) -> None:
+    class Forgetful(PointRobot):
+        def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+            return super().reward(features, tasks)._replace(terminated=torch.zeros(shape, dtype=torch.bool))
+
+    world = Forgetful(COPIES)
+    world.restart()
+    with pytest.raises(ValueError, match=r"PointRobot: the `terminated` of its reward has shape .*, expected \(3,\)"):
+        world.advance(torch.zeros(COPIES, 2))
+
+
+def test_a_state_of_another_number_of_copies_is_refused() -> None:
+    state = PointRobot(1).state_dict()
+    with pytest.raises(ValueError, match="PointRobot: a state of 1 copies does not fit 2"):
+        PointRobot(2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64, torch.uint8, torch.bool])
+@pytest.mark.parametrize("world_class", [PointRobot, GridNavi])
+def test_actions_may_be_numbers_of_any_kind(world_class: type[MetaEnv], dtype: torch.dtype) -> None:
+    world, other = world_class(COPIES, seed=1), world_class(COPIES, seed=1)
+    actions = torch.eye(COPIES, world.world.action_dim)
+    world.restart()
+    other.restart()
+    assert torch.equal(world.advance(actions).observation, other.advance(actions.to(dtype)).observation)
 
 
 @every_world

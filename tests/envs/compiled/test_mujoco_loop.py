@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import mujoco
 import numpy as np
 import pytest
 
+from envs.compiled import mujoco_loop
 from envs.compiled.mujoco_loop import ASLEEP, MujocoLoop
 from envs.locomotion.mujoco_world import load_model
 from envs.physics import PHYSICS_STATE, Models
@@ -82,6 +84,13 @@ def test_helpers_sleep_after_a_while_and_wake_for_the_next_call() -> None:
         assert np.array_equal(loop.run(models, 3, before, np.zeros((64, MODEL.nu))).state, expected)
 
 
+def test_helpers_find_their_work_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    callers: list[threading.Thread] = []
+    monkeypatch.setattr(mujoco_loop, "_help", lambda *arguments: callers.append(threading.current_thread()))
+    loop_of(3)
+    assert callers == [threading.current_thread()]
+
+
 def test_helpers_take_part() -> None:
     loop, models, before = loop_of(2), Models(MODEL, 64).addresses, states(64)
     own, helpers = loop._data
@@ -106,6 +115,27 @@ def test_arrays_of_other_sizes_are_refused() -> None:
         loop.run(models, 1, states(3), np.zeros((2, MODEL.nu)))
     with pytest.raises(ValueError, match=r"controls \(2, 4\)"):
         loop.run(models, 1, states(2), np.zeros((2, MODEL.nu + 1)))
+
+
+def test_accelerations_that_are_too_large_within_an_action_only_are_a_breakdown() -> None:
+    spring = """<mujoco><option timestep="0.01" gravity="0 0 0"><flag autoreset="disable"/></option><worldbody>
+        <body><joint type="slide" stiffness="1e4"/><geom size="0.1" mass="1"/></body></worldbody></mujoco>"""
+    model = mujoco.MjModel.from_xml_string(spring)
+    before = np.zeros((2, mujoco.mj_stateSize(model, PHYSICS_STATE)))
+    before[:, 1] = 1e7, 1e5  # m: accelerations of 1e11 and 1e9 m/s² at first, and of none in the second substep
+    loop = MujocoLoop([mujoco.MjData(model)], PHYSICS_STATE, [])
+    assert loop.run(Models(model, 2).addresses, 2, before, np.zeros((2, 0))).diverged.tolist() == [0]
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows.astype(np.float32), np.asfortranarray, lambda rows: rows[::-1]])
+def test_arrays_of_any_layout_are_read_right(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    loop, models = loop_of(2), Models(MODEL, 5)
+    models.own(1).opt.gravity[2] = -2.0
+    before, controls = states(5), GENERATOR.uniform(-1.0, 1.0, (5, MODEL.nu))
+    copied = [np.array(change(rows), np.float64) for rows in (before, controls)]
+    expected = loop.run(models.addresses[::-1].copy(), 3, *copied)
+    moved = loop.run(models.addresses[::-1], 3, change(before), change(controls))
+    assert np.array_equal(moved.state, expected.state)
 
 
 def test_helpers_end_with_their_loop() -> None:

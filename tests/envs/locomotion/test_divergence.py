@@ -48,3 +48,26 @@ def test_the_count_of_divergences_is_part_of_the_state() -> None:
     world.diverged = 4
     other.load_state_dict(world.state_dict())
     assert other.diverged == 4
+
+
+def test_a_copy_diverges_alike_while_others_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = AntVel(3, seed=2)
+    observation = world.restart()
+    readings = world._readings.copy()
+    world._physics.velocities(world._state)[1:, 0] = np.nan
+    step = world.advance(torch.zeros(3, 8), torch.tensor([True, False, True]))
+    assert world.diverged == 1
+    assert step.features[:, -1].tolist() == [0.0, 0.0, 1.0]
+    assert world._running.tolist() == [True, True, False]
+    assert np.array_equal(world._readings[1:], readings[1:])
+    assert not torch.equal(step.observation[0], observation[0])
+
+
+def test_every_copy_that_diverges_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = HalfCheetahVel(3)
+    world.restart()
+    world._state[1:, 1] = np.nan
+    world.advance(torch.zeros(3, 6))
+    assert world.diverged == 2

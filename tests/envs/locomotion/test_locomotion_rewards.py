@@ -20,6 +20,7 @@ from envs import (
     HopperRandParams,
     HumanoidDir,
     HumanoidVel,
+    Reward,
     WalkerRandParams,
 )
 from envs.locomotion.mujoco_world import Move, MujocoWorld
@@ -63,6 +64,18 @@ def test_rewards_and_ends_are_those_of_the_formula(
     assert float(found.reward) == float(found.sparse_reward) == pytest.approx(reward, abs=1e-6)
     assert bool(found.terminated) == ends
     assert bool(world(1).reward(torch.tensor([*features, 1.0]), torch.tensor(task)).terminated)
+
+
+def test_a_half_cheetah_whose_subclass_rewards_otherwise_is_paid_so() -> None:
+    class Eager(HalfCheetahVel):
+        def reward(self, features: torch.Tensor, tasks: torch.Tensor) -> Reward:
+            return super().reward(features, tasks)._replace(reward=features[..., 0], terminated=features[..., 1] > 0)
+
+    world = Eager(2)
+    world.restart()
+    step = world.advance(torch.full((2, 6), 0.5))
+    assert torch.equal(step.reward.reward, step.features[:, 0])
+    assert step.reward.terminated.all()
 
 
 def test_a_humanoids_contact_cost_is_at_most_ten() -> None:

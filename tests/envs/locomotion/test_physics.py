@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import AntGoal, HalfCheetahMass, HalfCheetahVel, HumanoidVel
+from envs import AntGoal, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
 from envs.locomotion.mujoco_world import MujocoWorld
 
 ENGINES = pytest.mark.parametrize("world_class", [HalfCheetahVel, HalfCheetahMass, AntGoal, HumanoidVel])
@@ -49,6 +49,26 @@ def test_a_copy_does_not_depend_on_its_neighbours(world_class: type[MujocoWorld]
         actions = torch.rand(4, together.world.action_dim)
         ours, own = together.advance(actions), alone.advance(actions[2:3])
         assert torch.equal(ours.observation[2], own.observation[0])
+
+
+@ENGINES
+def test_copies_that_act_while_others_wait_move_as_among_all(world_class: type[MujocoWorld]) -> None:
+    some, everyone = world_class(4, seed=3), world_class(4, seed=3)
+    some.restart()
+    everyone.restart()
+    active = torch.tensor([False, True, False, True])
+    for _ in range(8):
+        actions = torch.rand(4, some.world.action_dim)
+        ours, theirs = some.advance(actions, active), everyone.advance(actions)
+        assert torch.equal(ours.observation[active], theirs.observation[active])
+        assert torch.equal(ours.features[active], theirs.features[active])
+
+
+def test_a_copy_that_starts_alone_is_read_under_its_own_model() -> None:
+    world = HumanoidMass(3, seed=5)
+    world.restart()
+    world.restart(torch.tensor([2]))
+    assert np.array_equal(world._readings, world._physics.read(world._models.addresses, world._state))
 
 
 @ENGINES
