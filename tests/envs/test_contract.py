@@ -195,6 +195,28 @@ def test_wrong_steps_are_refused_with_world_copy_and_value(world_class: type[Met
             world.advance(random_actions(world, generator), torch.ones(shape, dtype=torch.bool))
 
 
+def test_the_copy_that_may_not_act_is_named_among_those_that_act() -> None:
+    world, actions, active = PointRobot(4), torch.zeros(4, 2), torch.tensor([False, True, True, True])
+    world.restart()
+    actions[[0, 3]] = torch.nan
+    with pytest.raises(ValueError, match="PointRobot, copy 3: action .* is not finite"):
+        world.advance(actions, active)
+    world._running[[0, 2]] = False
+    with pytest.raises(RuntimeError, match="PointRobot, copy 2: the episode has ended"):
+        world.advance(actions, active)
+
+
+def test_of_a_choice_only_the_largest_entry_counts() -> None:
+    world, other = GridNavi(1, seed=1), GridNavi(1, seed=1)
+    world.restart()
+    other.restart()
+    for choice in range(5):
+        actions = torch.full((1, 5), 3.0)
+        actions[0, choice] = 4.0
+        expected = other.advance(torch.eye(5)[choice][None]).observation
+        assert torch.equal(world.advance(actions).observation, expected)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (COPIES + 1,)])
 def test_a_reward_that_says_for_other_than_every_copy_whether_it_ends_is_refused(shape: tuple[int, ...]) -> None:
     class Forgetful(PointRobot):

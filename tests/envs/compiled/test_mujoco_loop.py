@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 
 import mujoco
 import numpy as np
@@ -91,6 +92,13 @@ def test_helpers_find_their_work_compiled(monkeypatch: pytest.MonkeyPatch) -> No
     assert callers == [threading.current_thread()]
 
 
+def test_helpers_that_are_awake_are_not_woken_again() -> None:
+    loop, models, before = loop_of(3), Models(MODEL, 2).addresses, states(2)
+    for _ in range(50):
+        loop.run(models, 1, before, np.zeros((2, MODEL.nu)))
+    assert all(calls.qsize() <= 1 for calls in loop._queues)
+
+
 def test_helpers_take_part() -> None:
     loop, models, before = loop_of(2), Models(MODEL, 64).addresses, states(64)
     own, helpers = loop._data
@@ -150,6 +158,12 @@ def test_helpers_end_with_their_loop() -> None:
     del loop
     gc.collect()
     assert helpers() == before
+
+
+def test_a_helper_in_which_its_loop_is_collected_does_not_wait_for_itself() -> None:
+    calls: SimpleQueue[bool] = SimpleQueue()
+    mujoco_loop._dismiss(threading.current_thread(), calls)
+    assert not calls.get(timeout=1.0)
 
 
 RUN = """
