@@ -71,6 +71,12 @@ def test_a_copy_that_starts_alone_is_read_under_its_own_model() -> None:
     assert np.array_equal(world._readings, world._physics.read(world._models.addresses, world._state))
 
 
+def test_no_motor_works_at_a_start() -> None:
+    world = HumanoidVel(2)
+    world.restart()
+    assert not world._readings[:, world._physics.field_slices["qfrc_actuator"]].any()
+
+
 @ENGINES
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda world: pickle.loads(pickle.dumps(world))])
 def test_a_duplicate_of_a_world_goes_on_alike_in_memory_of_its_own(
