@@ -1,9 +1,9 @@
 """A loop over copies that calls MuJoCo's own C functions, shared by threads that never wait for Python.
 
-The threads share their work through a few integers in memory. `LEFT` holds the number of copies that nobody has taken
-yet, below the number of the call: a thread takes a copy by lowering it, which fails if another one was quicker, or
-if the call it looked at is over. So a helper that comes late finds nothing to do, and nobody has to wait for it.
-A helper looks for work for a while, and then sleeps until the caller wakes it.
+The threads share their work through a few integers in memory. `LEFT` is the number of copies that nobody has taken yet:
+a thread takes one by lowering it, and learns only then what call it belongs to, which cannot end before. So a helper
+that comes late finds nothing to do, or the next call's work, and nobody has to wait for it. A helper looks for work for
+a while, and then sleeps until the caller wakes it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,6 @@ _let_others_run = _function("sched_yield", types.int32)
 
 # Places of the shared integers, in cache lines of their own.
 LEFT, DONE, BROKEN, ASLEEP = 0, 8, 16, 24
-NEXT_CALL = 1 << 32
-COPIES_LEFT = NEXT_CALL - 1
 
 JOB = np.dtype(
     [
@@ -91,11 +89,10 @@ def _take(shared: Integers) -> int:
     """A copy that nobody else has taken; −1 if there is none."""
     place = shared[LEFT:].ctypes.data
     while True:
-        seen = load(place)
-        left = seen & COPIES_LEFT
+        left = load(place)
         if left == 0:
             return -1
-        if replace(place, seen, seen - 1):
+        if replace(place, left, left - 1):
             return left - 1
 
 
@@ -152,8 +149,7 @@ def _lead(
     job.state, job.controls = state.ctypes.data, controls.ctypes.data
     job.after, job.readings, job.diverged = after.ctypes.data, readings.ctypes.data, diverged.ctypes.data
     shared[DONE] = shared[BROKEN] = 0
-    left = shared[LEFT:].ctypes.data
-    exchange(left, load(left) + NEXT_CALL + copies)
+    exchange(shared[LEFT:].ctypes.data, copies)
     copy = _take(shared)
     while copy >= 0:
         _advance(copy, shared, job, place, sizes)
@@ -199,10 +195,16 @@ class MujocoLoop:
         data: each thread's `mjData`.
         parts: MuJoCo's bit mask of the parts of a state row. All that a step depends on must be among them.
         fields: names of the fields of `mjData` to read after an action.
+
+    Raises:
+        ValueError: if a field holds other than float64.
     """
 
     def __init__(self, data: Sequence[mujoco.MjData], parts: int, fields: Sequence[str]) -> None:
         names = ("ctrl", "qacc", *fields)
+        other = [name for name in fields if getattr(data[0], name).dtype != np.float64]
+        if other:
+            raise ValueError(f"{', '.join(other)}: only fields of float64 can be read.")
         self._data = data  # so long as its memory is in use
         self._sizes = np.array([getattr(data[0], name).size for name in names])
         places = [np.array([each._address, *(getattr(each, name).ctypes.data for name in names)]) for each in data]

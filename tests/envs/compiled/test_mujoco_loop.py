@@ -125,6 +125,11 @@ def test_arrays_of_other_sizes_are_refused() -> None:
         loop.run(models, 1, states(2), np.zeros((2, MODEL.nu + 1)))
 
 
+def test_fields_of_other_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="eq_active: only fields of float64 can be read"):
+        loop_of(1, ["xipos", "eq_active"])
+
+
 def test_accelerations_that_are_too_large_within_an_action_only_are_a_breakdown() -> None:
     spring = """<mujoco><option timestep="0.01" gravity="0 0 0"><flag autoreset="disable"/></option><worldbody>
         <body><joint type="slide" stiffness="1e4"/><geom size="0.1" mass="1"/></body></worldbody></mujoco>"""
