@@ -41,6 +41,16 @@ def require_positive_and_finite(key: str, value: float, hint: str) -> None:
     require(value > 0.0 and math.isfinite(value), key, value, "it must be positive and finite", hint)
 
 
+def require_finite(key: str, value: float, hint: str) -> None:
+    """Raise a `ConfigurationError` if `value` is infinite or NaN."""
+    require(math.isfinite(value), key, value, "it must be finite", hint)
+
+
+def require_limit(key: str, value: float) -> None:
+    """Raise a `ConfigurationError` unless `value` is a limit: a number above 0, infinite for none."""
+    require(value > 0.0, key, value, "it must be above 0", "Use .inf for no limit.")
+
+
 def require_widths(key: str, widths: Sequence[int], hint: str) -> None:
     """Raise a `ConfigurationError` unless `widths` are those of at least one layer, each of at least one unit."""
     require(

@@ -15,8 +15,8 @@ added to them:
           hfr: [configs/relabel/hfr.yaml]
 
 A run's folder is FOLDER/EXPERIMENT/METHOD/seed_N. One that has its `results.json` is not run again; one that
-was interrupted goes on from its last checkpoint. Finished runs that were made with other settings than the file now
-gives are named.
+was interrupted goes on from its last checkpoint. A run has one logger, which writes there. Finished runs that were
+made with other settings than the file now gives are named.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
 
     Raises:
         ConfigurationError: if there is nothing to run, two runs would share a folder, a name makes no folder that a
-            report finds, or a configuration file cannot be read.
+            report finds, a configuration file cannot be read, or runs have not one logger.
     """
     require(bool(experiments), "experiments", experiments, "it must name at least one", "Add an experiment.")
     runs = []
@@ -119,6 +120,9 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
         _check(name, experiment)
         paths_of_all = (*experiment.configs, *(path for paths in experiment.methods.values() for path in paths))
         contents = {path: _content(name, path) for path in paths_of_all}
+        for paths in experiment.methods.values():
+            files = [contents[path] for path in (*experiment.configs, *paths)]
+            _check_logger(name, [*map(_logger_in_file, files), *_loggers_in(experiment.arguments)])
         for seed in experiment.seeds:
             for method, paths in experiment.methods.items():
                 place = folder / name / method
@@ -158,6 +162,41 @@ def _content(experiment: str, path: str) -> Any:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(key, path, f"it is no YAML ({error})", "Correct the file.") from error
+
+
+def _check_logger(experiment: str, given: list[Any]) -> None:
+    """Refuse several loggers, or none: only one can be told to write into a run's folder. The last `given` counts."""
+    last = next((logger for logger in reversed(given) if logger is not None), None)
+    shown = (
+        [part.get("class_path") if isinstance(part, dict) else part for part in last] if type(last) is list else last
+    )
+    require(
+        last is None or isinstance(last, (str, dict)),
+        f"experiments.{experiment}: trainer.logger",
+        shown,
+        "a run of a batch has one logger, whose folder is the run's",
+        "Leave it out, or name one, such as pytorch_lightning.loggers.TensorBoardLogger.",
+    )
+
+
+def _logger_in_file(content: Any) -> Any:
+    """`trainer.logger` of a configuration file; None if it has none."""
+    trainer = content.get("trainer") if isinstance(content, dict) else None
+    return trainer.get("logger") if isinstance(trainer, dict) else None
+
+
+def _loggers_in(arguments: list[str]) -> list[Any]:
+    """What `arguments` make of `trainer.logger`, in order."""
+    found: list[Any] = []
+    for argument, after in zip(arguments, [*arguments[1:], ""]):
+        key, joined, value = argument.partition("=")
+        value = value if joined else after
+        if key == "--trainer.logger+":
+            found.append([value])
+        elif key == "--trainer.logger":
+            with suppress(yaml.YAMLError):  # the run says more about it
+                found.append(yaml.safe_load(value))
+    return found
 
 
 def run_batch(runs: list[Run], jobs: int) -> list[Run]:

@@ -5,6 +5,7 @@ Schulman et al. 2015, arXiv 1502.05477, appendix C. All vectors are the paramete
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from datamodules import ranks
-from envs.errors import require, require_positive
+from envs.errors import require, require_positive, require_positive_and_finite
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From parameters to the loss, and the mean KL from the policy at the start; both scalar and differentiable."""
@@ -40,8 +41,10 @@ class TrustRegionPlan:
     backtrack_ratio: float = 0.8
 
     def __post_init__(self) -> None:
-        require(self.max_kl > 0, f"{KEY}.max_kl", self.max_kl, "it must be positive", "MAML uses 0.01.")
-        require(self.damping >= 0, f"{KEY}.damping", self.damping, "it must be 0 or more", "MAML uses 1e-5.")
+        require_positive_and_finite(f"{KEY}.max_kl", self.max_kl, "MAML uses 0.01.")
+        damping = self.damping
+        reason = "it must be 0 or more, and finite"
+        require(0 <= damping < math.inf, f"{KEY}.damping", damping, reason, "MAML uses 1e-5.")
         require_positive(f"{KEY}.conjugate_gradient_steps", self.conjugate_gradient_steps)
         require_positive(f"{KEY}.backtracks", self.backtracks)
         ratio = self.backtrack_ratio

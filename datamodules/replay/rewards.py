@@ -16,7 +16,7 @@ from torchrl.modules import MLP
 from datamodules import ranks
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, Reward, WorldSpec
-from envs.errors import ConfigurationError, NonFiniteError, require, require_positive
+from envs.errors import ConfigurationError, NonFiniteError, require_positive, require_positive_and_finite
 from envs.randomness import drawing_from, make_generator
 
 KEY = "data.reward_model"
@@ -72,13 +72,7 @@ class RewardModel(RewardSource):
         gradient_steps: int = 1000,
         batch_size: int = 256,
     ) -> None:
-        require(
-            learning_rate > 0.0,
-            f"{KEY}.init_args.learning_rate",
-            learning_rate,
-            "it must be positive",
-            "HFR uses 3e-4.",
-        )
+        require_positive_and_finite(f"{KEY}.init_args.learning_rate", learning_rate, "HFR uses 3e-4.")
         require_positive(f"{KEY}.init_args.gradient_steps", gradient_steps)
         require_positive(f"{KEY}.init_args.batch_size", batch_size)
         self.layers = layers

@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import TaskSampler
 from envs.base import WorldSpec
-from envs.errors import ConfigurationError, require
+from envs.errors import ConfigurationError, require, require_finite
 from envs.task_distributions import TaskDistribution
 
 LOGGED_QUANTILES = (0.05, 0.5, 0.95)
@@ -150,6 +150,9 @@ class CEMTaskSampler(TaskSampler):
             "it must be at least 1",
             "Leave it out for no clipping.",
         )
+        if threshold is not None:
+            require_finite(f"{KEY}.threshold", threshold, "Leave it out to aim at a quantile.")
+        require_finite(f"{KEY}.least_effective_draws", least_effective_draws, "0 never warns.")
         self.family = family
         self.alpha = alpha
         self.round_size = round_size

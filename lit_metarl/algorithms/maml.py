@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
-from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.errors import require, require_limit, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardised, task_means
@@ -119,6 +119,8 @@ class MAML(MetaRLModule):
             ("ppo.learning_rate", ppo.learning_rate, "0.001 is usual."),
         ):
             require_positive_and_finite(f"model.init_args.{name}", value, usual)
+        for name, limit in (("ppo.clip", ppo.clip), ("ppo.max_grad_norm", ppo.max_grad_norm)):
+            require_limit(f"model.init_args.{name}", limit)
         require_widths("model.init_args.layers", layers, "The published runs have two.")
         super().__init__(world, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps

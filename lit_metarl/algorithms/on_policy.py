@@ -14,7 +14,14 @@ from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import WorldSpec
-from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.errors import (
+    require,
+    require_finite,
+    require_limit,
+    require_positive,
+    require_positive_and_finite,
+    require_widths,
+)
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo
@@ -130,6 +137,10 @@ class OnPolicyModule(MetaRLModule):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
         for name, value in (("learning_rate", learning_rate), ("initial_std", initial_std)):
             require_positive_and_finite(f"model.init_args.{name}", value, "Correct it.")
+        for name, value in (("entropy_weight", entropy_weight), ("value_weight", value_weight)):
+            require_finite(f"model.init_args.{name}", value, "Correct it.")
+        for name, value in (("clip", clip), ("max_grad_norm", max_grad_norm)):
+            require_limit(f"model.init_args.{name}", value)
         for name, number in (
             ("epochs", epochs),
             ("minibatches", minibatches),

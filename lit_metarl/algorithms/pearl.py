@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torchrl.modules import MLP
 from datamodules import ranks
 from datamodules.contracts import Decision, StartStates, Transition
 from envs.base import WorldSpec
-from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
@@ -90,9 +89,15 @@ class PEARL(MetaRLModule):
         require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
         require_positive_and_finite("model.init_args.learning_rate", learning_rate, "HFR uses 0.0003.")
-        for name, value, usual in (("reward_scale", reward_scale, "5"), ("kl_weight", kl_weight, "0.1")):
-            key = f"model.init_args.{name}"
-            require(math.isfinite(value), key, value, "it must be finite", f"HFR uses {usual}.")
+        key, hint = "model.init_args.target_rate", "HFR uses 0.005."
+        require(0.0 < target_rate <= 1.0, key, target_rate, "it must lie in (0, 1]", hint)
+        for name, value, usual in (
+            ("reward_scale", reward_scale, "5"),
+            ("kl_weight", kl_weight, "0.1"),
+            ("mean_penalty", mean_penalty, "0.001"),
+            ("log_std_penalty", log_std_penalty, "0.001"),
+        ):
+            require_finite(f"model.init_args.{name}", value, f"HFR uses {usual}.")
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(f"model.init_args.{name}", widths, "The published runs have three.")
         super().__init__(world, exploration_episodes, **common)

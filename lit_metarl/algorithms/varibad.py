@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from envs.base import WorldSpec
-from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.errors import (
+    require,
+    require_finite,
+    require_limit,
+    require_positive,
+    require_positive_and_finite,
+    require_widths,
+)
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
@@ -70,6 +77,14 @@ class VariBAD(OnPolicyModule):
         for name, number in (("latent_dim", latent_dim), ("elbo_terms", elbo_terms), ("decoded_steps", decoded_steps)):
             require_positive(f"model.init_args.{name}", number)
         require_positive_and_finite("model.init_args.belief_learning_rate", belief_learning_rate, "VariBAD uses 0.001.")
+        for name, weight in (
+            ("reward_weight", reward_weight),
+            ("state_weight", state_weight),
+            ("task_weight", task_weight),
+            ("kl_weight", kl_weight),
+        ):
+            require_finite(f"model.init_args.{name}", weight, "Correct it.")
+        require_limit("model.init_args.belief_max_grad_norm", belief_max_grad_norm)
         require_widths("model.init_args.decoder_layers", decoder_layers, "The published runs have two.")
         require(
             not reward_by_state or len(world.states) > 0,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from argparse import SUPPRESS
 from typing import Any, Literal
 
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import LightningEnum
 
 from lit_metarl.callbacks import TensorBoardFigures
 from lit_metarl.checkpoints import LAST, LastCheckpoint, RunCheckpoint
@@ -115,3 +117,18 @@ class ArgumentsCLI(LightningCLI):
                 "--video", action="store_true", help="Film the trial of every one of the tasks into an mp4 file."
             )
         return parser
+
+
+def spell_out(part: Any) -> None:
+    """Put text in place of Lightning's enumerations in a part of a configuration, for no file can hold them.
+
+    One is the default of an argument that is typed as text: the interval of its `Timer`.
+    """
+    if isinstance(part, Namespace):
+        for name, value in vars(part).items():
+            if isinstance(value, LightningEnum):
+                part[name] = value.value
+            spell_out(value)
+    elif isinstance(part, list):
+        for member in part:
+            spell_out(member)

@@ -6,11 +6,18 @@ import difflib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.profilers import PyTorchProfiler
 
 from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.checkpoints import RunCheckpoint
+
+CALLBACK = "trainer.callbacks.init_args"
+COUNTERS = ("step", "epoch")  # known to Lightning's callbacks beside the figures
 
 
 def check_precision(precision: str) -> None:
@@ -63,19 +70,78 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def check_monitor(monitor: str | None, tested: Iterable[str]) -> None:
-    """Raise a `ConfigurationError` if a validation will not have the figure `monitor`.
+def check_profiler(trainer: pl.Trainer) -> None:
+    """Raise a `ConfigurationError` for the profiler that does not survive the tests around training."""
+    # Lightning's schedule for it outlives the first test, and fails or hangs in what follows.
+    untyped: Any = trainer
+    require(
+        not isinstance(untyped.profiler, PyTorchProfiler),
+        "trainer.profiler",
+        type(untyped.profiler).__name__,
+        "it cannot follow a fit, which also tests, to its end",
+        "Use simple or advanced; validate, test and predict may have this one.",
+    )
+
+
+def check_monitor(key: str, monitor: str | None, tested: Iterable[str]) -> None:
+    """Raise a `ConfigurationError` if a run will not have the figure `monitor`.
+
+    Those of training are known only when it runs; they have a group before a slash, such as `train/`.
 
     Args:
-        monitor: what the best checkpoint is chosen by.
+        key: the configuration key.
+        monitor: what is to be watched; None for nothing.
         tested: figures of a test, which are those of a validation; none if they are not known.
     """
     known = [name.replace("test/", "val/", 1) for name in tested]
-    if monitor is None or not monitor.startswith("val/") or not known:
+    if monitor is None or monitor in COUNTERS or not known:
+        return
+    if "/" in monitor and not monitor.startswith(("val/", "test/")):
         return
     nearest = difflib.get_close_matches(monitor, known, n=1, cutoff=0.5)
     hint = f"The nearest is '{nearest[0]}'." if nearest else f"Known are {', '.join(known)}."
-    require(monitor in known, "checkpoint.monitor", monitor, "no validation measures it", hint)
+    require(monitor in known, key, monitor, "no validation measures it", hint)
+
+
+def check_callbacks(trainer: pl.Trainer, tested: Iterable[str]) -> None:
+    """Raise a `ConfigurationError` if a callback of the user's watches a figure that is not there when it looks.
+
+    Args:
+        trainer: of the run.
+        tested: figures of a test (see `check_monitor`).
+    """
+    untyped: Any = trainer
+    for callback in untyped.callbacks:
+        watches = isinstance(callback, (ModelCheckpoint, EarlyStopping)) and not isinstance(callback, RunCheckpoint)
+        if watches:
+            check_monitor(f"{CALLBACK}.monitor", callback.monitor, tested)
+        if isinstance(callback, EarlyStopping):
+            check_early_stopping(callback, trainer)
+
+
+def check_early_stopping(stopping: EarlyStopping, trainer: pl.Trainer) -> None:
+    """Raise a `ConfigurationError` if early stopping would look at its figure when that is not measured."""
+    if not stopping.strict:
+        return  # then it waits for its figure
+    every, of_validation = trainer.check_val_every_n_epoch, stopping.monitor.startswith("val/")
+    after_epochs = stopping._check_on_train_epoch_end
+    if after_epochs is None:  # as Lightning chooses
+        after_epochs = every == 1 and trainer.val_check_interval == 1.0
+    key = f"{CALLBACK}.check_on_train_epoch_end"
+    require(
+        not (of_validation and after_epochs) or (every == 1 and trainer.limit_val_batches != 0),
+        key,
+        after_epochs,
+        f"{stopping.monitor} is not measured in every epoch",
+        "Leave it out, and have validations.",
+    )
+    require(
+        of_validation or after_epochs or every != 1,  # else there is that of the epoch before
+        key,
+        after_epochs,
+        f"{stopping.monitor} is measured at the end of an epoch, after its validation",
+        "Set it to true.",
+    )
 
 
 def check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLModule) -> None:

@@ -39,23 +39,31 @@ from lit_metarl.checkpoints import (
     read_checkpoint,
     whole,
 )
-from lit_metarl.command_line.arguments import ArgumentsCLI
+from lit_metarl.command_line.arguments import ArgumentsCLI, spell_out
 from lit_metarl.command_line.checks import (
+    check_callbacks,
     check_files,
     check_folder,
     check_kept,
     check_limits,
     check_monitor,
     check_precision,
+    check_profiler,
     check_weights,
     check_writable,
 )
-from lit_metarl.command_line.mistakes import missing_requirement, refuse_nulls, refuse_own_seed
+from lit_metarl.command_line.mistakes import (
+    missing_requirement,
+    refuse_base_world,
+    refuse_nulls,
+    refuse_own_seed,
+)
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
 
-RESUME_KEYWORDS = (LAST, "hpc")  # found when the run's folder is known
+REQUEUED = "hpc"  # Lightning's word for the checkpoint of a job that SLURM requeued
+RESUME_KEYWORDS = (LAST, REQUEUED)  # found when the run's folder is known
 
 
 class MetaRLCLI(ArgumentsCLI):
@@ -77,11 +85,12 @@ class MetaRLCLI(ArgumentsCLI):
         seed = config.seed_everything
         require(seed >= 0, "seed_everything", seed, "it must be a whole number, 0 or more", "Correct it.")
         shown = [] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]
-        self._configuration = json.loads(
-            self._parser(self.config.subcommand).dump(config, skip_none=False, format="json")
-        )
+        own_parser = self._parser(self.config.subcommand)
+        spell_out(config.trainer)
+        self._configuration = json.loads(own_parser.dump(config, skip_none=False, format="json"))
         for part in ("model", "data"):
             refuse_nulls(self._configuration[part], part)
+        refuse_base_world(self._configuration["data"]["env"], own_parser)
         self._exact_resume = ExactResume(self._configuration)
         self._hyperparameters = HyperParameters(self._configuration)
         self.trainer_defaults["callbacks"] = [
@@ -138,6 +147,7 @@ class MetaRLCLI(ArgumentsCLI):
         check_precision(self.trainer.precision)
         check_limits(self.trainer, self.config.subcommand)
         if self.config.subcommand == "fit":
+            check_profiler(self.trainer)
             best, last = self.config.fit.checkpoint, self.config.fit.last_checkpoint
             check_kept(best.save_top_k, best.filename)
             check_files((best.dirpath, best.filename), (last.dirpath, last.filename))
@@ -152,9 +162,12 @@ class MetaRLCLI(ArgumentsCLI):
         """Find the checkpoint to resume from; without one, evaluate the untrained agent on the test tasks."""
         if self.config.fit.ckpt_path == LAST:
             self.config_init.fit.ckpt_path = self._find_last()
+        elif self.config.fit.ckpt_path == REQUEUED:
+            self.config_init.fit.ckpt_path = self._find_requeued()
         if not self.config_init.fit.ckpt_path:
             self._exact_resume.before = self._test(None)
-        check_monitor(self.config.fit.checkpoint.monitor, self._exact_resume.before)
+        check_monitor("checkpoint.monitor", self.config.fit.checkpoint.monitor, self._exact_resume.before)
+        check_callbacks(self.trainer, self._exact_resume.before)
         self._record_versions()
 
     def _record_versions(self) -> None:
@@ -180,6 +193,17 @@ class MetaRLCLI(ArgumentsCLI):
         tell(f"Resuming from {choice.checkpoint}.")
         self._check_checkpoint(choice.checkpoint, resumes=True)
         return str(choice.checkpoint)
+
+    def _find_requeued(self) -> str:
+        """The checkpoint of a job that SLURM requeued."""
+        path = self.trainer._checkpoint_connector._hpc_resume_path
+        if path is None:
+            folder = self.trainer.default_root_dir
+            reason = f"no job that SLURM requeues has left an hpc_ckpt_N.ckpt in {folder} (trainer.default_root_dir)"
+            hint = f"Give a path, {LAST} for the newest checkpoint of a run, or leave it out to start afresh."
+            raise ConfigurationError("ckpt_path", REQUEUED, reason, hint)
+        self._check_checkpoint(Path(path), resumes=True)
+        return str(path)
 
     def after_fit(self) -> None:
         """Evaluate the best checkpoint on the test tasks and print the comparison."""

@@ -37,7 +37,12 @@ NO_CLASS = (  # by what is wrong; the value is in the message in one of two ways
     (r"Not a valid subclass of (?P<detail>\w+)", "it is no {}"),
     (r"Expected a dot import path string: (?P<detail>.*)", "no class is known by this name"),
 )
-NAMED_CLASS = (r"given class_path '(?P<value>[^']+)'", r"Expected a path but (?P<value>\S+) either")
+IS_BASE = r"Expected an instantiatable class, but .*is abstract"
+NAMED_CLASS = (
+    r"but (?P<value>[\w.]+) is abstract",
+    r"given class_path '(?P<value>[^']+)'",
+    r"Expected a path but (?P<value>\S+) either",
+)
 LINKED = ("self", "world", "seed")  # they get their values from elsewhere
 NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
@@ -97,6 +102,8 @@ class ConciseParser(LightningArgumentParser):
 
     def _wrong_value(self, key: str, message: str) -> str:
         action = _action_of(self, key)
+        if re.search(IS_BASE, message):
+            return str(_base(key, _first(NAMED_CLASS, message), action))
         for pattern, reason in NO_CLASS:
             found = re.search(pattern, message)
             if found is not None:
@@ -166,6 +173,26 @@ def _kinds_of_arguments(class_path: str) -> dict[str, str]:
     return {name: kind for name, kind in kinds.items() if name not in LINKED}
 
 
+def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
+    """Refuse a class that is only a base of worlds: to the parser a world is what can be called, and it lets it pass.
+
+    Args:
+        world: the world in the configuration, as primitives.
+        parser: of the configuration.
+
+    Raises:
+        ConfigurationError: naming it.
+    """
+    path = world.get("class_path") if isinstance(world, dict) else None
+    if path is not None and inspect.isabstract(resolve_name(path)):
+        raise _base("data.env", path, _action_of(parser, "data.env"))
+
+
+def _base(key: str, class_path: str, action: Action | None) -> ConfigurationError:
+    """That a class is one for others to inherit from."""
+    return ConfigurationError(key, class_path, "it is only a base of others, which complete it", _known(action))
+
+
 def missing_requirement(message: str) -> str:
     """What to install, if a class could not be built for lack of it; otherwise the message as it is."""
     found = re.search(NOT_INSTALLED, message)
@@ -179,10 +206,18 @@ def _first(patterns: tuple[str, ...], message: str) -> str:
 
 
 def _nearest_class(value: str, action: Action | None) -> str:
-    known = {path.rpartition(".")[2]: path for path in ([] if action is None else known_classes(action))}
+    known = _classes(action)
     nearest = difflib.get_close_matches(value.rpartition(".")[2], known, n=1, cutoff=0.6)
-    if nearest:
-        return f"The nearest is '{known[nearest[0]]}'."
+    return f"The nearest is '{known[nearest[0]]}'." if nearest else _known(action)
+
+
+def _classes(action: Action | None) -> dict[str, str]:
+    """The classes for users that an option may name, by their names without modules."""
+    return {path.rpartition(".")[2]: path for path in ([] if action is None else known_classes(action))}
+
+
+def _known(action: Action | None) -> str:
+    known = _classes(action)
     listed = f"Known are {', '.join(known)}; a" if known else "A"
     return f"{listed} class of your own is named FILE.CLASS, without .py, with the file beside train.py."
 

@@ -146,6 +146,36 @@ def test_runs_that_would_be_none_or_clash_or_not_be_found_are_refused(
     assert all(part in message for part in parts), message
 
 
+LIST = "{trainer: {logger: [{class_path: pytorch_lightning.loggers.CSVLogger, init_args: {save_dir: runs}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "given"),
+    [
+        (LIST, [], "['pytorch_lightning.loggers.CSVLogger']"),
+        ("{trainer: {logger: false}}", [], "False"),
+        ("{}", ["--trainer.logger+=CSVLogger"], "['CSVLogger']"),
+        ("{trainer: {logger: {class_path: CSVLogger}}}", ["--trainer.logger", "true"], "True"),
+    ],
+)
+def test_runs_that_have_not_one_logger_are_refused_for_they_would_write_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, arguments: list[str], given: str
+) -> None:
+    (tmp_path / "logger.yaml").write_text(content)
+    methods = {"none": [str(tmp_path / "logger.yaml")]}
+    one = {"configs": [], "methods": methods, "seeds": [1], "arguments": arguments}
+    assert batch.main([write_batch(tmp_path, {"point": one})]) == 2
+    assert f"experiments.point: trainer.logger = {given}" in capsys.readouterr().err
+
+
+def test_the_last_logger_counts_and_may_be_any(tmp_path: Path) -> None:
+    (tmp_path / "several.yaml").write_text(LIST)
+    configs = [str(tmp_path / "several.yaml"), str(CONFIGS / "logger" / "csv.yaml")]
+    assert runs_of(tmp_path, {"point": Experiment(configs, {"none": []}, [1])})
+    one = ["--trainer.logger=pytorch_lightning.loggers.CSVLogger"]
+    assert runs_of(tmp_path, {"point": Experiment(configs[:1], {"none": []}, [1], one)})
+
+
 def test_a_batch_without_experiments_or_with_a_slash_in_a_name_is_refused(
     experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,8 +16,8 @@ from lit_metarl import cli
 Run = Callable[..., int]
 
 
-def scalars(tmp_path: Path) -> EventAccumulator:
-    events = EventAccumulator(str(next((tmp_path / "runs").glob("version_*"))))
+def scalars(tmp_path: Path, version: int = 0) -> EventAccumulator:
+    events = EventAccumulator(str(tmp_path / "runs" / f"version_{version}"))
     events.Reload()
     return events
 
@@ -337,6 +337,20 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
         (["--data.env=envs.PointRobott"], ["data.env = 'envs.PointRobott'", "'envs.PointRobot'"]),
         (["--data.relabeler=my_file.Own"], ["data.relabeler", "no module 'my_file'", "HFRRelabeler", "train.py"]),
         (["--data.relabeler=datamodules.tasks.UniformTaskSampler"], ["data.relabeler", "it is no Relabeler"]),
+        (
+            ["--model=lit_metarl.algorithms.MetaRLModule"],
+            ["model = 'lit_metarl.algorithms.MetaRLModule'", "only a base", "PEARL"],
+        ),
+        (
+            ["--data.relabeler=datamodules.relabeling.ProbabilisticRelabeler"],
+            ["data.relabeler = 'datamodules.relabeling.ProbabilisticRelabeler'", "only a base", "NoRelabeler"],
+        ),
+        (["--data.relabeler.class_path=datamodules.relabeling.Relabeler"], ["relabeling.Relabeler'", "only a base"]),
+        ([CEM, f"{FAMILY.partition('=')[0]}=datamodules.tasks.TaskFamily"], ["tasks.TaskFamily'", "only a base"]),
+        (["--data.env=envs.MetaEnv"], ["data.env = 'envs.MetaEnv'", "only a base", "PointRobot"]),
+        (["--trainer.profiler=pytorch"], ["trainer.profiler", "PyTorchProfiler", "simple or advanced"]),
+        (["--ckpt_path=hpc"], ["ckpt_path = 'hpc'", "hpc_ckpt_N.ckpt", "last"]),
+        (["--ckpt_path=best"], ["ckpt_path = 'best'", "no such file"]),
         (["--trainer.max_epochs=lots"], ["trainer.max_epochs = 'lots'", "it must be int | null"]),
         (["--config=nowhere.yaml"], ["nowhere.yaml", "no such file", "configs/quickstart.yaml"]),
         (["--model.init_args.seed=5"], ["model.init_args.seed", "'5'", "--seed_everything=5"]),
@@ -365,6 +379,74 @@ def test_a_monitor_that_no_validation_measures_is_refused_before_training_also_o
     for message in (misspelt(f"--ckpt_path={checkpoint}"), misspelt()):
         assert "checkpoint.monitor = 'val/retrun'" in message
         assert "'val/return'" in message
+
+
+EARLY = "--trainer.callbacks+=pytorch_lightning.callbacks.EarlyStopping"
+LATE = "--trainer.callbacks.check_on_train_epoch_end"
+IN_TRAINING = "--trainer.callbacks.monitor=train/kl"
+IN_VALIDATION = "--trainer.callbacks.monitor=val/return"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--checkpoint.monitor=foo"], ["checkpoint.monitor = 'foo'", "Known are val/return"]),
+        (["--checkpoint.monitor=test/return"], ["checkpoint.monitor = 'test/return'", "'val/return'"]),
+        ([EARLY, "--trainer.callbacks.monitor=foo"], ["trainer.callbacks.init_args.monitor = 'foo'", "val/return"]),
+        ([EARLY, IN_TRAINING, f"{LATE}=false"], ["check_on_train_epoch_end = False", "Set it to true"]),
+        (
+            [EARLY, IN_VALIDATION, f"{LATE}=true", "--trainer.check_val_every_n_epoch=2"],
+            ["check_on_train_epoch_end = True", "not measured in every epoch"],
+        ),
+    ],
+)
+def test_a_figure_that_will_not_be_there_to_be_watched_is_refused_before_training(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    message = refused(lambda: run_tiny("fit", *arguments), capsys)
+    assert all(part in message for part in parts), message
+    assert not list((tmp_path / "runs").glob("*/checkpoints"))
+
+
+@pytest.mark.parametrize("monitor", ["step", "train/critic_loss"])
+def test_the_best_checkpoint_may_be_chosen_by_a_figure_of_training(run_tiny: Run, tmp_path: Path, monitor: str) -> None:
+    assert run_tiny("fit", f"--checkpoint.monitor={monitor}", "--trainer.max_epochs=1") == 0
+    assert list((tmp_path / "runs").glob("*/checkpoints/best.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        [EARLY, IN_VALIDATION, "--trainer.callbacks.mode=max", "--trainer.callbacks.stopping_threshold=-1000"],
+        [EARLY, IN_TRAINING, "--trainer.callbacks.stopping_threshold=1000"],
+        ["--trainer.callbacks+=pytorch_lightning.callbacks.Timer", "--trainer.callbacks.duration=00:00:00:01"],
+    ],
+)
+def test_lightnings_callbacks_may_end_a_run_early(run_tiny: Run, tmp_path: Path, callback: list[str]) -> None:
+    assert run_tiny("fit", "--trainer.max_epochs=200", *callback) == 0
+    checkpoint = torch.load(next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt")), weights_only=True)
+    assert checkpoint["epoch"] < 199
+    assert (tmp_path / "runs" / "version_0" / "results.json").is_file()
+
+
+@pytest.mark.parametrize("profiler", ["simple", "advanced"])
+def test_a_profiler_follows_a_run_to_its_end(run_tiny: Run, tmp_path: Path, profiler: str) -> None:
+    assert run_tiny("fit", "--trainer.max_epochs=1", f"--trainer.profiler={profiler}") == 0
+    assert (tmp_path / "runs" / "version_0" / "results.json").is_file()
+
+
+def test_a_run_goes_on_from_the_checkpoint_of_a_requeued_job_if_it_is_of_this_configuration(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requeued = ["--last_checkpoint.filename=hpc_ckpt_1", f"--last_checkpoint.dirpath={tmp_path}"]
+    run_tiny("fit", "--trainer.max_epochs=1", *requeued)
+    go_on = ["--ckpt_path=hpc", f"--trainer.default_root_dir={tmp_path}"]
+    assert "model.init_args.kl_weight" in refused(
+        lambda: run_tiny("fit", *go_on, "--model.init_args.kl_weight=0.5"), capsys
+    )
+    assert run_tiny("fit", *go_on) == 0
+    steps = [event.step for event in scalars(tmp_path, version=1).Scalars("val/return")]
+    assert steps == [4 * 1 * 20 + 2 * 2 * 2 * 20]
 
 
 def test_the_best_two_checkpoints_are_kept_where_their_names_differ(run_tiny: Run, tmp_path: Path) -> None:

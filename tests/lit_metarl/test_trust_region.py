@@ -142,7 +142,9 @@ def test_a_step_to_numbers_that_are_not_finite_is_none(broken: str) -> None:
     ("settings", "key"),
     [
         ({"max_kl": 0.0}, "max_kl"),
+        ({"max_kl": torch.inf}, "max_kl"),
         ({"damping": -1.0}, "damping"),
+        ({"damping": torch.inf}, "damping"),
         ({"conjugate_gradient_steps": 0}, "conjugate_gradient_steps"),
         ({"backtracks": 0}, "backtracks"),
         ({"backtrack_ratio": 1.0}, "backtrack_ratio"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tensordict import TensorDict
@@ -119,7 +121,9 @@ def test_a_prediction_that_is_not_finite_is_refused_with_task_and_observation() 
         replay.price(replay.store.get(torch.arange(HORIZON))[None], replay.tasks[:, None])
 
 
-@pytest.mark.parametrize("key", ["learning_rate", "gradient_steps", "batch_size"])
-def test_a_setting_that_is_not_positive_is_refused_by_name(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"), [("learning_rate", 0), ("learning_rate", torch.inf), ("gradient_steps", 0), ("batch_size", 0)]
+)
+def test_a_setting_that_is_not_positive_or_not_finite_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"data.reward_model.init_args.{key}"):
-        RewardModel(**{key: 0})
+        RewardModel(**{key: value})

@@ -546,6 +546,9 @@ def test_the_tasks_that_slots_start_with_are_never_scored() -> None:
         ("selection_share", 1.1),
         ("round_size", 4),
         ("round_size", 0),
+        ("threshold", float("nan")),
+        ("threshold", -float("inf")),
+        ("least_effective_draws", float("inf")),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(key: str, value: float) -> None:

@@ -404,6 +404,8 @@ def test_advantages_are_standardised_over_the_steps_that_exist() -> None:
         ({"ppo": ProximalPlan(epochs=0)}, "ppo.epochs"),
         ({"ppo": ProximalPlan(learning_rate=-1.0)}, "ppo.learning_rate"),
         ({"ppo": ProximalPlan(learning_rate=math.inf)}, "ppo.learning_rate"),
+        ({"ppo": ProximalPlan(clip=math.nan)}, "ppo.clip"),
+        ({"ppo": ProximalPlan(max_grad_norm=0.0)}, "ppo.max_grad_norm"),
         ({"trpo": {"max_kl": 0.0}}, "trpo.max_kl"),
     ],
 )

@@ -296,6 +296,15 @@ def test_evaluation_changes_no_statistics() -> None:
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"belief_learning_rate": -1.0}, "belief_learning_rate"),
         ({"belief_learning_rate": math.nan}, "belief_learning_rate"),
+        ({"belief_max_grad_norm": math.nan}, "belief_max_grad_norm"),
+        ({"clip": math.nan}, "clip"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm"),
+        ({"entropy_weight": math.inf}, "entropy_weight"),
+        ({"value_weight": math.nan}, "value_weight"),
+        ({"reward_weight": math.nan}, "reward_weight"),
+        ({"state_weight": math.inf}, "state_weight"),
+        ({"task_weight": math.nan}, "task_weight"),
+        ({"kl_weight": -math.inf}, "kl_weight"),
         ({"initial_std": 0.0}, "initial_std"),
         ({"truncation": -1}, "truncation"),
         ({"truncation": 0}, "truncation"),
@@ -309,3 +318,7 @@ def test_evaluation_changes_no_statistics() -> None:
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigurationError, match=key):
         build(VariBAD, **settings)
+
+
+def test_infinity_sets_no_limit() -> None:
+    build(VariBAD, clip=math.inf, max_grad_norm=math.inf, belief_max_grad_norm=math.inf)
