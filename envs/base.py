@@ -259,11 +259,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             NonFiniteError: if an active copy's action is not finite.
         """
         copies = self._every_copy if active is None else self._active(active)
-        features = self._simulate(self._checked(actions, copies), torch.from_numpy(copies))
-        if copies.size < self.num_envs:
-            every_row = features.new_zeros(self.num_envs, self.world.feature_dim)
-            features = every_row.index_copy_(0, torch.from_numpy(copies), features)
-        reward = self._reward_of_step(features)
+        features, reward = self._transition(self._checked(actions, copies), copies)
         truncated = np.empty(self.num_envs, np.bool_)
         terminated = np.ascontiguousarray(reward.terminated.numpy())
         if terminated.shape != (self.num_envs,):  # compiled code does not look where an array ends
@@ -274,9 +270,13 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         count(copies, self._elapsed, self._running, terminated, self.world.horizon, truncated)
         return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
 
-    def _reward_of_step(self, features: Tensor) -> Reward:
-        """The `reward` of a step with `features` `[copies, feature_dim]` under each copy's task."""
-        return self.reward(features, self.tasks)
+    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
+        """Features and rewards of every copy, of which `copies` act by `actions` `[len(copies), action_dim]`."""
+        rows = torch.from_numpy(copies)
+        features = self._simulate(torch.from_numpy(actions), rows)
+        if copies.size < self.num_envs:
+            features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, rows, features)
+        return features, self.reward(features, self.tasks)
 
     def _active(self, active: Tensor) -> Copies:
         """The indices of the copies that the mask `active` `[copies]` names."""
@@ -284,7 +284,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             raise ValueError(f"{self.world.name}: active has shape {tuple(active.shape)}, expected {(self.num_envs,)}.")
         return np.flatnonzero(active.numpy())
 
-    def _checked(self, actions: Tensor, copies: Copies) -> Tensor:
+    def _checked(self, actions: Tensor, copies: Copies) -> Array:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
         if actions.shape != self._action_shape:
             raise ValueError(
@@ -292,11 +292,11 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             )
         if not copies.size:
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
-        prepared = np.empty((copies.size, self.world.action_dim), np.float32)
+        prepared: Array = np.empty((copies.size, self.world.action_dim), np.float32)
         chosen = np.ascontiguousarray(actions.numpy(), np.float32)
         if not prepare(chosen, copies, self._running, self._lowest, self._highest, prepared):
             self._refuse(chosen, copies)
-        return torch.from_numpy(prepared)
+        return prepared
 
     def _refuse(self, actions: Array, copies: Array) -> NoReturn:
         """Say which of `copies` (indices) may not act like that."""

@@ -208,7 +208,7 @@ class MujocoLoop:
         self._data = data  # so long as its memory is in use
         self._sizes = np.array([getattr(data[0], name).size for name in names])
         places = [np.array([each._address, *(getattr(each, name).ctypes.data for name in names)]) for each in data]
-        self._place = places[0]
+        self._place, self._control_size = places[0], int(self._sizes[0])
         self._state_size, self._reading_size = mujoco.mj_stateSize(data[0].model, parts), int(self._sizes[2:].sum())
         self._jobs = np.zeros(1, JOB)
         job = self._jobs[0]
@@ -234,12 +234,12 @@ class MujocoLoop:
             controls: `[copies, nu]`.
         """
         copies = len(models)
-        if state.shape != (copies, self._state_size) or controls.shape != (copies, self._sizes[0]):
+        if state.shape != (copies, self._state_size) or controls.shape != (copies, self._control_size):
             raise ValueError(f"{copies} models, but states {state.shape} and controls {controls.shape}.")
         after, readings = np.empty(state.shape), np.empty((copies, self._reading_size))
         # Their addresses are all that compiled code knows of them.
         models = np.ascontiguousarray(models, np.int64)
-        state, controls = (np.ascontiguousarray(each, np.float64) for each in (state, controls))
+        state, controls = np.ascontiguousarray(state, np.float64), np.ascontiguousarray(controls, np.float64)
         diverged = np.empty(copies, np.int64)
         for seat, calls in enumerate(self._queues, ASLEEP):
             if self._shared[seat]:

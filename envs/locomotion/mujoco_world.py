@@ -152,11 +152,15 @@ class MujocoWorld(MetaEnv):
             self._model_tasks[row] = self.tasks[row]
 
     def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        acting, controls = copies.numpy(), actions.numpy().astype(np.float64)
+        return torch.from_numpy(self._move(actions.numpy(), copies.numpy()))
+
+    def _move(self, actions: NDArray[np.float32], copies: NDArray[np.int64]) -> Features:
+        """What `_simulate` does, in numpy."""
+        controls = actions.astype(np.float64)
         before, readings_before, models = self._state, self._readings, self._models.addresses
-        whole = acting.size == self.num_envs
+        whole = copies.size == self.num_envs
         if not whole:
-            before, readings_before, models = before[acting], readings_before[acting], models[acting]
+            before, readings_before, models = before[copies], readings_before[copies], models[copies]
         after, readings, diverged = self._physics.advance(models, before, controls)
         if diverged.size:
             self.diverged += diverged.size
@@ -167,8 +171,8 @@ class MujocoWorld(MetaEnv):
         if whole:
             self._state, self._readings = after, readings
         else:
-            self._state[acting], self._readings[acting] = after, readings
-        return torch.from_numpy(features)
+            self._state[copies], self._readings[copies] = after, readings
+        return features
 
     def draw(self, copy: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask
