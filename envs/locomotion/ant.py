@@ -5,24 +5,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
-import torch
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.compiled.costs import sums_of_squares
 from envs.errors import require
 from envs.locomotion.mujoco_world import (
     Column,
     Features,
     Move,
     MujocoWorld,
+    Numbers,
     columns,
     fallen,
     joined,
     load_model,
+    ones_where,
     robot_spec,
 )
 from envs.physics import BatchedPhysics
@@ -81,8 +83,8 @@ class Ant(MujocoWorld):
 
     def _costs(self, move: Move) -> Column:
         """Control and contact cost, `[copies]`."""
-        contact = np.square(move.readings_after.clip(-1.0, 1.0)).sum(-1)
-        costs: Column = self.control_cost * np.square(move.controls).sum(-1) + CONTACT_COST * contact
+        effort, contact = sums_of_squares(move.controls, np.inf), sums_of_squares(move.readings_after, 1.0)
+        costs: Column = self.control_cost * effort + CONTACT_COST * contact
         return costs
 
 
@@ -100,6 +102,9 @@ class LowGearAnt(Ant):
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, low_gear_model(), threads)
+
+    def _ended(self, features: Numbers) -> Any:
+        return fallen(features[..., -2], HEIGHTS, features[..., -1])
 
     def _observe(self) -> Tensor:
         return joined(
@@ -145,14 +150,12 @@ class AntGoal(LowGearAnt):
         x, y, height = self._physics.positions(move.after)[:, :3].T
         return columns(x, y, self._costs(move), height)
 
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        x, y, costs, height, diverged = features.unbind(-1)
-        goal_x, goal_y = tasks.unbind(-1)
-        off_x, off_y = x - goal_x, y - goal_y
-        near = off_x.square() + off_y.square() <= self.goal_radius**2
-        distance = torch.where(near, off_x.abs() + off_y.abs(), goal_x.abs() + goal_y.abs())
-        reward = 4.0 - distance - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
+        goal_x, goal_y = tasks[..., 0], tasks[..., 1]
+        off_x, off_y = features[..., 0] - goal_x, features[..., 1] - goal_y
+        near = off_x * off_x + off_y * off_y <= self.goal_radius**2
+        distance = near * (abs(off_x) + abs(off_y)) + ~near * (abs(goal_x) + abs(goal_y))
+        return 4.0 - distance - features[..., 2] + HFR_BONUS
 
 
 class VelocityAnt(LowGearAnt):
@@ -186,10 +189,8 @@ class AntVel(VelocityAnt):
     world = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        velocity, costs, height, diverged = features.unbind(-1)
-        reward = 1.0 - (velocity - tasks[..., 0]).abs() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
+        return 1.0 - abs(features[..., 0] - tasks[..., 0]) - features[..., 1] + HFR_BONUS
 
 
 class AntVelSparse(VelocityAnt):
@@ -221,11 +222,9 @@ class AntVelSparse(VelocityAnt):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, threads)
 
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        velocity, costs, height, diverged = features.unbind(-1)
-        error = (velocity - tasks[..., 0]).abs()
-        reward = -error + (error < self.goal_radius).float() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
+        error = abs(features[..., 0] - tasks[..., 0])
+        return -error + ones_where(error < self.goal_radius, error) - features[..., 1] + HFR_BONUS
 
 
 class StrongAnt(Ant):

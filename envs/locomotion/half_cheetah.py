@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Array, Copies, Reward, TaskChanges, WorldSpec, box
+from envs.base import Reward, TaskChanges, WorldSpec, box
 from envs.compiled.half_cheetah import write_observation, write_velocity_and_cost
 from envs.errors import require
-from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, columns, joined, load_model, robot_spec
+from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, Numbers, columns, joined, load_model, robot_spec
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
-Numbers = TypeVar("Numbers", Tensor, NDArray[np.float32])
 SUBSTEPS = 5
 CONTROL_COST = 0.05
 TORSO_HEIGHT = 0.7  # of the torso's frame above its root joint, in the model file
@@ -75,22 +71,6 @@ class RunningCheetah(HalfCheetah):
         observation = np.empty((self.num_envs, self.world.observation_dim), np.float32)
         write_observation(self._physics.motion(self._state), TORSO_HEIGHT, observation)
         return torch.from_numpy(observation)
-
-    @abstractmethod
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        """The number in `reward`, from operators that numpy and torch compute alike."""
-
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        worth = self._worth(features, tasks)
-        return Reward(worth, worth, (features[..., -1] > 0).expand_as(worth))
-
-    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
-        if copies.size < self.num_envs or type(self).reward is not RunningCheetah.reward:  # a subclass pays otherwise
-            return super()._transition(actions, copies)
-        # In numpy: torch's operations would take a tenth of the time of a step as fast as this one.
-        features = self._move(actions, copies)
-        worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
-        return torch.from_numpy(features), Reward(worth, worth, torch.from_numpy(features[:, -1] > 0))
 
 
 class HalfCheetahVel(RunningCheetah):

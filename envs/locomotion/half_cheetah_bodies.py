@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 
 from envs.base import TaskChanges
-from envs.locomotion.half_cheetah import Numbers, RunningCheetah, cheetah_spec
+from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Features, Move
+from envs.locomotion.mujoco_world import Column, Features, Move, Numbers
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 THICKNESS = 0.046  # radius of every capsule in the model file, m

@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.compiled.costs import sums_of_squares
 from envs.locomotion.mujoco_world import (
     Column,
     Features,
     Move,
     MujocoWorld,
+    Numbers,
     columns,
     fallen,
     joined,
     load_model,
+    ones_where,
     robot_spec,
 )
 from envs.physics import BatchedPhysics, State
@@ -77,8 +80,8 @@ class Humanoid(MujocoWorld):
     def _features(self, move: Move) -> Features:
         moved = self._mass_centre(move.readings_after) - self._mass_centre(move.readings_before)
         forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
-        contact = np.minimum(CONTACT_COST * np.square(forces).sum(-1), LARGEST_CONTACT_COST)
-        costs = CONTROL_COST * np.square(move.controls).sum(-1) + contact
+        contact = np.minimum(CONTACT_COST * sums_of_squares(forces, np.inf), LARGEST_CONTACT_COST)
+        costs = CONTROL_COST * sums_of_squares(move.controls, np.inf) + contact
         height = self._physics.positions(move.after)[:, 2]
         return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
@@ -120,11 +123,10 @@ class HumanoidVel(Humanoid):
     world = humanoid_spec("HumanoidVel", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.5])
 
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        velocity, costs, height, diverged = features.unbind(-1)
-        alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
-        reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
-        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
+        velocity, costs = features[..., 0], features[..., 1]
+        upright = ~fallen(features[..., 2], HEIGHTS, features[..., 3])
+        return -VELOCITY_WEIGHT * abs(velocity - tasks[..., 0]) - costs + ALIVE_BONUS * ones_where(upright, velocity)
 
 
 class HumanoidDir(Humanoid):

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, TaskChanges, WorldSpec
+from envs.base import Array, Copies, MetaEnv, Reward, TaskChanges, WorldSpec
 from envs.physics import BatchedPhysics, Models, State
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 Column = NDArray[np.float64]
 Features = NDArray[np.float32]
+Numbers = TypeVar("Numbers", Tensor, NDArray[np.float32])
+"""What numpy and torch compute alike, if nothing but operators is used."""
 
 
 @lru_cache
@@ -51,7 +53,7 @@ def robot_spec(
     )
 
 
-def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
+def fallen(height: Numbers, allowed: tuple[float, float], diverged: Numbers) -> Any:
     """Whether the torso's `height` (m) is outside the `allowed` ones, or the simulation broke down."""
     return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
 
@@ -87,11 +89,20 @@ def joined(*parts: State) -> Tensor:
     return torch.from_numpy(np.concatenate(parts, -1, dtype=np.float32, casting="same_kind"))
 
 
+def ones_where(flags: Any, like: Numbers) -> Numbers:
+    """1 where `flags` hold, else 0, as numbers like `like`."""
+    if isinstance(like, Tensor):
+        return flags.to(like.dtype)  # type: ignore[no-any-return]
+    return flags.astype(like.dtype)  # type: ignore[no-any-return]
+
+
 class MujocoWorld(MetaEnv):
     """A world whose state is a MuJoCo simulation.
 
     The last feature of every such world is `diverged`: 1 where the simulation broke down in this
     step, else 0. Such a step ends the episode, and the copy stays in its last finite state.
+
+    A world gives its reward by `_worth` and `_ended`, or overrides `reward`, where torch's functions are needed.
 
     A world whose tasks change the dynamics implements `_shape_model`; each copy then has its own
     model, shaped for its task when its next episode starts.
@@ -124,6 +135,26 @@ class MujocoWorld(MetaEnv):
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
         """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
         raise NotImplementedError
+
+    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
+        """The number in `reward`, from operators alone."""
+        raise NotImplementedError
+
+    def _ended(self, features: Numbers) -> Any:
+        """Whether the episode ends in transitions with `features` `[..., feature_dim]`, from operators alone."""
+        return features[..., -1] > 0
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        worth = self._worth(features, tasks)
+        return Reward(worth, worth, self._ended(features).expand_as(worth))
+
+    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
+        if copies.size < self.num_envs or type(self).reward is not MujocoWorld.reward:
+            return super()._transition(actions, copies)
+        # In numpy: between two steps of MuJoCo, an operation of torch takes several times as long.
+        features = self._move(actions, copies)
+        worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
+        return torch.from_numpy(features), Reward(worth, worth, torch.from_numpy(self._ended(features)))
 
     def _start(self, copies: Tensor) -> None:
         if self._own_models:

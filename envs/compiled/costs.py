@@ -1,0 +1,21 @@
+"""What a robot's step costs beside its physics."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.compiled.compilation import compiled
+
+Numbers = NDArray[np.float64]
+
+
+@compiled
+def sums_of_squares(rows: Numbers, bound: float) -> Numbers:
+    """‖row‖² of every row of `rows` `[copies, numbers]`, each number brought within ±`bound` first, `[copies]`."""
+    sums = np.zeros(len(rows))
+    for copy in range(len(rows)):
+        for number in rows[copy]:
+            within = min(max(number, -bound), bound)
+            sums[copy] += within * within
+    return sums
