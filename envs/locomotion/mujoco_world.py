@@ -92,8 +92,10 @@ def joined(*parts: State) -> Tensor:
 def ones_where(flags: Any, like: Numbers) -> Numbers:
     """1 where `flags` hold, else 0, as numbers like `like`."""
     if isinstance(like, Tensor):
-        return flags.to(like.dtype)  # type: ignore[no-any-return]
-    return flags.astype(like.dtype)  # type: ignore[no-any-return]
+        of_torch: Tensor = flags.to(like.dtype)
+        return of_torch
+    of_numpy: Features = flags.astype(like.dtype)
+    return of_numpy
 
 
 class MujocoWorld(MetaEnv):
