@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from tensordict import TensorDict
@@ -96,6 +96,9 @@ class OnPolicyModule(MetaRLModule):
         max_grad_norm: largest norm of their gradient.
         cvar_share: share α of the trials, those with the lowest returns, that the policy learns from:
             the baseline CVaR-ML of the RoML paper. 1 for all. Of several ranks, each takes its own share.
+        cvar_rest: what becomes of the other trials. `zero_advantage` keeps them, with an advantage of 0 before
+            advantages are normalized and their own value as its target, as the published code does; `left_out`
+            drops them first, which makes the policy term stronger against the entropy.
         **common: what every algorithm takes (`MetaRLModule`).
     """
 
@@ -131,6 +134,7 @@ class OnPolicyModule(MetaRLModule):
         anneal_learning_rate: bool = False,
         max_grad_norm: float = 0.5,
         cvar_share: float = 1.0,
+        cvar_rest: Literal["zero_advantage", "left_out"] = "zero_advantage",
         **common: Any,
     ) -> None:
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
@@ -177,6 +181,7 @@ class OnPolicyModule(MetaRLModule):
         self.anneal_learning_rate = anneal_learning_rate
         self.max_grad_norm = max_grad_norm
         self.cvar_share = cvar_share
+        self.cvar_rest = cvar_rest
 
         self.state_dim = world.observation_dim + 1
         self.belief_dim = belief_dim
@@ -351,11 +356,16 @@ class OnPolicyModule(MetaRLModule):
         _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
         self.input_moments.update(inputs[valid][:, : self.input_moments.size])
 
-        trials = worst(returns, self.cvar_share)
-        inputs, raw_action, valid = inputs[trials], raw_action[trials], valid[trials]
-        value = torch.where(valid, value[trials], 0.0)
-        unknown = sequences["truncated"][trials] & self.proper_time_limits
-        advantage = ppo.generalized_advantages(reward[trials], value, unknown, self.discount, self.gae_lambda)
+        unknown = sequences["truncated"] & self.proper_time_limits
+        tail = worst(returns, self.cvar_share)
+        if self.cvar_rest == "left_out":
+            inputs, raw_action, valid = inputs[tail], raw_action[tail], valid[tail]
+            reward, value, unknown = reward[tail], value[tail], unknown[tail]
+        else:
+            rest = torch.ones_like(returns, dtype=torch.bool).index_fill(0, tail, False)
+            unknown = unknown | rest[:, None]  # a step whose successor is not known has advantage 0
+        value = torch.where(valid, value, 0.0)
+        advantage = ppo.generalized_advantages(reward, value, unknown, self.discount, self.gae_lambda)
         target = advantage + value
         counted = ranks.gather(advantage[valid])
         advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)

@@ -176,18 +176,34 @@ def test_normalised_rewards_are_kept_within_ten_deviations() -> None:
     assert float(build(VariBAD, discount=0.1).normalised_rewards(reward, torch.ones(1, 1000).bool()).min()) == -10.0
 
 
+RETURNS = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
+
+
 def test_cvar_ml_learns_the_policy_from_the_worst_trials_only_and_the_statistics_from_all() -> None:
-    everything, worst = build(VariBAD), build(VariBAD, cvar_share=0.3)
+    everything, worst = build(VariBAD), build(VariBAD, cvar_share=0.3, cvar_rest="left_out")
     trials = collect(everything)
     sequences = as_sequences(trials)
-    returns = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
-    samples = worst.policy_samples(sequences, returns)
-    target = everything.policy_samples(sequences, returns).target
+    samples = worst.policy_samples(sequences, RETURNS)
+    target = everything.policy_samples(sequences, RETURNS).target
     expected = worst.policy_inputs(sequences)[[1, 4]].flatten(0, 1)
     assert torch.equal(samples.inputs, expected)
     torch.testing.assert_close(samples.target, target.view(TASKS, -1)[[1, 4]].flatten())
     assert torch.equal(worst.input_moments.mean, everything.input_moments.mean)
     assert torch.equal(worst.return_moments.variance, everything.return_moments.variance)
+
+
+def test_published_cvar_ml_keeps_the_other_trials_with_advantage_0_before_advantages_are_normalized() -> None:
+    everything, published = build(VariBAD), build(VariBAD, cvar_share=0.3)
+    trials = collect(everything)
+    sequences = as_sequences(trials)
+    full = everything.policy_samples(sequences, RETURNS)
+    samples = published.policy_samples(sequences, RETURNS)
+    assert torch.equal(samples.inputs, full.inputs)
+    raw = (full.target - full.value).view(TASKS, -1)
+    raw[[0, 2, 3, 5]] = 0.0
+    expected = (raw - raw.mean()) / (raw.std() + 1e-5)
+    torch.testing.assert_close(samples.advantage.view(TASKS, -1), expected)
+    torch.testing.assert_close(samples.target, raw.flatten() + samples.value)
 
 
 def test_time_limits_are_left_out_of_the_advantages_only_if_they_are_proper() -> None:
