@@ -19,7 +19,7 @@ from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
 
 CONTEXT_CHUNK = 256
 
@@ -50,6 +50,8 @@ class PEARL(MetaRLModule):
             is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
         log_std_penalty: weight of the squared log-deviation in the policy loss.
+        initialization: of all networks: "published" for small last layers and hidden biases of 0.1
+            (`lit_metarl.networks.mlp.initialize_as_published`), or "torch" for torch's defaults.
         **common: what every algorithm takes (`MetaRLModule`).
     """
 
@@ -70,6 +72,7 @@ class PEARL(MetaRLModule):
         deterministic_context: bool = False,
         mean_penalty: float = 1e-3,
         log_std_penalty: float = 1e-3,
+        initialization: MLPInitialization = "published",
         **common: Any,
     ) -> None:
         require(
@@ -116,10 +119,13 @@ class PEARL(MetaRLModule):
 
         observation, action = world.observation_dim, world.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
-        self.encoder = relu_mlp(self.context_dim, (1 if deterministic_context else 2) * latent_dim, encoder_layers)
-        self.policy = TanhGaussianPolicy(observation + latent_dim, action, layers)
-        self.critics = nn.ModuleList([relu_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
-        self.value = relu_mlp(observation + latent_dim, 1, layers)
+        z = latent_dim
+        self.encoder = relu_mlp(
+            self.context_dim, (1 if deterministic_context else 2) * z, encoder_layers, initialization
+        )
+        self.policy = TanhGaussianPolicy(observation + z, action, layers, initialization)
+        self.critics = nn.ModuleList([relu_mlp(observation + action + z, 1, layers, initialization) for _ in range(2)])
+        self.value = relu_mlp(observation + z, 1, layers, initialization)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
