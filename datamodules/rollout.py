@@ -196,7 +196,7 @@ class RolloutDataModule(pl.LightningDataModule):
                 isinstance(agent, PosteriorSampler),
                 key,
                 value,
-                f"it is for agents that act on samples of a posterior, which {type(agent).__name__} does not",
+                f"it is for agents that act on samples of a posterior, as {type(agent).__name__} does not",
                 "Leave it out, or use PEARL.",
             )
         evaluated, exploration = agent.exploration_episodes, self.collection.exploration(agent.exploration_episodes)
