@@ -93,6 +93,29 @@ class Agent(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PosteriorSchedule:
+    """From what an agent that acts on samples of a posterior takes them in the episodes of a trial.
+
+    Attributes:
+        prior_episodes: how many of the first episodes act on a sample of the prior.
+        context: number of transitions, drawn at random with replacement from all that the trial has shown, from which
+            the posterior is inferred before every later episode; None for all of them, each once.
+    """
+
+    prior_episodes: int
+    context: int | None = None
+
+
+@runtime_checkable
+class PosteriorSampler(Protocol):
+    """An agent whose collected trials can follow another schedule than its evaluations."""
+
+    def start_scheduled_trial(self, n: int, generator: torch.Generator, schedule: PosteriorSchedule) -> TensorDict:
+        """As `Agent.start_trial`, for trials that follow `schedule`; without one they follow the agent's own."""
+        ...
+
+
 @runtime_checkable
 class Believer(Protocol):
     """An agent that can say what it believes."""

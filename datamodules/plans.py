@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from datamodules.contracts import PosteriorSchedule
 from envs.errors import require, require_positive
 
 
@@ -30,7 +31,7 @@ class CollectionPlan:
     Attributes:
         tasks_per_iteration: trials (one a task, all at once) in a meta-iteration; with a fixed set of
             fewer tasks, some have several.
-        adapted_episodes: episodes of a trial after the agent's exploration episodes.
+        adapted_episodes: episodes of a trial after the exploration episodes.
         adapted_context_episodes: how many of the adapted episodes, the first ones, may also serve as
             context for the belief (PEARL's `num_steps_posterior`); the others feed the critics only
             (`num_extra_rl_steps_posterior`).
@@ -38,6 +39,14 @@ class CollectionPlan:
             algorithm has none.
         iterations: meta-iterations (collect, then learn) of one epoch. Logging, validation and checkpoints
             happen between epochs; where a meta-iteration takes a fraction of a second, they cost less so.
+        exploration_episodes: episodes of a trial before the adapted ones, where they are not as many as those of an
+            evaluation (the model's); None for as many. Only for PEARL.
+        first_adapted_from_prior: whether the first adapted episode acts on a sample of the prior once more, and the
+            posterior is inferred from the second on. The published code of PEARL and HFR does so: it returns to the
+            prior before its second phase. Only for PEARL.
+        posterior_context: transitions that z is inferred from while collecting, drawn at random with replacement from
+            all that the trial has shown, as in the published code (its `embedding_batch_size`); None for all of
+            them, as in an evaluation, which makes a narrower posterior. Only for PEARL.
     """
 
     tasks_per_iteration: int = 5
@@ -45,6 +54,33 @@ class CollectionPlan:
     adapted_context_episodes: int = 0
     initial_episodes: int = 10
     iterations: int = 1
+    exploration_episodes: int | None = None
+    first_adapted_from_prior: bool = False
+    posterior_context: int | None = None
+
+    def exploration(self, evaluated: int) -> int:
+        """Episodes of a trial before the adapted ones, of an agent that explores for `evaluated` in an evaluation."""
+        return evaluated if self.exploration_episodes is None else self.exploration_episodes
+
+    def schedule(self, evaluated: int) -> PosteriorSchedule | None:
+        """When z is inferred and from what, of an agent that explores for `evaluated` episodes in an evaluation.
+
+        None where it is as in an evaluation.
+        """
+        if not self.beyond_evaluation:
+            return None
+        prior_episodes = self.exploration(evaluated) + int(self.first_adapted_from_prior)
+        return PosteriorSchedule(prior_episodes, self.posterior_context)
+
+    @property
+    def beyond_evaluation(self) -> dict[str, int]:
+        """The settings by which a collected trial differs from one of an evaluation, by configuration key."""
+        settings = {
+            "exploration_episodes": self.exploration_episodes,
+            "first_adapted_from_prior": self.first_adapted_from_prior or None,
+            "posterior_context": self.posterior_context,
+        }
+        return {f"data.collection.{name}": value for name, value in settings.items() if value is not None}
 
     def of_rank(self, ranks: int) -> CollectionPlan:
         """What one of several ranks collects."""
@@ -142,6 +178,10 @@ def check_plans(
         ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
     ):
         require_positive(key, episodes)
+    for name in ("exploration_episodes", "posterior_context"):
+        number = getattr(collection, name)
+        if number is not None:
+            require_positive(f"data.collection.{name}", number)
     require(
         0 <= collection.adapted_context_episodes <= collection.adapted_episodes,
         "data.collection.adapted_context_episodes",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules import ranks
 from datamodules.collection import Collector, Trials
-from datamodules.contracts import Agent, Foresight, LearnsFrom
+from datamodules.contracts import Agent, Foresight, LearnsFrom, PosteriorSampler
 from datamodules.evaluation import EvaluationTrials
 from datamodules.experience import Experience, ReplayExperience, TrialExperience
 from datamodules.plans import (
@@ -181,6 +181,7 @@ class RolloutDataModule(pl.LightningDataModule):
                 f"{type(agent).__name__} learns from the rewards just collected and has no use for learned ones",
                 "Leave it out (--data.reward_model=null), or use an algorithm with replay.",
             )
+        self._check_schedule(agent)
         if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
             raise ConfigurationError(
                 "data.relabeler",
@@ -189,10 +190,29 @@ class RolloutDataModule(pl.LightningDataModule):
                 "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
             )
 
+    def _check_schedule(self, agent: Agent) -> None:
+        for key, value in self.collection.beyond_evaluation.items():
+            require(
+                isinstance(agent, PosteriorSampler),
+                key,
+                value,
+                f"it is for agents that act on samples of a posterior, as {type(agent).__name__} does not",
+                "Leave it out, or use PEARL.",
+            )
+        evaluated, exploration = agent.exploration_episodes, self.collection.exploration(agent.exploration_episodes)
+        require(
+            exploration == evaluated or not self.task_sampler.compares_with_validation,
+            "data.collection.exploration_episodes",
+            exploration,
+            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            f"{evaluated} exploration episodes (model.init_args.exploration_episodes)",
+            "Leave it out, or use another reference_mode.",
+        )
+
     def _check_replay(self, agent: Agent) -> None:
         slots, plan = len(self.initial_tasks), self.collection
         check_replay_plan(slots, plan, self.batches, self.task_sampler.draws_new_tasks)
-        episodes = agent.exploration_episodes + plan.adapted_episodes
+        episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
         initial_steps = slots * plan.initial_episodes * self.world.horizon
         iteration_steps = plan.tasks_per_iteration * episodes * self.world.horizon
         for steps, of, remedy in (
@@ -325,7 +345,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
     def collect(self) -> Trials:
         """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
-        episodes = self.agent.exploration_episodes + self.collection.adapted_episodes
+        episodes = self.collection.exploration(self.agent.exploration_episodes) + self.collection.adapted_episodes
         expected = (self.collection.tasks_per_iteration, self.world.task_dim)
         tasks = self.task_sampler.sample(expected[0])
         require(
@@ -347,7 +367,13 @@ class RolloutDataModule(pl.LightningDataModule):
         report = self.progress.advance if self.progress is not None else None
         with ranks.failing_together():
             trials = self.collector.collect(
-                self.agent, tasks, episodes, self._rollout_generator, device=self.device, report=report
+                self.agent,
+                tasks,
+                episodes,
+                self._rollout_generator,
+                device=self.device,
+                report=report,
+                schedule=self.collection.schedule(self.agent.exploration_episodes),
             )
         self.environment_steps += ranks.total(trials.environment_steps)
         return trials
@@ -365,7 +391,8 @@ class RolloutDataModule(pl.LightningDataModule):
     def metrics(self) -> dict[str, float]:
         """What to log of the epoch, of all ranks; returns are averaged over its meta-iterations."""
         returns = torch.stack(self._returns).mean(0)
-        exploration = self.agent.exploration_episodes
+        schedule = self.collection.schedule(self.agent.exploration_episodes)
+        exploration = self.agent.exploration_episodes if schedule is None else schedule.prior_episodes
         return {
             "collect/return": float(returns[-1]),
             **({"collect/return_exploration": float(returns[:exploration].mean())} if exploration else {}),

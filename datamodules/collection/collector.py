@@ -9,7 +9,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.collection.trials import Trials
-from datamodules.contracts import Agent, Believer, Transition
+from datamodules.contracts import Agent, Believer, PosteriorSampler, PosteriorSchedule, Transition
 from envs.base import MetaEnv
 
 ProgressReport = Callable[[int], None]
@@ -41,6 +41,7 @@ class Collector:
         device: torch.device | None = None,
         report: ProgressReport | None = None,
         with_beliefs: bool = False,
+        schedule: PosteriorSchedule | None = None,
     ) -> Trials:
         """One trial of `episodes` episodes for every task.
 
@@ -53,6 +54,8 @@ class Collector:
             device: where the agent lives (None: the CPU). The record stays on the CPU.
             report: called after every step with the number of environment steps made.
             with_beliefs: whether to record what the agent believes, if it says so.
+            schedule: when the agent infers its posterior and from what, where that differs from the agent's own
+                way; only for a `PosteriorSampler`.
         """
         number = len(tasks)
         spare = self.env.num_envs - number
@@ -60,7 +63,13 @@ class Collector:
             raise ValueError(f"{number} tasks do not fit into a world of {self.env.num_envs} copies.")
         self.env.set_tasks(torch.cat((tasks, tasks[-1:].expand(spare, -1))))
         in_use = torch.arange(self.env.num_envs) < number
-        belief = agent.start_trial(self.env.num_envs, generator)
+        exploration = agent.exploration_episodes
+        if schedule is None:
+            belief = agent.start_trial(self.env.num_envs, generator)
+        else:
+            assert isinstance(agent, PosteriorSampler)  # checked when the run was configured
+            belief = agent.start_scheduled_trial(self.env.num_envs, generator, schedule)
+            exploration = schedule.prior_episodes
         records, successes, beliefs = [], [], []
         for episode in range(episodes):
             if episode > 0:
@@ -75,7 +84,7 @@ class Collector:
             tasks=tasks.clone(),
             steps=torch.stack(records, 1),
             success=torch.stack(successes, 1) if successes else None,
-            exploration_episodes=min(agent.exploration_episodes, episodes),
+            exploration_episodes=min(exploration, episodes),
             beliefs=torch.stack(beliefs, 1) if beliefs else None,
         )
 

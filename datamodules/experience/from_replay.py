@@ -67,7 +67,8 @@ class ReplayExperience(Experience):
         self.replay.begin_iteration()
         trials = source.collect()
         slots = self.replay.assign_tasks(trials.tasks, self._generator)
-        feeding = source.agent.exploration_episodes + self._collection.adapted_context_episodes
+        exploration = self._collection.exploration(source.agent.exploration_episodes)
+        feeding = exploration + self._collection.adapted_context_episodes
         trajectories = self.replay.add(trials, slots, torch.arange(trials.steps.batch_size[1]) < feeding)
         if self.reward_model is not None:
             self.reward_model.fit(self.replay.store)

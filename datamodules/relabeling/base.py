@@ -64,6 +64,9 @@ class NoRelabeler(Relabeler):
 class ProbabilisticRelabeler(Relabeler):
     """Gives a share of the trajectories to other tasks and keeps the rest for their own.
 
+    Every trajectory is relabeled or kept by a coin of its own. The published code of HFR tosses one coin for a chunk of
+    collected trajectories: all that a visit collects with z from the prior, or one episode after that.
+
     Args:
         probability: share of the trajectories that is relabeled.
 
@@ -136,7 +139,14 @@ class ProbabilisticRelabeler(Relabeler):
 
 
 class RandomRelabeler(ProbabilisticRelabeler):
-    """Relabels for a training task chosen uniformly at random (a baseline of the HFR paper)."""
+    """Relabels for a training task chosen uniformly at random, its own included (a baseline of the HFR paper).
+
+    Args:
+        probability: share of the trajectories that is relabeled; the published baseline relabels every one.
+    """
+
+    def __init__(self, probability: float = 1.0) -> None:
+        super().__init__(probability)
 
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         return torch.randint(replay.slots, (len(trajectories.slots),), generator=self.generator)

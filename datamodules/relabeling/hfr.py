@@ -24,6 +24,10 @@ class HFRRelabeler(ProbabilisticRelabeler):
     relabeled τ, which the algorithm provides. log Z_ψ, the log-mean of exp U_ψ over on-policy
     trajectories of ψ, keeps tasks with large values from taking everything.
 
+    log Z is estimated anew whenever trajectories are relabeled, with the networks that give U, as the paper has it. In
+    the published code it is that of the meta-iteration before: estimated after its trials were collected and before its
+    gradient steps, and 0 in the first meta-iteration.
+
     Args:
         probability: share of the trajectories that is relabeled.
         utility: `q`, the return that the adapted agent expects from start states of ψ; or `bellman`,

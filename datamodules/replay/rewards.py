@@ -56,6 +56,12 @@ class RewardModel(RewardSource):
     transition keeps the reward that it was paid under its own task; under any other task it is worth
     what the model predicts, and ends where it ended. Several ranks learn one model, each from its own part.
 
+    The defaults are those that HFR was published with: its reward network has a learning rate of its own, and takes a
+    gradient step on every meta-batch of 16 tasks × 256 transitions. Three things differ. Transitions are drawn from all
+    that is stored, not by task, and their rewards are always those that were paid, where the published code also learns
+    from its own predictions. The gradient steps come before the meta-iteration's trajectories are relabeled, not after.
+    And the network starts from torch's initialization.
+
     Args:
         layers: widths of the hidden layers.
         learning_rate: of Adam.
@@ -68,11 +74,11 @@ class RewardModel(RewardSource):
     def __init__(
         self,
         layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
-        learning_rate: float = 3e-4,
+        learning_rate: float = 1e-3,
         gradient_steps: int = 1000,
-        batch_size: int = 256,
+        batch_size: int = 4096,
     ) -> None:
-        require_positive_and_finite(f"{KEY}.init_args.learning_rate", learning_rate, "HFR uses 3e-4.")
+        require_positive_and_finite(f"{KEY}.init_args.learning_rate", learning_rate, "HFR uses 1e-3.")
         require_positive(f"{KEY}.init_args.gradient_steps", gradient_steps)
         require_positive(f"{KEY}.init_args.batch_size", batch_size)
         self.layers = layers

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box, never
+from envs.base import EvaluationPurpose, Reward, TaskChanges, WorldSpec, box, never
 from envs.errors import require
 from envs.navigation.planar import PlanarWorld
-from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+from envs.task_distributions import DealtTasks, FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_MOVE = 0.1
+CORNERS = [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]
 
 
 class PlanarPoint(PlanarWorld):
@@ -159,9 +160,13 @@ class FourCorners(PlanarPoint):
     """
 
     world = _point_spec("FourCorners")
-    task_distribution: TaskDistribution = FiniteTasks([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    task_distribution: TaskDistribution = FiniteTasks(CORNERS)
     goal_radius: ClassVar[float] = 0.2
     trap: ClassVar[tuple[float, float]] = (0.1, 0.5)
+
+    def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
+        """Every corner as often as the others, as far as their number allows: of four tasks, each is another corner."""
+        return DealtTasks(CORNERS, groups=[0, 1, 2, 3])
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         at_goal = self.success(features, tasks)

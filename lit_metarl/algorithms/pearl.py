@@ -12,14 +12,14 @@ from torch.nn import functional
 from torchrl.modules import MLP
 
 from datamodules import ranks
-from datamodules.contracts import Decision, StartStates, Transition
+from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
 from envs.base import WorldSpec
 from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
 
 CONTEXT_CHUNK = 256
 
@@ -50,6 +50,8 @@ class PEARL(MetaRLModule):
             is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
         log_std_penalty: weight of the squared log-deviation in the policy loss.
+        initialization: of all networks: "published" for small last layers and hidden biases of 0.1
+            (`lit_metarl.networks.mlp.initialize_as_published`), or "torch" for torch's defaults.
         **common: what every algorithm takes (`MetaRLModule`).
     """
 
@@ -70,6 +72,7 @@ class PEARL(MetaRLModule):
         deterministic_context: bool = False,
         mean_penalty: float = 1e-3,
         log_std_penalty: float = 1e-3,
+        initialization: MLPInitialization = "published",
         **common: Any,
     ) -> None:
         require(
@@ -116,10 +119,13 @@ class PEARL(MetaRLModule):
 
         observation, action = world.observation_dim, world.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
-        self.encoder = relu_mlp(self.context_dim, (1 if deterministic_context else 2) * latent_dim, encoder_layers)
-        self.policy = TanhGaussianPolicy(observation + latent_dim, action, layers)
-        self.critics = nn.ModuleList([relu_mlp(observation + action + latent_dim, 1, layers) for _ in range(2)])
-        self.value = relu_mlp(observation + latent_dim, 1, layers)
+        z = latent_dim
+        self.encoder = relu_mlp(
+            self.context_dim, (1 if deterministic_context else 2) * z, encoder_layers, initialization
+        )
+        self.policy = TanhGaussianPolicy(observation + z, action, layers, initialization)
+        self.critics = nn.ModuleList([relu_mlp(observation + action + z, 1, layers, initialization) for _ in range(2)])
+        self.value = relu_mlp(observation + z, 1, layers, initialization)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
@@ -152,6 +158,10 @@ class PEARL(MetaRLModule):
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         """Prior beliefs and z ~ N(0, I); the context is empty."""
+        return self.start_scheduled_trial(n, generator, PosteriorSchedule(self.exploration_episodes))
+
+    def start_scheduled_trial(self, n: int, generator: torch.Generator, schedule: PosteriorSchedule) -> TensorDict:
+        """As `start_trial`; `schedule` says when the posterior is inferred and from what."""
         zeros = torch.zeros(n, self.latent_dim, device=self.device)
         variance = torch.zeros_like(zeros) if self.deterministic_context else torch.ones_like(zeros)
         return TensorDict(
@@ -163,6 +173,8 @@ class PEARL(MetaRLModule):
                 "valid": torch.zeros(n, CONTEXT_CHUNK, dtype=torch.bool, device=self.device),
                 "steps": torch.zeros(n, dtype=torch.long),
                 "episodes": torch.zeros(n, dtype=torch.long),
+                "prior_episodes": torch.full((n,), schedule.prior_episodes),
+                "posterior_context": torch.full((n,), schedule.context or 0),  # 0: all transitions
             },
             [n],
         )
@@ -191,11 +203,10 @@ class PEARL(MetaRLModule):
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
-        """A fresh z: from the prior during exploration, then from the posterior given the whole context."""
+        """A fresh z: from the prior during exploration, then from the posterior given the context."""
         belief["episodes"] += 1
-        if int(belief["episodes"][0]) >= self.exploration_episodes:
-            steps = int(belief["steps"][0])
-            belief["mean"], belief["variance"] = self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])
+        if int(belief["episodes"][0]) >= int(belief["prior_episodes"][0]):
+            belief["mean"], belief["variance"] = self.infer(*_context_to_infer_from(belief, generator))
         noise = normal(tuple(belief["mean"].shape), generator, belief["mean"])
         belief["z"] = belief["mean"] + belief["variance"].sqrt() * noise
         return belief
@@ -331,3 +342,16 @@ class PEARL(MetaRLModule):
             torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
             for parameters in (critic_side, self._actor_parameters())
         ]
+
+
+def _context_to_infer_from(belief: TensorDict, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Context `[tasks, transitions, context_dim]` and which of it is valid `[tasks, transitions]`, as scheduled."""
+    steps, number = int(belief["steps"][0]), int(belief["posterior_context"][0])
+    context, valid = belief["context"][:, :steps], belief["valid"][:, :steps]
+    if number == 0:
+        return context, valid
+    fractions = torch.rand(len(valid), number, generator=generator, dtype=torch.double).to(valid.device)
+    valid_first = valid.argsort(dim=1, descending=True, stable=True)
+    chosen = valid_first.gather(1, (fractions * valid.sum(1, keepdim=True)).long())
+    rows = torch.arange(len(valid), device=valid.device)[:, None]
+    return context[rows, chosen], valid[rows, chosen]

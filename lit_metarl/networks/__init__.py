@@ -10,7 +10,7 @@ from lit_metarl.networks.action_distributions import (
 from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate
-from lit_metarl.networks.mlp import relu_mlp
+from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder
 from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
@@ -24,6 +24,7 @@ __all__ = [
     "CategoricalActions",
     "GaussianActions",
     "Initialisation",
+    "MLPInitialization",
     "PolicySample",
     "RecurrentEncoder",
     "RunningMoments",

@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
+import torch
 from torch import nn
 from torchrl.modules import MLP
 
+MLPInitialization = Literal["published", "torch"]
 
-def relu_mlp(inputs: int, outputs: int, layers: list[int]) -> MLP:
+
+def relu_mlp(
+    inputs: int,
+    outputs: int,
+    layers: list[int],
+    initialization: MLPInitialization = "torch",
+    last_layer_bound: float = 3e-3,
+) -> MLP:
     """An MLP with ReLU layers of widths `layers`.
 
     The activations are in place: a fresh tensor can cost a CPU more than the arithmetic on it. Give
     the network rows (two dimensions) where gradients are needed; in-place steps on views are slow.
+
+    Args:
+        inputs: size of the input.
+        outputs: size of the output.
+        layers: widths of the hidden layers.
+        initialization: "torch" for the defaults of `torch.nn.Linear`; "published" for what PEARL's published
+            code does (`initialize_as_published`).
+        last_layer_bound: with "published", the largest weight and bias of the last layer.
     """
-    return MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU, activation_kwargs={"inplace": True})
+    network = MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU, activation_kwargs={"inplace": True})
+    if initialization == "published":
+        initialize_as_published(network, last_layer_bound)
+    return network
+
+
+@torch.no_grad()
+def initialize_as_published(network: MLP, last_layer_bound: float) -> None:
+    """Draw the parameters of `network` again, as the published code of PEARL and HFR does (`Mlp` in its rlkit).
+
+    Hidden layers: weights uniform in ±1/√width, where the width is the layer's own number of *outputs* (the code calls
+    it the fan-in), and biases 0.1. Last layer: weights and biases uniform in ±`last_layer_bound`, so that outputs
+    start near 0.
+    """
+    *hidden, last = (layer for layer in network if isinstance(layer, nn.Linear))
+    for layer in hidden:
+        bound = 1.0 / math.sqrt(layer.out_features)
+        layer.weight.uniform_(-bound, bound)
+        layer.bias.fill_(0.1)
+    last.weight.uniform_(-last_layer_bound, last_layer_bound)
+    last.bias.uniform_(-last_layer_bound, last_layer_bound)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lit_metarl.networks.mlp import relu_mlp
+from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
@@ -35,7 +35,12 @@ class PolicySample(NamedTuple):
 
 
 def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """tanh(mean + std · noise) and its log-density, exact up to saturation; shapes `[..., action_dim]` and `[...]`."""
+    """tanh(mean + std · noise) and its log-density; shapes `[..., action_dim]` and `[...]`.
+
+    The density's factor 1 − tanh² is computed in a form that is exact for every pre-squash value. The published code
+    of PEARL computes log(1 − a² + 1e-6) from the squashed action a instead, which differs where actions saturate: by
+    1e-6 / (1 − a²) at first, and without bound from |pre-squash value| ≈ 8 on, where it stays at log(1e-6) = −13.8.
+    """
     raw = mean + log_std.exp() * noise
     log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
     log_slope = 2.0 * (math.log(2.0) - raw - functional.softplus(-2.0 * raw))  # log(1 − tanh²)
@@ -55,11 +60,15 @@ class TanhGaussianPolicy(nn.Module):
         input_dim: size of the input.
         action_dim: size of an action.
         layers: widths of the hidden layers.
+        initialization: see `relu_mlp`; the published one draws the last layer from ±1e-3, so that means start near 0
+            and standard deviations near 1.
     """
 
-    def __init__(self, input_dim: int, action_dim: int, layers: list[int]) -> None:
+    def __init__(
+        self, input_dim: int, action_dim: int, layers: list[int], initialization: MLPInitialization = "torch"
+    ) -> None:
         super().__init__()
-        self.network = relu_mlp(input_dim, 2 * action_dim, layers)
+        self.network = relu_mlp(input_dim, 2 * action_dim, layers, initialization, last_layer_bound=1e-3)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-deviation before squashing, `[..., action_dim]` each."""

@@ -106,6 +106,34 @@ def test_a_task_sampler_that_gives_other_than_a_task_for_each_trial_is_refused_b
 
 
 @pytest.mark.parametrize("feeding", [0, 1, 2])
+def test_trials_explore_for_as_long_as_collection_says_and_feed_the_context_accordingly(feeding: int) -> None:
+    plan = CollectionPlan(TASKS, 2, feeding, initial_episodes=2, exploration_episodes=3, first_adapted_from_prior=True)
+    data = build(collection=plan)
+    list(data.train_dataloader())
+    counts = replay_of(data).context.counts.tolist()
+    assert sorted(counts) == sorted([2] * (SLOTS - TASKS) + [3 + feeding] * TASKS)
+    assert data.environment_steps == (SLOTS * 2 + TASKS * 5) * HORIZON
+    returns = torch.stack(data._returns)[0]
+    assert data.metrics["collect/return_exploration"] == pytest.approx(float(returns[:4].mean()))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("exploration_episodes", 3), ("first_adapted_from_prior", True), ("posterior_context", 64)]
+)
+def test_when_to_infer_a_posterior_is_refused_for_an_algorithm_without_one(setting: str, value: Any) -> None:
+    plan = CollectionPlan(TASKS, 2, **{setting: value})
+    with pytest.raises(ConfigurationError, match=f"data.collection.{setting} = {value} .* VariBAD does not"):
+        build(algorithm=VariBAD, collection=plan)
+
+
+def test_other_exploration_episodes_than_the_validations_are_refused_where_the_two_are_compared() -> None:
+    plan = CollectionPlan(TASKS, 1, exploration_episodes=3)
+    sampler = CEMTaskSampler(reference_mode="validation")
+    with pytest.raises(ConfigurationError, match="data.collection.exploration_episodes = 3 .* 1 exploration episodes"):
+        build(collection=plan, task_sampler=sampler)
+
+
+@pytest.mark.parametrize("feeding", [0, 1, 2])
 def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
     data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))
     list(data.train_dataloader())
@@ -209,6 +237,8 @@ def test_validation_and_test_tasks_differ() -> None:
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
         ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
         ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
+        ({"collection": CollectionPlan(TASKS, exploration_episodes=0)}, "data.collection.exploration_episodes"),
+        ({"collection": CollectionPlan(TASKS, posterior_context=0)}, "data.collection.posterior_context"),
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:

@@ -53,7 +53,7 @@ def test_a_belief_that_knows_the_goal_is_decoded_to_it(
 
 def test_rows_and_figure_come_from_a_checkpoint(run_tiny: Callable[..., int], tmp_path: Path) -> None:
     short = ["--trainer.max_epochs=1", "--data.collection.iterations=2", "--data.belief.trials=2"]
-    assert run_tiny("fit", *short, config="published/varibad/grid_navi.yaml") == 0
+    assert run_tiny("fit", *short, config="two_cores/grid_navi_varibad.yaml") == 0
     (checkpoint,) = tmp_path.glob("runs/version_0/checkpoints/best.ckpt")
     assert grid_navi_belief.main([str(tmp_path / "belief"), str(checkpoint), "--trials_per_goal=1"]) == 0
     assert (tmp_path / "belief" / "belief.png").stat().st_size > 0

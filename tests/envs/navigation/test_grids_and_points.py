@@ -54,6 +54,15 @@ def test_dense_point_pays_minus_the_distance() -> None:
     assert float(PointRobot(1).reward(torch.zeros(2), torch.tensor([0.6, 0.8])).reward) == pytest.approx(-1.0)
 
 
+def test_an_evaluation_of_four_corners_visits_every_corner_before_any_twice() -> None:
+    for seed in range(5):
+        tasks = FourCorners(1).evaluation_tasks("validation").sample(8, torch.Generator().manual_seed(seed))
+        assert (
+            len({tuple(task) for task in tasks[:4].tolist()}) == len({tuple(task) for task in tasks[4:].tolist()}) == 4
+        )
+        assert bool(FourCorners.task_distribution.contains(tasks).all())
+
+
 def test_four_corners_trap_lies_in_the_goals_own_quadrant() -> None:
     goal = torch.tensor([-1.0, 1.0])
     places = torch.tensor([[-0.3, 0.3], [0.3, 0.3], [-0.05, 0.3], [-0.9, 0.9]])

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torchrl.modules import TanhNormal
 
 from datamodules import ranks
-from datamodules.contracts import Agent, Foresight, StartStates, Transition
+from datamodules.contracts import Agent, Foresight, PosteriorSampler, PosteriorSchedule, StartStates, Transition
 from envs import ConfigurationError, KhazadDum, PointRobot
 from lit_metarl.algorithms import PEARL
 
@@ -67,9 +67,10 @@ def run_update(model: PEARL, batch: TensorDict) -> dict[str, Tensor]:
     return model.update(batch)
 
 
-def test_it_implements_both_contracts() -> None:
+def test_it_implements_its_contracts() -> None:
     assert isinstance(pearl(), Agent)
     assert isinstance(pearl(), Foresight)
+    assert isinstance(pearl(), PosteriorSampler)
 
 
 def published_update(model: PEARL, batch: TensorDict, z_noise: Tensor, action_noise: Tensor) -> None:
@@ -384,3 +385,61 @@ def test_with_a_deterministic_context_the_encoder_learns_from_the_critics_alone(
     assert float(logged["kl"]) == 0.0
     assert any(not torch.equal(old, new) for old, new in zip(before, model.encoder.parameters()))
     assert all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+
+
+def scheduled_belief(valid: Tensor, context: int | None) -> tuple[PEARL, TensorDict]:
+    """A model, and a belief after one episode in which every transition is its own number."""
+    model = pearl(exploration_episodes=1)
+    generator = torch.Generator().manual_seed(0)
+    belief = model.start_scheduled_trial(len(valid), generator, PosteriorSchedule(1, context))
+    steps = valid.shape[1]
+    belief["context"][:, :steps] = torch.arange(steps)[:, None].float()
+    belief["valid"][:, :steps] = valid
+    belief["steps"][:] = steps
+    return model, belief
+
+
+def test_a_scheduled_posterior_is_inferred_from_transitions_drawn_evenly_from_those_that_exist() -> None:
+    valid = torch.ones(3, 10, dtype=torch.bool)
+    valid[1, [0, 3, 4, 9]] = False
+    valid[2] = False  # a row that is not in use
+    model, belief = scheduled_belief(valid, context=6000)
+    seen: list[tuple[Tensor, Tensor]] = []
+    infer = model.infer
+
+    def spy(context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        assert valid is not None
+        seen.append((context[..., 0], valid))
+        return infer(context, valid)
+
+    model.infer = spy  # type: ignore[method-assign]
+    belief = model.end_episode(belief, torch.Generator().manual_seed(1))
+    ((numbers, drawn_valid),) = seen
+    assert drawn_valid.all(1).tolist() == [True, True, False]
+    for row, existing in ((0, list(range(10))), (1, [1, 2, 5, 6, 7, 8])):
+        counts = torch.bincount(numbers[row].long(), minlength=10)
+        assert counts.nonzero()[:, 0].tolist() == existing
+        expected = 6000 / len(existing)
+        assert float((counts[existing] - expected).abs().max()) < 5 * math.sqrt(expected)
+    assert torch.equal(belief["mean"][2], torch.zeros(2))
+    assert torch.equal(belief["variance"][2], infer(torch.zeros(1, 1, 5), torch.zeros(1, 1, dtype=torch.bool))[1][0])
+
+
+def test_a_posterior_of_fewer_transitions_is_wider() -> None:
+    variances = []
+    for context in (None, 5):
+        model, belief = scheduled_belief(torch.ones(1, 50, dtype=torch.bool), context)
+        variances.append(float(model.end_episode(belief, torch.Generator())["variance"].detach().mean()))
+    assert variances[1] > 5 * variances[0]
+
+
+def test_the_prior_lasts_as_long_as_the_schedule_says() -> None:
+    model = pearl(exploration_episodes=1)
+    belief = model.start_scheduled_trial(2, torch.Generator(), PosteriorSchedule(3))
+    belief["steps"][:] = 4
+    belief["valid"][:, :4] = True
+    sources = []
+    for _ in range(4):
+        sources.append(bool((belief["variance"] == 1).all()))
+        belief = model.end_episode(belief, torch.Generator())
+    assert sources == [True, True, True, False]
