@@ -12,16 +12,17 @@ from pytorch_lightning.utilities import rank_zero_warn
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules import ranks
+from datamodules import RolloutDataModule, ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TaskResults, TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
+from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
 
 
 class MetaRLModule(pl.LightningModule, ABC):
@@ -61,6 +62,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._updates = 0
         self._last_logged: dict[str, float] = {}  # of the last epoch
         self._resumed = False
+        self._set_up = False
         self._gradients = GradientWatch()
 
     @abstractmethod
@@ -90,11 +92,20 @@ class MetaRLModule(pl.LightningModule, ABC):
         return int(data.environment_steps)
 
     def setup(self, stage: str) -> None:
-        """Derive this rank's random stream, and set the axis of all loggers.
+        """Check what this is run with, derive this rank's random stream, and set the axis of all loggers.
 
         Raises:
-            ConfigurationError: if several ranks would not average their gradients.
+            ConfigurationError: if the data side is missing, an argument of the trainer's would not mean what it says,
+                or several ranks would not average their gradients.
         """
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, RolloutDataModule):
+            called = getattr(self.trainer.state.fn, "value", stage)
+            reason = f"{type(self).__name__} gets its data from a RolloutDataModule"
+            hint = f"Use trainer.{called}(model, datamodule=data)."
+            raise ConfigurationError("datamodule", type(data).__name__, reason, hint)
+        check_trainer(self.trainer, data, self, fits=stage == "fit")
+        check_weights_are_single(self)
         log_against(lambda: self.environment_steps, self.trainer.loggers)
         if stage == "fit":
             require(
@@ -104,7 +115,9 @@ class MetaRLModule(pl.LightningModule, ABC):
                 "several ranks need the strategy ddp as train.py registers it",
                 "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
             )
-            self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+            if not self._set_up:  # else training goes on, and so does the stream
+                self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+            self._set_up = True
 
     def teardown(self, stage: str) -> None:
         """Leave the loggers as they were."""
@@ -123,6 +136,10 @@ class MetaRLModule(pl.LightningModule, ABC):
             scalars = {name: value for name, value in self._last_logged.items() if name != "step"}
             log_at(step, scalars, self.trainer.loggers)
         self._resumed = False
+
+    def on_fit_end(self) -> None:
+        """Stop the clock, so that another `fit` of the same algorithm counts on."""
+        self._seconds_before, self._started = self.wall_clock_s, time.monotonic()
 
     def on_train_epoch_start(self) -> None:
         """Warn if no scheduler of `configure_optimizers` was stepped in the first epoch: nobody else steps them."""
@@ -201,7 +218,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Restore what `on_save_checkpoint` saved, to go on training.
 
         Raises:
-            ConfigurationError: if it is a checkpoint of another algorithm.
+            ConfigurationError: if it is a checkpoint of another algorithm, or nothing restores what it collected.
         """
         state = checkpoint.get("algorithm")
         if state is None:
@@ -211,6 +228,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         require(state["class"] == name, "model", name, f"the checkpoint is of {state['class']}", hint)
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
+        check_restores_experience(self.trainer)
         state = ranks.state_of_own_rank(state)
         self.generator.set_state(state["generator"])
         self._seconds_before = state["seconds"]
