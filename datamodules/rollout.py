@@ -89,6 +89,14 @@ class RolloutDataModule(pl.LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
+        device = torch.get_default_device()
+        require(
+            device.type == "cpu",
+            "torch.set_default_device",
+            str(device),
+            "environments and replay are on the CPU",
+            'Leave it at "cpu"; the Trainer takes the networks to its own device.',
+        )
         check_plans(task_slots, collection, batches, belief, evaluation)
         self.make_env = env
         self.task_sampler = task_sampler
@@ -115,6 +123,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.progress: CollectionProgress | None = None
         self._prediction: EvaluationTrials | None = None
         self._ready = False
+        self._collected_by: Agent | None = None
 
     def _check_relabeling(self) -> None:
         name = type(self.relabeler).__name__
@@ -227,6 +236,11 @@ class RolloutDataModule(pl.LightningDataModule):
                 f"Raise it, or lower {remedy}.",
             )
 
+    def batches_per_epoch(self, agent: Agent) -> int:
+        """Batches that `agent` learns from in an epoch, each in one meta-step."""
+        per_iteration = self.batches.meta_steps if agent.learns_from is LearnsFrom.REPLAY else 1
+        return self.collection.iterations * per_iteration
+
     @property
     def agent(self) -> Agent:
         """The algorithm that is being run."""
@@ -241,8 +255,21 @@ class RolloutDataModule(pl.LightningDataModule):
         return device
 
     def setup(self, stage: str) -> None:
-        """Create what training needs, once."""
-        if stage != "fit" or self._ready:
+        """Create what training needs, once.
+
+        Raises:
+            ConfigurationError: if another algorithm has collected what is there.
+        """
+        if stage != "fit":
+            return
+        if self._ready:
+            require(
+                self._collected_by is self.agent,
+                "datamodule",
+                type(self).__name__,
+                "it holds the experience of another algorithm that was trained with it",
+                "Create a new RolloutDataModule for every algorithm that is trained.",
+            )
             return
         self.check_agent(self.agent)
         self.check_ranks(self.agent, ranks.number())
@@ -252,6 +279,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.env = self.make_env(self.collection.of_rank(ranks.number()).tasks_per_iteration, seed)
         self.collector = Collector(self.env)
         self.experience = self._make_experience()
+        self._collected_by = self.agent
         self._ready = True
 
     def _make_experience(self) -> Experience:

@@ -8,25 +8,29 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules import ranks
+from datamodules import RolloutDataModule, ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
-from envs.errors import require
+from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TaskResults, TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
+from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
+from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
 
 
 class MetaRLModule(pl.LightningModule, ABC):
     """A meta-RL algorithm: an adapting agent (`datamodules.contracts.Agent`) that can be trained.
 
     An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimisation
-    is manual. Every scalar is logged against environment steps.
+    is manual. Whoever logs a scalar, with whatever step, logs it against environment steps; `trainer.global_step`
+    counts meta-steps (calls of `update`).
 
     Args:
         world: sizes of the world to act in.
@@ -58,6 +62,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._updates = 0
         self._last_logged: dict[str, float] = {}  # of the last epoch
         self._resumed = False
+        self._set_up = False
         self._gradients = GradientWatch()
 
     @abstractmethod
@@ -87,11 +92,21 @@ class MetaRLModule(pl.LightningModule, ABC):
         return int(data.environment_steps)
 
     def setup(self, stage: str) -> None:
-        """Derive this rank's random stream.
+        """Check what this is run with, derive this rank's random stream, and set the axis of all loggers.
 
         Raises:
-            ConfigurationError: if several ranks would not average their gradients.
+            ConfigurationError: if the data side is missing, an argument of the trainer's would not mean what it says,
+                or several ranks would not average their gradients.
         """
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, RolloutDataModule):
+            called = getattr(self.trainer.state.fn, "value", stage)
+            reason = f"{type(self).__name__} gets its data from a RolloutDataModule"
+            hint = f"Use trainer.{called}(model, datamodule=data)."
+            raise ConfigurationError("datamodule", type(data).__name__, reason, hint)
+        check_trainer(self.trainer, data, self, fits=stage == "fit")
+        check_weights_are_single(self)
+        log_against(lambda: self.environment_steps, self.trainer.loggers)
         if stage == "fit":
             require(
                 ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
@@ -100,7 +115,13 @@ class MetaRLModule(pl.LightningModule, ABC):
                 "several ranks need the strategy ddp as train.py registers it",
                 "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
             )
-            self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+            if not self._set_up:  # else training goes on, and so does the stream
+                self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+            self._set_up = True
+
+    def teardown(self, stage: str) -> None:
+        """Leave the loggers as they were."""
+        log_as_given(self.trainer.loggers)
 
     @property
     def wall_clock_s(self) -> float:
@@ -113,9 +134,22 @@ class MetaRLModule(pl.LightningModule, ABC):
         if self._resumed and self._last_logged:
             step = int(self._last_logged["step"])
             scalars = {name: value for name, value in self._last_logged.items() if name != "step"}
-            for logger in self.trainer.loggers:
-                logger.log_metrics(scalars, step)
+            log_at(step, scalars, self.trainer.loggers)
         self._resumed = False
+
+    def on_fit_end(self) -> None:
+        """Stop the clock, so that another `fit` of the same algorithm counts on."""
+        self._seconds_before, self._started = self.wall_clock_s, time.monotonic()
+
+    def on_train_epoch_start(self) -> None:
+        """Warn if no scheduler of `configure_optimizers` was stepped in the first epoch: nobody else steps them."""
+        schedulers: list[Any] = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        if schedulers and self.current_epoch == 1 and all(scheduler.last_epoch == 0 for scheduler in schedulers):
+            rank_zero_warn(
+                f"The learning-rate schedulers of {type(self).__name__} were not stepped in the first epoch: under "
+                "manual optimization Lightning leaves that to the algorithm. Call their step() in update or in "
+                "on_train_epoch_end."
+            )
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One update; its scalars are averaged over the epoch.
@@ -124,14 +158,24 @@ class MetaRLModule(pl.LightningModule, ABC):
             NonFiniteUpdate: if a scalar or a gradient is not finite.
         """
         scalars = self.update(batch)
-        check_finite(self, scalars, self._gradients, self.trainer.fit_loop.total_batch_idx + 1, batch)
+        count_meta_steps(self.trainer, self._meta_steps)
+        check_finite(self, scalars, self._gradients, self._meta_steps, batch)
         for name, value in scalars.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value
         self._updates += 1
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take the norm of the gradient; `training_step` looks at all of them together."""
+        """Take the norm of the gradient; `training_step` looks at all of them together.
+
+        Within an update, every optimizer step is seen at the number of meta-steps that are complete.
+        """
+        count_meta_steps(self.trainer, self._meta_steps - 2)  # Lightning adds this one
         self._gradients.observe(optimizer)
+
+    @property
+    def _meta_steps(self) -> int:
+        """Meta-steps so far, the present one included."""
+        return self.trainer.fit_loop.total_batch_idx + 1
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's averages and what the data side has to tell.
@@ -145,11 +189,11 @@ class MetaRLModule(pl.LightningModule, ABC):
             {f"train/{name}": float(total / self._updates) for name, total in self._sums.items()}
         )
         beside = {
-            "progress/meta_steps": float(self.trainer.fit_loop.total_batch_idx + 1),
+            "progress/meta_steps": float(self._meta_steps),
             "progress/wall_clock_s": self.wall_clock_s,
         }
         scalars = {**averages, **data.metrics, **beside}
-        self._log(scalars)
+        self.log_dict(scalars)
         self._last_logged = {
             "step": self.environment_steps,
             **{name: float(value) for name, value in scalars.items()},
@@ -174,7 +218,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Restore what `on_save_checkpoint` saved, to go on training.
 
         Raises:
-            ConfigurationError: if it is a checkpoint of another algorithm.
+            ConfigurationError: if it is a checkpoint of another algorithm, or nothing restores what it collected.
         """
         state = checkpoint.get("algorithm")
         if state is None:
@@ -184,6 +228,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         require(state["class"] == name, "model", name, f"the checkpoint is of {state['class']}", hint)
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
+        check_restores_experience(self.trainer)
         state = ranks.state_of_own_rank(state)
         self.generator.set_state(state["generator"])
         self._seconds_before = state["seconds"]
@@ -219,9 +264,4 @@ class MetaRLModule(pl.LightningModule, ABC):
         figures = self._evaluation.compute()
         self.evaluated = self._evaluation.by_task()
         self._evaluation.reset()
-        self._log({f"{prefix}/{name}": value for name, value in figures.items()})
-
-    def _log(self, scalars: dict[str, Any]) -> None:
-        """Log against environment steps (Lightning takes the x-axis from `step`)."""
-        self.log("step", torch.tensor(self.environment_steps, dtype=torch.float64))
-        self.log_dict(scalars)
+        self.log_dict({f"{prefix}/{name}": value for name, value in figures.items()})

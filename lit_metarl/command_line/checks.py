@@ -17,14 +17,7 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import RunCheckpoint
 
 CALLBACK = "trainer.callbacks.init_args"
-COUNTERS = ("step", "epoch")  # known to Lightning's callbacks beside the figures
-
-
-def check_precision(precision: str) -> None:
-    """Raise a `ConfigurationError` unless `precision` is single."""
-    # What is collected is single. Within a training step, mixed precision keeps its casts of the weights from before
-    # the first of several optimizer steps.
-    require(precision == "32-true", "trainer.precision", precision, "it must be 32-true", "Leave it out.")
+COUNTERS = ("step", "epoch")  # known to a checkpoint's callback beside the figures
 
 
 def check_kept(number: int, filename: str | None) -> None:
@@ -47,6 +40,18 @@ def check_files(best: tuple[str | None, str | None], last: tuple[str | None, str
         "the best and the last checkpoint would be one file",
         "Give them different names (checkpoint.filename, last_checkpoint.filename).",
     )
+
+
+def check_switches(trainer: Any) -> None:
+    """Raise a `ConfigurationError` for what a run of the command line cannot do without.
+
+    Args:
+        trainer: arguments of the trainer, by name.
+    """
+    hint = "Leave it out; --trainer.logger=false and --trainer.enable_progress_bar=false are possible."
+    require(not trainer.barebones, "trainer.barebones", True, "a run keeps its checkpoints and results", hint)
+    kept = trainer.enable_checkpointing
+    require(kept is not False, "trainer.enable_checkpointing", kept, "a run keeps its checkpoints", "Leave it out.")
 
 
 def check_limits(trainer: pl.Trainer, subcommand: str) -> None:
@@ -83,7 +88,7 @@ def check_profiler(trainer: pl.Trainer) -> None:
     )
 
 
-def check_monitor(key: str, monitor: str | None, tested: Iterable[str]) -> None:
+def check_monitor(key: str, monitor: str | None, tested: Iterable[str], counters: tuple[str, ...] = COUNTERS) -> None:
     """Raise a `ConfigurationError` if a run will not have the figure `monitor`.
 
     Those of training are known only when it runs; they have a group before a slash, such as `train/`.
@@ -92,9 +97,10 @@ def check_monitor(key: str, monitor: str | None, tested: Iterable[str]) -> None:
         key: the configuration key.
         monitor: what is to be watched; None for nothing.
         tested: figures of a test, which are those of a validation; none if they are not known.
+        counters: what else can be watched.
     """
     known = [name.replace("test/", "val/", 1) for name in tested]
-    if monitor is None or monitor in COUNTERS or not known:
+    if monitor is None or monitor in counters or not known:
         return
     if "/" in monitor and not monitor.startswith(("val/", "test/")):
         return
@@ -112,10 +118,10 @@ def check_callbacks(trainer: pl.Trainer, tested: Iterable[str]) -> None:
     """
     untyped: Any = trainer
     for callback in untyped.callbacks:
-        watches = isinstance(callback, (ModelCheckpoint, EarlyStopping)) and not isinstance(callback, RunCheckpoint)
-        if watches:
+        if isinstance(callback, ModelCheckpoint) and not isinstance(callback, RunCheckpoint):
             check_monitor(f"{CALLBACK}.monitor", callback.monitor, tested)
         if isinstance(callback, EarlyStopping):
+            check_monitor(f"{CALLBACK}.monitor", callback.monitor, tested, counters=())
             check_early_stopping(callback, trainer)
 
 

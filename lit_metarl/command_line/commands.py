@@ -47,8 +47,8 @@ from lit_metarl.command_line.checks import (
     check_kept,
     check_limits,
     check_monitor,
-    check_precision,
     check_profiler,
+    check_switches,
     check_weights,
     check_writable,
 )
@@ -61,6 +61,7 @@ from lit_metarl.command_line.mistakes import (
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
+from lit_metarl.trainer_arguments import check_trainer
 
 REQUEUED = "hpc"  # Lightning's word for the checkpoint of a job that SLURM requeued
 RESUME_KEYWORDS = (LAST, REQUEUED)  # found when the run's folder is known
@@ -135,6 +136,7 @@ class MetaRLCLI(ArgumentsCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything, then check that the parts fit together."""
+        check_switches(self.config[self.config.subcommand].trainer)
         try:
             super().instantiate_classes()
         except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
@@ -144,7 +146,7 @@ class MetaRLCLI(ArgumentsCLI):
         if self._weights is not None:
             check_weights(*self._weights, self.model)
         self.datamodule.check_agent(self.model)
-        check_precision(self.trainer.precision)
+        check_trainer(self.trainer, self.datamodule, self.model, fits=self.config.subcommand == "fit")
         check_limits(self.trainer, self.config.subcommand)
         if self.config.subcommand == "fit":
             check_profiler(self.trainer)

@@ -6,15 +6,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from envs import PointRobot
+from lit_metarl.checkpoints import ExactResume
 from tests.worlds import Blind
 
 
 def training() -> Blind:
     model = Blind(PointRobot.world)
-    model._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))  # type: ignore[assignment]
+    model._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), callbacks=[ExactResume()], ckpt_path=None)  # type: ignore[assignment]
     return model
 
 
@@ -36,9 +38,10 @@ def test_a_resumed_run_goes_on_with_its_clock_its_random_stream_and_the_epochs_s
 def test_what_is_logged_of_an_epoch_are_the_means_of_its_own_updates() -> None:
     model, logged = training(), []
     data = SimpleNamespace(environment_steps=5, metrics={}, end_epoch=lambda: None)
-    model._trainer = SimpleNamespace(datamodule=data, fit_loop=SimpleNamespace(total_batch_idx=0))  # type: ignore
+    fit_loop = pl.Trainer(logger=False, accelerator="cpu").fit_loop
+    model._trainer = SimpleNamespace(datamodule=data, fit_loop=fit_loop)  # type: ignore[assignment]
     model.update = lambda batch: {"loss": torch.tensor(batch)}  # type: ignore[method-assign]
-    model._log = logged.append  # type: ignore[method-assign]
+    model.log_dict = logged.append  # type: ignore[method-assign,assignment]
     for epoch in ([1.0, 3.0], [10.0, 20.0, 60.0]):
         for number, batch in enumerate(epoch):
             model.training_step(batch, number)

@@ -1,0 +1,169 @@
+"""Which of the Trainer's arguments and callbacks mean here what they say, from the command line and from Python."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    DeviceStatsMonitor,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
+
+from datamodules import RolloutDataModule
+from datamodules.contracts import Agent
+from envs.errors import require
+from lit_metarl.checkpoints import ExactResume
+
+CLIPPING = "Leave it out; algorithms that clip have model.init_args.max_grad_norm (VariBAD, RL2; MAML: ppo)."
+UNUSABLE: dict[type[Callback], tuple[str, str]] = {
+    GradientAccumulationScheduler: (
+        "an algorithm takes its own optimizer steps, and none of them can be put off",
+        "Use larger batches (data.batches).",
+    ),
+    StochasticWeightAveraging: (
+        "it schedules a learning rate, which is the algorithm's, and the best checkpoint would hold no averages",
+        "Use pytorch_lightning.callbacks.WeightAveraging or EMAWeightAveraging.",
+    ),
+    BatchSizeFinder: ("there is no batch size to find", "Set data.batches."),
+    LearningRateFinder: (
+        "the rates are the algorithm's, and its losses do not tell a good one",
+        "Set model.init_args.learning_rate.",
+    ),
+}
+"""Callbacks of Lightning that cannot do here what they are for: why, and what to do instead."""
+
+
+def check_trainer(trainer: pl.Trainer, data: RolloutDataModule, agent: Agent, fits: bool) -> None:
+    """Refuse what would mean nothing in a run, or something else than it says.
+
+    Args:
+        trainer: of the run.
+        data: its data side.
+        agent: the algorithm.
+        fits: whether the run trains.
+
+    Raises:
+        ConfigurationError: naming the argument.
+    """
+    # What is collected is single. Within a training step, mixed precision keeps its casts of the weights from before
+    # the first of several optimizer steps.
+    key = "trainer.precision"
+    require(trainer.precision == "32-true", key, trainer.precision, "it must be 32-true", "Leave it out.")
+    if fits:
+        _check_lengths(trainer, data, data.batches_per_epoch(agent))
+        _check_optimization(trainer)
+        _check_callbacks(trainer)
+
+
+def check_restores_experience(trainer: pl.Trainer) -> None:
+    """Raise a `ConfigurationError` if a run would go on from a checkpoint without what was collected."""
+    require(
+        any(isinstance(callback, ExactResume) for callback in _callbacks(trainer)),
+        "ckpt_path",
+        str(trainer.ckpt_path),
+        "the Trainer does not restore what was collected, and the run would go on with an empty replay",
+        "Give the Trainer that saves and the one that resumes the callback lit_metarl.checkpoints.ExactResume(); to "
+        "start anew with the weights alone, get them from lit_metarl.trained.load_trained.",
+    )
+
+
+def check_weights_are_single(module: torch.nn.Module) -> None:
+    """Raise a `ConfigurationError` unless all weights of an algorithm are single, as what is collected is."""
+    other = next((weight.dtype for weight in module.parameters() if weight.dtype != torch.float32), None)
+    require(
+        other is None,
+        f"weights of {type(module).__name__}",
+        other,
+        "they must be torch.float32",
+        "Create it under torch.set_default_dtype(torch.float32), which is torch's default, and do not convert it.",
+    )
+
+
+def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -> None:
+    """Refuse a run of no length, and what does not fit into an epoch of so many `batches`."""
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+        value = getattr(trainer, name)
+        require(value != 0, f"trainer.{name}", value, "nothing would be trained", "Leave it out, or raise it.")
+    least, most = trainer.min_epochs, trainer.max_epochs
+    require(
+        least is None or most in (None, -1) or least <= most,
+        "trainer.min_epochs",
+        least,
+        f"the run ends after trainer.max_epochs = {most}",
+        "Raise trainer.max_epochs.",
+    )
+    untyped: Any = trainer
+    require(
+        untyped.overfit_batches == 0,
+        "trainer.overfit_batches",
+        untyped.overfit_batches,
+        "no batch is seen twice, for every meta-step samples its own",
+        "Use trainer.limit_train_batches for fewer meta-steps an epoch, or trainer.fast_dev_run to try a run out.",
+    )
+    every = getattr(trainer, "val_check_interval", None)  # there is none where it is a time
+    if isinstance(every, int) and not isinstance(every, bool):
+        across = trainer.check_val_every_n_epoch is None  # then it counts on from epoch to epoch
+        require(
+            every >= 1 and (across or every <= batches),
+            "trainer.val_check_interval",
+            every,
+            f"an epoch has {batches} meta-steps",
+            "Use trainer.check_val_every_n_epoch to count epochs, or set that to null to count meta-steps on and on.",
+        )
+    require(
+        untyped.log_every_n_steps >= 0,
+        "trainer.log_every_n_steps",
+        untyped.log_every_n_steps,
+        "it must be 0 (never) or more",
+        "Correct it.",
+    )
+    for name, limit in (("train", trainer.limit_train_batches), ("val", trainer.limit_val_batches)):
+        if isinstance(limit, float) and 0.0 < limit < 1.0:
+            number = batches if name == "train" else len(data.val_dataloader())
+            require(
+                int(limit * number) >= 1,
+                f"trainer.limit_{name}_batches",
+                limit,
+                f"there are {number} batches, and this share of them is none",
+                "Raise it, or give a whole number.",
+            )
+
+
+def _check_optimization(trainer: pl.Trainer) -> None:
+    """Refuse what only Lightning's own optimization does."""
+    untyped: Any = trainer
+    accumulated, clipped = untyped.accumulate_grad_batches, untyped.gradient_clip_val
+    reason, hint = UNUSABLE[GradientAccumulationScheduler]
+    require(accumulated == 1, "trainer.accumulate_grad_batches", accumulated, reason, hint)
+    reason = "an algorithm clips its gradients itself, or not at all"
+    require(clipped in (None, 0), "trainer.gradient_clip_val", clipped, reason, CLIPPING)
+    how = getattr(untyped.gradient_clip_algorithm, "value", None)
+    require(how is None, "trainer.gradient_clip_algorithm", how, reason, CLIPPING)
+
+
+def _check_callbacks(trainer: pl.Trainer) -> None:
+    for callback in _callbacks(trainer):
+        for kind, (reason, hint) in UNUSABLE.items():
+            require(not isinstance(callback, kind), "trainer.callbacks", kind.__name__, reason, hint)
+        require(
+            not isinstance(callback, DeviceStatsMonitor)
+            or not isinstance(trainer.accelerator, CPUAccelerator)
+            or find_spec("psutil") is not None,
+            "trainer.callbacks",
+            "DeviceStatsMonitor",
+            "on a CPU it needs the package psutil",
+            "Install it: pip install psutil",
+        )
+
+
+def _callbacks(trainer: pl.Trainer) -> list[Callback]:
+    untyped: Any = trainer
+    return list(untyped.callbacks)

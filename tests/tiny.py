@@ -1,0 +1,52 @@
+"""Tiny runs from Python, without the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from datamodules import RolloutDataModule
+from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan
+from datamodules.relabeling import NoRelabeler
+from datamodules.tasks import UniformTaskSampler
+from envs import PointRobot
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+
+SETTINGS: dict[type[MetaRLModule], dict[str, Any]] = {
+    PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
+    VariBAD: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
+    RL2: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
+    MAML: {"episodes_per_step": 1, "layers": [8]},
+}
+
+META_STEPS, INITIAL_STEPS, ITERATION_STEPS = 3, 4 * 20, 2 * 2 * 20
+"""Of PEARL: meta-steps an epoch; environment steps before training and in an epoch."""
+
+
+def tiny_data() -> RolloutDataModule:
+    """Two trials on a point robot in an epoch, and three meta-steps for an algorithm with replay."""
+    return RolloutDataModule(
+        PointRobot,
+        UniformTaskSampler(),
+        NoRelabeler(),
+        task_slots=4,
+        collection=CollectionPlan(tasks_per_iteration=2, initial_episodes=1, adapted_episodes=1),
+        batches=MetaBatchPlan(meta_steps=META_STEPS, tasks=2, transitions=8, context=8),
+        belief=BeliefPlan(capacity=4, trials=2),
+        evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, copies=4),
+        replay_capacity=1000,
+    )
+
+
+def tiny_agent(algorithm: type[MetaRLModule] = PEARL) -> MetaRLModule:
+    """An algorithm with small networks."""
+    return algorithm(PointRobot.world, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
+
+
+def tiny_trainer(**arguments: Any) -> pl.Trainer:
+    """A Trainer of two epochs that writes nothing unless it is told to."""
+    silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return pl.Trainer(
+        **{"max_epochs": 2, "accelerator": "cpu", "enable_model_summary": False, **silent, **arguments}  # type: ignore[arg-type]
+    )
