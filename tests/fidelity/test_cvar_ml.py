@@ -3,8 +3,7 @@
 Recorded with `OnlineStorage._compute_returns` and the normalization in `PPO.update` of the published code of RoML
 (ido90/RobustMetaRL), given the rewards, values and time limits of these very trials: 32 trials of untrained agents with
 the published settings, of which the worst one is kept. The mean is over the steps that PPO learns from, so that with
-`zero_advantage` it says how strong the policy term is against the entropy, which every step adds to. It depends on the
-agent: it falls to 0.14 if the kept trial's advantages have mean 0 (0.23 in a training run).
+`zero_advantage` it says how strong the policy term is against the entropy, which every step adds to.
 """
 
 from __future__ import annotations
