@@ -107,3 +107,15 @@ def test_the_published_half_cheetah_moves_as_mujoco_moves_a_model_with_nothing_b
         mujoco.mj_step(model, data, 5)
         env.advance(torch.from_numpy(action)[None])
         np.testing.assert_allclose(env._physics.positions(env._state)[0], data.qpos, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("make", "action", "cost"),
+    [(HalfCheetahMass, 2.0, 0.3), (AntMass, 2.0, 4.0), (HumanoidMass, 1.0, 0.272)],  # published: 1.2, 16, 0.272
+)
+def test_control_costs_count_the_action_within_its_bounds(
+    make: Callable[..., MujocoWorld], action: float, cost: float
+) -> None:
+    env = started(make, [1.0])
+    step = env.advance(torch.full((1, env.world.action_dim), action))
+    assert float(step.features[0, 1]) == pytest.approx(cost, rel=1e-5)
