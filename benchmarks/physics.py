@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -38,14 +39,14 @@ class Case:
     """A world and Gymnasium's environment of the same robot.
 
     Attributes:
-        world: our world.
+        world: makes our environment of that many sub-environments.
         gymnasium_id: Gymnasium's environment.
         least_over_gymnasium: target for our speed over that of Gymnasium's faster vector environment.
         steps: steps of all copies in a turn.
         arguments: arguments of Gymnasium's environment.
     """
 
-    world: type[MujocoWorld]
+    world: Callable[[int], MujocoWorld]
     gymnasium_id: str
     least_over_gymnasium: float
     steps: int
@@ -56,7 +57,7 @@ ON_AND_ON = {"terminate_when_unhealthy": False}
 CASES = {
     "half_cheetah": Case(HalfCheetahVel, "HalfCheetah-v5", 2.0, 100),
     "ant": Case(AntGoal, "Ant-v5", 1.2, 50, ON_AND_ON),
-    "humanoid": Case(HumanoidVel, "Humanoid-v5", 1.2, 50, ON_AND_ON),
+    "humanoid": Case(partial(HumanoidVel, contact_forces=True), "Humanoid-v5", 1.2, 50, ON_AND_ON),
 }
 
 

@@ -60,9 +60,9 @@ class BatchedPhysics:
     velocities, activations, the constraint solver's warm start, and what `more_parts` adds. Threads
     and their working memory come into being with the first step.
 
-    Readings are quantities that MuJoCo derives from the state, such as contact forces: those that its
-    step leaves behind, completed by `mj_rnePostConstraint`, exactly as Gymnasium's environments read
-    them.
+    Readings are quantities that MuJoCo derives from the state: those that its step leaves behind,
+    exactly as Gymnasium's environments read them. Where contact forces are among them, the step is
+    completed by `mj_rnePostConstraint`, which computes them.
 
     Args:
         model: the model whose sizes every copy's model has. MuJoCo's automatic reset must be disabled

@@ -32,7 +32,7 @@ EXPERIMENTS = [
 
 @pytest.fixture
 def build(configs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Build:
-    """What `fit` builds from configuration files, without running anything."""
+    """What `fit` builds from configuration files and arguments, without running anything."""
 
     def construct(*parts: str) -> Built:
         built: list[Built] = []
@@ -41,7 +41,7 @@ def build(configs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bui
             "_run_subcommand",
             lambda self, _: built.append((self.model, self.datamodule, self.trainer)),
         )
-        files = [f"--config={configs / part}.yaml" for part in parts]
+        files = [part if part.startswith("--") else f"--config={configs / part}.yaml" for part in parts]
         assert cli.main(["fit", *files, f"--trainer.logger.init_args.save_dir={tmp_path}"]) == 0
         return built[0]
 
@@ -74,9 +74,9 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
     [
         ("HalfCheetahVel", ["published/roml/half_cheetah_vel"]),
         ("HalfCheetahVel", ["published/roml/half_cheetah_vel", "published/roml/roml"]),
-        ("HalfCheetahMass", ["env/half_cheetah_mass"]),
-        ("HalfCheetahMass", ["env/half_cheetah_mass", "published/roml/roml"]),
-        ("HalfCheetahBody", ["env/half_cheetah_body"]),
+        ("HalfCheetahMass", ["published/roml/half_cheetah_mass"]),
+        ("HalfCheetahMass", ["published/roml/half_cheetah_mass", "published/roml/roml"]),
+        ("HalfCheetahBody", ["published/roml/half_cheetah_body", "--trainer.max_epochs=500"]),
     ],
 )
 def test_pearls_experiments_are_built(build: Build, world: str, parts: list[str]) -> None:
@@ -84,6 +84,18 @@ def test_pearls_experiments_are_built(build: Build, world: str, parts: list[str]
     assert isinstance(model, PEARL)
     assert data.world.name == world
     assert trainer.max_epochs == 500
+
+
+@pytest.mark.parametrize("world", ["HalfCheetahMass", "HalfCheetahBody", "HumanoidMass", "HumanoidBody"])
+def test_bodies_keep_their_bounding_radii_as_published(build: Build, world: str) -> None:
+    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[world][0]))
+    assert data.env.update_derived is False
+
+
+@pytest.mark.parametrize("world", ["HumanoidVel", "HumanoidMass", "HumanoidBody"])
+def test_humanoids_have_no_contact_forces_as_published(build: Build, world: str) -> None:
+    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[world][0]))
+    assert data.env.contact_forces is False
 
 
 def test_every_file_belongs_to_an_experiment(configs: Path) -> None:

@@ -30,6 +30,7 @@ Integers = NDArray[np.int64]
 Addresses = Integers
 """Where in memory MuJoCo keeps something."""
 
+AFTER_CONSTRAINTS = ("cacc", "cfrc_int", "cfrc_ext")  # what `mj_rnePostConstraint` computes, and `mj_step` does not
 NUMBER_BYTES = 8
 LARGEST_NUMBER: float = mujoco.mjMAXVAL
 PATIENCE = 400  # looks for work before a helper sleeps: about 0.2 ms, longer than Python takes between two steps
@@ -61,6 +62,7 @@ JOB = np.dtype(
         for name in (
             *("models", "state", "controls", "after", "readings", "diverged"),  # addresses of the call's arrays
             *("substeps", "parts", "state_size", "reading_size"),
+            "completed",  # whether a field of `AFTER_CONSTRAINTS` is read
         )
     ]
 )
@@ -114,12 +116,12 @@ def _advance(copy: int, shared: Integers, job: Any, place: Integers, sizes: Inte
         if broken:
             break
     _get_state(model, data, after, job.parts)
-    if len(sizes) > 2:
+    if job.completed:
         _complete(model, data)
-        reading = job.readings + NUMBER_BYTES * job.reading_size * copy
-        for field in range(2, len(sizes)):
-            _copy_numbers(reading, place[1 + field], sizes[field])
-            reading += NUMBER_BYTES * sizes[field]
+    reading = job.readings + NUMBER_BYTES * job.reading_size * copy
+    for field in range(2, len(sizes)):
+        _copy_numbers(reading, place[1 + field], sizes[field])
+        reading += NUMBER_BYTES * sizes[field]
     broken = broken or not _norm(after, job.state_size) <= LARGEST_NUMBER
     exchange(job.diverged + INTEGER_BYTES * copy, broken)
     add(shared[BROKEN:].ctypes.data, broken)
@@ -194,7 +196,8 @@ class MujocoLoop:
     Args:
         data: each thread's `mjData`.
         parts: MuJoCo's bit mask of the parts of a state row. All that a step depends on must be among them.
-        fields: names of the fields of `mjData` to read after an action.
+        fields: names of the fields of `mjData` to read after an action. Forces and accelerations of the bodies
+            (`AFTER_CONSTRAINTS`) are computed only if one of them is among these.
 
     Raises:
         ValueError: if a field holds other than float64.
@@ -213,6 +216,7 @@ class MujocoLoop:
         self._jobs = np.zeros(1, JOB)
         job = self._jobs[0]
         job["parts"], job["state_size"], job["reading_size"] = parts, self._state_size, self._reading_size
+        job["completed"] = any(name in AFTER_CONSTRAINTS for name in fields)
         self._shared = np.zeros(ASLEEP + len(data) - 1, np.int64)
         self._shared[ASLEEP:] = True
         self._queues: list[SimpleQueue[bool]] = [SimpleQueue() for _ in data[1:]]

@@ -33,6 +33,7 @@ from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, U
 SUBSTEPS = 5
 LOW_GEAR = 30.0  # of every motor in HFR's ant; Gymnasium's has 150
 CONTACT_COST = 0.0005
+FORCES = 84  # numbers in cfrc_ext: 3 torques (N m) and 3 forces (N) of the world and of 13 bodies
 HFR_CONTROL_COST = 0.005
 HFR_BONUS = 0.05
 HEIGHTS = (0.2, 1.0)  # of the torso, m; outside, the ant has fallen or jumped
@@ -58,12 +59,17 @@ def ant_spec(
 
 
 class Ant(MujocoWorld):
-    """An ant with readings of its contact forces.
+    """An ant that may pay for contact forces.
+
+    MuJoCo has no longer computed these forces by itself since version 2.0, and mujoco-py never asked for them.
+    So they are real in results of MuJoCo 1.5 (HFR: mujoco-py 1.50.1.68, PEARL: 1.50.1.63), and 0 in
+    those of 2.0 (RoML: 2.0.2.10). The defaults of the environments are those of their source.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         model: its model.
+        contact_forces: whether contact forces are computed; without, they are 0 in the cost.
         threads: native physics threads; None takes one per core.
     """
 
@@ -72,8 +78,12 @@ class Ant(MujocoWorld):
     velocity_noise = 0.1
     control_cost: ClassVar[float]
 
-    def __init__(self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None) -> None:
-        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads, ["cfrc_ext"]))
+    def __init__(
+        self, num_envs: int, seed: int, model: mujoco.MjModel, contact_forces: bool, threads: int | None
+    ) -> None:
+        fields = ["cfrc_ext"] if contact_forces else []
+        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads, fields))
+        self.contact_forces = contact_forces
 
     def _planar_velocity(self, move: Move) -> Column:
         """Velocity of the torso over the step, m/s, `[copies, 2]`."""
@@ -83,8 +93,9 @@ class Ant(MujocoWorld):
 
     def _costs(self, move: Move) -> Column:
         """Control and contact cost, `[copies]`."""
-        effort, contact = sums_of_squares(move.controls, np.inf), sums_of_squares(move.readings_after, 1.0)
-        costs: Column = self.control_cost * effort + CONTACT_COST * contact
+        costs: Column = self.control_cost * sums_of_squares(move.controls, np.inf)
+        if self.contact_forces:
+            costs += CONTACT_COST * sums_of_squares(move.readings_after, 1.0)
         return costs
 
 
@@ -92,16 +103,18 @@ class LowGearAnt(Ant):
     """HFR's ant: weak motors; it observes its place and the contact forces.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
         threads: native physics threads; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, 113)
     control_cost = HFR_CONTROL_COST
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, low_gear_model(), threads)
+    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads)
+        self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
 
     def _ended(self, features: Numbers) -> Any:
         return fallen(features[..., -2], HEIGHTS, features[..., -1])
@@ -111,6 +124,7 @@ class LowGearAnt(Ant):
             self._physics.positions(self._state),
             self._physics.velocities(self._state),
             self._readings.clip(-1.0, 1.0),
+            self._absent_forces,
         )
 
 
@@ -128,23 +142,36 @@ class AntGoal(LowGearAnt):
     Reward: 4 − ‖p − g‖₁ within `goal_radius` (Euclidean) of the goal, else 4 − ‖g‖₁; minus 0.005‖a‖²,
     minus 0.0005‖contact forces clipped to ±1‖², plus 0.05. HFR's critics learn from this reward too,
     so there is no dense one. Start: the standing pose, positions uniform within ±0.1, velocities
-    normal with deviation 0.1. End: when the torso's height leaves [0.2, 1.0] m; after 200 steps of
+    normal with std 0.1. End: when the torso's height leaves [0.2, 1.0] m; after 200 steps of
     0.05 s. The dynamics are Gymnasium's Ant-v5 with motor gears of 30 instead of 150.
 
+    HFR's code spaces its goals evenly on the half circle; here they are independent. Its rewards see the
+    torso where it was one substep (0.01 s) before. The contact forces of a first observation are those of
+    its pose; Gymnasium's environments show zeros there.
+
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: distance within which nearness pays, m.
+        contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
+            HFR's ants ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
     """
 
     world = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
     task_distribution: TaskDistribution = HalfCircle(2.0)
 
-    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.8, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        goal_radius: float = 0.8,
+        contact_forces: bool = True,
+        threads: int | None = None,
+    ) -> None:
         require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.8 metres.")
         self.goal_radius = goal_radius
-        super().__init__(num_envs, seed, threads)
+        super().__init__(num_envs, seed, contact_forces, threads)
 
     def _features(self, move: Move) -> Features:
         x, y, height = self._physics.positions(move.after)[:, :3].T
@@ -181,8 +208,9 @@ class AntVel(VelocityAnt):
     dynamics: as AntGoal.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: as AntGoal's.
         threads: native physics threads; None takes one per core.
     """
 
@@ -208,19 +236,27 @@ class AntVelSparse(VelocityAnt):
     and dynamics: as AntGoal.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: |v − v*| below which the bonus is paid, m/s.
+        contact_forces: as AntGoal's.
         threads: native physics threads; None takes one per core.
     """
 
     world = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([-1.5], [1.5])
 
-    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.5, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        goal_radius: float = 0.5,
+        contact_forces: bool = True,
+        threads: int | None = None,
+    ) -> None:
         require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.5 metres a second.")
         self.goal_radius = goal_radius
-        super().__init__(num_envs, seed, threads)
+        super().__init__(num_envs, seed, contact_forces, threads)
 
     def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
         error = abs(features[..., 0] - tasks[..., 0])
@@ -231,16 +267,17 @@ class StrongAnt(Ant):
     """Gymnasium's ant, which observes neither its place nor contact forces (PEARL, RoML).
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in the cost.
         threads: native physics threads; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, 27)
     control_cost = 0.5
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, load_model("ant.xml"), threads)
+    def __init__(self, num_envs: int, seed: int, contact_forces: bool, threads: int | None) -> None:
+        super().__init__(num_envs, seed, load_model("ant.xml"), contact_forces, threads)
 
     def _observe(self) -> Tensor:
         return joined(self._physics.positions(self._state)[:, 2:], self._physics.velocities(self._state))
@@ -260,21 +297,28 @@ class AntDir(StrongAnt):
     and end: as AntGoal. The dynamics are Gymnasium's Ant-v5.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         forward_backward: whether there are only two tasks, forward and backward.
+        contact_forces: whether contact forces are computed; without, they are 0 in the cost. PEARL's ants
+            ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
     """
 
     world = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
 
     def __init__(
-        self, num_envs: int, seed: int = 0, forward_backward: bool = False, threads: int | None = None
+        self,
+        num_envs: int,
+        seed: int = 0,
+        forward_backward: bool = False,
+        contact_forces: bool = True,
+        threads: int | None = None,
     ) -> None:
         self.task_distribution: TaskDistribution = (
             FiniteTasks([[0.0], [np.pi]]) if forward_backward else UniformBox([0.0], [2.0 * np.pi])
         )
-        super().__init__(num_envs, seed, threads)
+        super().__init__(num_envs, seed, contact_forces, threads)
 
     def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]

@@ -17,7 +17,17 @@ FEATURES = ("velocity", "costs", "height")
 
 
 class WalkingBody(StrongAnt):
-    """Walk forward fast, whatever the body; the tasks change the dynamics alone."""
+    """Walk forward fast, whatever the body; the tasks change the dynamics alone.
+
+    Args:
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in the cost.
+        threads: native physics threads; None takes one per core.
+    """
+
+    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = False, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, contact_forces, threads)
 
     def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]
@@ -41,13 +51,17 @@ class AntMass(WalkingBody):
     | task | mass factor | log₂-uniform in [½, 2] |
     | features | velocity along x (m/s), control and contact cost, torso height (m), whether it diverged | |
 
-    Reward: v − 0.5‖a‖² − 0.0005‖contact forces clipped to ±1‖², plus 1 while the torso's height is
-    within [0.2, 1.0] m. Start: as AntGoal. End: after 200 steps of 0.05 s; a fall does not end it.
-    The factor scales every body's mass in Gymnasium's Ant-v5.
+    Reward: v − 0.5‖a‖², plus 1 while the torso's height is within [0.2, 1.0] m; with `contact_forces`,
+    minus 0.0005‖contact forces clipped to ±1‖². Start: as AntGoal. End: after 200 steps of 0.05 s; a fall
+    does not end it. The factor scales every body's mass in Gymnasium's Ant-v5.
+
+    The control cost counts the action within its bounds; in the published code, as the policy gave it.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed and cost something. RoML's runs used MuJoCo 2.0
+            through mujoco-py, where all of them read 0.
         threads: native physics threads; None takes one per core.
     """
 
@@ -72,17 +86,31 @@ class AntBody(WalkingBody):
     Gymnasium's model is the first part of the front left leg.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: as AntMass's.
+        update_derived: whether the bounding radius of a longer leg follows. It does not in the published
+            code, so that contacts of the leg's ends are missed.
         threads: native physics threads; None takes one per core.
     """
 
     world = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        contact_forces: bool = False,
+        update_derived: bool = True,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(num_envs, seed, contact_forces, threads)
+        self.update_derived = update_derived
+
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
-        set_masses(model, task[0] * original.body_mass)
+        set_masses(model, task[0] * original.body_mass, self.update_derived)
         model.dof_damping[:] = task[1] * original.dof_damping
         sizes = original.geom_size.copy()
         sizes[LENGTH_GEOM, 1] = task[2] * original.geom_size[LENGTH_GEOM, 1]
-        set_sizes(model, sizes)
+        set_sizes(model, sizes, self.update_derived)

@@ -84,8 +84,13 @@ class HalfCheetahVel(RunningCheetah):
     | features | forward velocity Δx/Δt (m/s), control cost, whether the simulation diverged | |
 
     Reward: −|v − v*| − 0.05‖a‖². Start: the standing pose, positions uniform within ±0.1,
-    velocities normal with deviation 0.1. End: after 200 steps of 0.05 s; it never terminates.
+    velocities normal with std 0.1. End: after 200 steps of 0.05 s; it never terminates.
     The dynamics are Gymnasium's HalfCheetah-v5.
+
+    The control cost counts the action within its bounds. In the published VariBAD and RoML it counts the
+    action as the policy gave it (six actions of 2 cost 1.2 a step there, 0.3 here), which pulls a policy's
+    means back into the range; here nothing does. The observed place of the torso is that of the state; in
+    the published environments it is one substep (0.01 s) old.
 
     Args:
         num_envs: number of copies.

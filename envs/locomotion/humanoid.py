@@ -30,6 +30,7 @@ from envs.task_distributions import TaskDistribution, UniformBox
 SUBSTEPS = 5
 CONTROL_COST = 0.1
 CONTACT_COST, LARGEST_CONTACT_COST = 5e-7, 10.0
+FORCES = 84  # numbers in cfrc_ext: 3 torques (N m) and 3 forces (N) of the world and of 13 bodies
 VELOCITY_WEIGHT = 1.25
 ALIVE_BONUS = 5.0
 HEIGHTS = (1.0, 2.0)  # of the torso, m; outside, the humanoid has fallen or jumped
@@ -48,9 +49,12 @@ def humanoid_spec(
 class Humanoid(MujocoWorld):
     """Gymnasium's Humanoid-v5 with the observation of Humanoid-v2 (376 numbers).
 
+    Of contact forces, what is said of `envs.locomotion.ant.Ant` holds here too: they are 0 in RoML's results.
+
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
         threads: native physics threads; None takes one per core.
     """
 
@@ -60,9 +64,11 @@ class Humanoid(MujocoWorld):
     velocity_noise = 0.01
     normal_velocity_noise = False
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        fields = ["cinert", "cvel", "qfrc_actuator", "cfrc_ext", "xipos"]
+    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = False, threads: int | None = None) -> None:
+        fields = ["cinert", "cvel", "qfrc_actuator", *(["cfrc_ext"] if contact_forces else []), "xipos"]
         super().__init__(num_envs, seed, BatchedPhysics(load_model("humanoid.xml"), SUBSTEPS, threads, fields))
+        self.contact_forces = contact_forces
+        self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
 
     @cached_property
     def _mass_shares(self) -> Column:
@@ -79,9 +85,10 @@ class Humanoid(MujocoWorld):
 
     def _features(self, move: Move) -> Features:
         moved = self._mass_centre(move.readings_after) - self._mass_centre(move.readings_before)
-        forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
-        contact = np.minimum(CONTACT_COST * sums_of_squares(forces, np.inf), LARGEST_CONTACT_COST)
-        costs = CONTROL_COST * sums_of_squares(move.controls, np.inf) + contact
+        costs = CONTROL_COST * sums_of_squares(move.controls, np.inf)
+        if self.contact_forces:
+            forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
+            costs += np.minimum(CONTACT_COST * sums_of_squares(forces, np.inf), LARGEST_CONTACT_COST)
         height = self._physics.positions(move.after)[:, 2]
         return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
@@ -90,11 +97,12 @@ class Humanoid(MujocoWorld):
         return [velocity[:, 0]]
 
     def _observe(self) -> Tensor:
-        observed = slice(0, self._physics.field_slices["cfrc_ext"].stop)
+        observed = slice(0, self._physics.field_slices["xipos"].start)
         return joined(
             self._physics.positions(self._state)[:, 2:],
             self._physics.velocities(self._state),
             self._readings[:, observed],
+            self._absent_forces,
         )
 
 
@@ -110,13 +118,21 @@ class HumanoidVel(Humanoid):
     | features | mass centre's velocity along x (m/s), control and contact cost, torso height (m), | |
     | | whether the simulation diverged | |
 
-    Reward: −1.25 |v − v*| − 0.1‖a‖² − min(5·10⁻⁷‖contact forces‖², 10), plus 5 while the torso's height
-    is within [1, 2] m. Start: the standing pose, positions and velocities uniform within ±0.01. End:
-    after 200 steps of 0.015 s; a fall does not end it. The dynamics are Gymnasium's Humanoid-v5.
+    Reward: −1.25 |v − v*| − 0.1‖a‖², plus 5 while the torso's height is within [1, 2] m; with
+    `contact_forces`, minus min(5·10⁻⁷‖contact forces‖², 10). Start: the standing pose, positions and
+    velocities uniform within ±0.01. End: after 200 steps of 0.015 s; a fall does not end it. The dynamics
+    are Gymnasium's Humanoid-v5.
+
+    An agent's action in [-1, 1] is scaled to ±0.4, and the cost counts the scaled one: at most 0.27 a step.
+    RoML's code applies the action as it is, and MuJoCo clips it to ±0.4. MuJoCo 2.0 clipped it in place,
+    before the cost was read; since 2.2.1 the same code counts all of it, up to 1.7 a step. The contact
+    forces of a first observation are those of its pose; Gymnasium's environments show zeros there.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
+            RoML's runs used MuJoCo 2.0 through mujoco-py, where all of them read 0.
         threads: native physics threads; None takes one per core.
     """
 
@@ -143,16 +159,22 @@ class HumanoidDir(Humanoid):
 
     Reward: 0.25 · heading · Δ(mass centre) / 0.003 s, which is 1.25 times the velocity, − 0.1‖a‖² −
     min(5·10⁻⁷‖contact forces‖², 10) + 5. Start: as HumanoidVel. End: when the torso's height leaves
-    [1, 2] m; after 200 steps of 0.015 s.
+    [1, 2] m; after 200 steps of 0.015 s. As in PEARL's code, an agent's action is scaled to ±0.4, and the
+    cost counts the scaled one.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
+        contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
+            PEARL's humanoids ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
     """
 
     world = humanoid_spec("HumanoidDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.0 * np.pi])
+
+    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
+        super().__init__(num_envs, seed, contact_forces, threads)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
         return [*velocity.T]

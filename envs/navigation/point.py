@@ -116,6 +116,7 @@ class SparsePointRobot(PlanarPoint):
 
     Reward: minus the distance to the goal; the sparse reward is 1 minus the distance within
     `goal_radius`, else 0. Success: within the radius. Start: the origin. End: after 20 steps.
+    PEARL's code spaces its goals evenly on the half circle; here they are independent.
 
     Args:
         num_envs: number of copies.

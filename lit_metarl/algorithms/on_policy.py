@@ -74,7 +74,8 @@ class OnPolicyModule(MetaRLModule):
         policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
         policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
         initialisation: of the layers of policy and value.
-        action_bounds: how a continuous action is brought into [-1, 1].
+        action_bounds: how a continuous action is brought into [-1, 1]. Environment and belief see the bounded action;
+            in the published VariBAD, both see the one that was sampled.
         initial_std: deviation of continuous actions at the start.
         hidden: size of the recurrent state.
         state_embedding: size of the recurrent network's embedding of a state.

@@ -117,6 +117,14 @@ def test_a_copy_that_breaks_down_is_named_and_does_not_disturb_the_others() -> N
     assert np.array_equal(moved.state[[0, 2, 4]], expected.state[[0, 2, 4]])
 
 
+@pytest.mark.parametrize(("fields", "computed"), [([], False), (["xipos"], False), (["xipos", "cfrc_ext"], True)])
+def test_forces_on_bodies_are_computed_only_where_they_are_read(fields: list[str], computed: bool) -> None:
+    loop = loop_of(1, fields)
+    loop.run(Models(MODEL, 2).addresses, 3, states(2), np.zeros((2, MODEL.nu)))
+    (data,) = loop._data
+    assert bool(data.cfrc_int.any()) == bool(data.cacc.any()) == computed
+
+
 def test_arrays_of_other_sizes_are_refused() -> None:
     loop, models = loop_of(1), Models(MODEL, 2).addresses
     with pytest.raises(ValueError, match=r"2 models, but states \(3, \d+\) and controls \(2, 3\)\."):

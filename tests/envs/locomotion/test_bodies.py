@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -20,8 +22,8 @@ from envs import (
 from envs.locomotion.mujoco_world import MujocoWorld
 
 
-def _with_tasks(world_class: type[MujocoWorld], tasks: list[list[float]]) -> MujocoWorld:
-    world = world_class(len(tasks), seed=0)
+def _with_tasks(world_class: Callable[..., MujocoWorld], tasks: list[list[float]], **arguments: bool) -> MujocoWorld:
+    world = world_class(len(tasks), seed=0, **arguments)
     world.set_tasks(torch.tensor(tasks))
     world.restart()
     return world
@@ -54,6 +56,18 @@ def test_bounds_follow_the_sizes_as_if_compiled_so() -> None:
     model = _with_tasks(HalfCheetahBody, [[2.0, 1.0, 1.5]])._models[0]
     capsules = model.geom_size[1:]
     np.testing.assert_allclose(model.geom_rbound[1:], capsules[:, 0] + capsules[:, 1])
+
+
+@pytest.mark.parametrize("world_class", [HalfCheetahMass, HalfCheetahBody, AntBody, HumanoidMass, HumanoidBody])
+def test_what_mujoco_derives_from_sizes_and_masses_stays_only_if_asked_to(world_class: type[MujocoWorld]) -> None:
+    task = [2.0, 1.0, 1.5][: world_class.world.task_dim]
+    updated, kept = _with_tasks(world_class, [task]), _with_tasks(world_class, [task], update_derived=False)
+    original = kept._physics.model
+    np.testing.assert_array_equal(kept._models[0].geom_size, updated._models[0].geom_size)
+    np.testing.assert_array_equal(kept._models[0].body_mass, updated._models[0].body_mass)
+    for derived in ("geom_rbound", "body_subtreemass"):
+        np.testing.assert_array_equal(getattr(kept._models[0], derived), getattr(original, derived))
+        assert (getattr(updated._models[0], derived) > getattr(original, derived)).any()
 
 
 def test_multi_factors_scale_their_properties() -> None:

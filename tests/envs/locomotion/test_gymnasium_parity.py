@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import AntDir, AntMass, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
+from envs import AntDir, AntGoal, AntMass, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
 from envs.locomotion.mujoco_world import MujocoWorld
 
 STEPS = 20
@@ -66,32 +67,58 @@ def test_a_half_cheetah_of_normal_mass_earns_gymnasiums_reward_plus_its_height()
         (HumanoidMass, "Humanoid-v5", {"contact_cost_weight": 5e-7, "contact_cost_range": (-np.inf, 10.0)}),
     ],
 )
-def test_bodies_of_normal_mass_earn_gymnasiums_reward(
-    world_class: type[MujocoWorld], name: str, settings: dict[str, Any]
+@pytest.mark.parametrize("contact_forces", [True, False])
+def test_bodies_of_normal_mass_earn_gymnasiums_reward_without_its_contact_cost_unless_forces_are_on(
+    world_class: Callable[..., MujocoWorld], name: str, settings: dict[str, Any], contact_forces: bool
 ) -> None:
-    world = world_class(1, seed=0)
+    world = world_class(1, seed=0, **({"contact_forces": True} if contact_forces else {}))
     world.set_tasks(torch.ones(1, 1))
     world.restart()
     reference = _same_start(world, name, terminate_when_unhealthy=False, **settings)
     generator = torch.Generator().manual_seed(0)
+    most_expensive = 0.0
     for _ in range(STEPS):
         action = world.action_high * (2 * torch.rand(1, world.world.action_dim, generator=generator) - 1)
         step = world.advance(action)
         _, reward, _, _, parts = reference.step(action[0].double().numpy())
-        costs = parts["reward_ctrl"] + parts["reward_contact"]
+        if not contact_forces:
+            reward -= parts["reward_contact"]
+        costs = parts["reward_ctrl"] + (parts["reward_contact"] if contact_forces else 0.0)
+        most_expensive = min(most_expensive, parts["reward_contact"])
         assert float(step.features[0, 1]) == pytest.approx(-costs, abs=1e-3)
         # Gymnasium takes the ant's velocity from body places that lag behind by a part of a substep.
         assert float(step.reward.reward) == pytest.approx(reward, abs=0.2 if name == "Ant-v5" else 1e-3)
+    assert most_expensive < -2e-3  # else both forms would be the same
 
 
-def test_humanoid_observations_are_gymnasiums_with_the_numbers_of_the_world_body() -> None:
-    world = HumanoidVel(1, seed=0)
+@pytest.mark.parametrize("contact_forces", [True, False])
+def test_humanoid_observations_are_gymnasiums_with_the_numbers_of_the_world_body(contact_forces: bool) -> None:
+    world = HumanoidVel(1, seed=0, contact_forces=contact_forces)
     world.restart()
     reference = _same_start(world, "Humanoid-v5", terminate_when_unhealthy=False)
-    for _ in range(5):
+    for _ in range(STEPS):
         observation = world.advance(torch.full((1, 17), 0.2)).observation[0].numpy()
         reference.step(np.full(17, 0.2))
     data = reference.data
-    parts = [data.qpos[2:], data.qvel, data.cinert, data.cvel, data.qfrc_actuator, data.cfrc_ext]
+    assert data.cfrc_ext.any()
+    forces = data.cfrc_ext if contact_forces else np.zeros(84)
+    parts = [data.qpos[2:], data.qvel, data.cinert, data.cvel, data.qfrc_actuator, forces]
     expected = np.concatenate([part.ravel() for part in parts])
     np.testing.assert_allclose(observation, expected, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("contact_forces", [True, False])
+def test_hfrs_ants_observe_gymnasiums_contact_forces_clipped_or_zeros(contact_forces: bool) -> None:
+    world = AntGoal(1, seed=0, **({} if contact_forces else {"contact_forces": False}))
+    world.restart()
+    reference = _same_start(world, "Ant-v5", terminate_when_unhealthy=False)
+    reference.model.actuator_gear[:, 0] = 30.0
+    for _ in range(STEPS):
+        step = world.advance(torch.full((1, 8), 0.5))
+        reference.step(np.full(8, 0.5))
+    forces = reference.data.cfrc_ext.ravel().clip(-1.0, 1.0)
+    assert np.square(forces).sum() > 1.0
+    expected = forces if contact_forces else np.zeros(84)
+    np.testing.assert_allclose(step.observation[0, 29:].numpy(), expected, atol=1e-3)
+    contact_cost = 0.0005 * np.square(expected).sum()
+    assert float(step.features[0, 2]) == pytest.approx(0.005 * 8 * 0.25 + contact_cost, abs=1e-5)

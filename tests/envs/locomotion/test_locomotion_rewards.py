@@ -79,7 +79,7 @@ def test_a_half_cheetah_whose_subclass_rewards_otherwise_is_paid_so() -> None:
 
 
 def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
-    world = HumanoidVel(1, seed=0)
+    world = HumanoidVel(1, seed=0, contact_forces=True)
     world.restart()
     readings = np.full_like(world._readings, 1e4)
     features = world._features(Move(world._state, world._state, readings, readings, np.full((1, 17), 0.2)))
