@@ -38,7 +38,9 @@ def returned(
     """
     if type(value) is not Tensor or value.dtype is not dtype or value.shape != shape or value.device != device:
         value = _converted(value, owner, shape, dtype).to(device)
-    copy: Tensor = value.detach().clone(memory_format=torch.contiguous_format)
+    if value.requires_grad:
+        value = value.detach()
+    copy: Tensor = value.clone() if value.is_contiguous() else value.clone(memory_format=torch.contiguous_format)
     return copy
 
 
