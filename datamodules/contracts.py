@@ -49,6 +49,9 @@ class Transition:
 class Decision:
     """An action `[tasks, action_dim]` in [-1, 1], and what the algorithm wants recorded with it.
 
+    These are not the environment's units: `envs.action_units.ActionUnits` converts them, and a
+    `datamodules.collection.RunningTrial` acts in the environment's own.
+
     Attributes:
         action: the chosen action.
         extras: further tensors `[tasks, ...]` kept with the transition (log-probability, value, …).

@@ -1,7 +1,8 @@
 """The worlds: batched environments with tasks, features and rewards that can be recomputed for any task."""
 
+import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
 from envs.base import MetaEnv, Reward, Step, TaskChanges, WorldSpec
-from envs.errors import ConfigurationError
+from envs.errors import ConfigurationError, ContractError
 from envs.locomotion import (
     AntBody,
     AntDir,
@@ -87,6 +88,7 @@ __all__ = [
     "AntVel",
     "AntVelSparse",
     "ConfigurationError",
+    "ContractError",
     "FourCorners",
     "GridNavi",
     "HalfCheetahBody",

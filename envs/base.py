@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
@@ -15,9 +16,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.compiled.bookkeeping import count, prepare
-from envs.errors import NonFiniteError, require_positive
+from envs.action_units import ROUNDING, ActionUnits
+from envs.compiled.bookkeeping import CLIPPED, REFUSED, all_finite, count, prepare
+from envs.errors import ContractError, NonFiniteError, require_positive
 from envs.randomness import make_generator
+from envs.returned import described, returned
 from envs.task_distributions import TaskDistribution
 
 Array = NDArray[Any]
@@ -59,6 +62,14 @@ class WorldSpec:
     task_changes: TaskChanges
     discrete_actions: bool = False
     states: tuple[tuple[float, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("task_names", "feature_names"):
+            names = getattr(self, field)
+            if isinstance(names, str):  # the comma of a tuple of one was forgotten
+                raise ContractError(f"WorldSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)")
+        if self.horizon < 1:
+            raise ContractError(f"WorldSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
 
     @property
     def task_dim(self) -> int:
@@ -114,12 +125,17 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         num_envs: number of copies.
         seed: seed of the world's own random generator.
 
+    What a subclass returns is checked, copied and brought to float32 before anybody gets it, so that it may return its
+    own tensors, numpy's arrays or float64. It must have the shape that its method promises, and be finite.
+
     Raises:
-        ValueError: if `world` contradicts the spaces or the task distribution.
+        ContractError: if the subclass lacks a part, an action space is unbounded, or `world` contradicts the spaces
+            or the task distribution.
 
     Attributes:
         tasks: each copy's task, `[copies, task_dim]`.
         diverged: episodes that ended because the simulation broke down, so far.
+        action_units: takes an agent's actions, in [-1, 1], to the units of the environment.
         action_low: smallest entries of an action of `advance`, `[action_dim]`; −1 where actions are discrete.
         action_high: largest entries, `[action_dim]`; 1 where actions are discrete.
     """
@@ -138,7 +154,10 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         require_positive("num_envs", num_envs)
+        self._check_parts()
         self.num_envs = num_envs
+        self.action_units = ActionUnits(self.single_action_space, type(self).__name__)
+        self.action_low, self.action_high = self.action_units.low, self.action_units.high
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.generator = make_generator(seed, 0, "world")
@@ -149,27 +168,37 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self._running = np.zeros(num_envs, np.bool_)
         self._every_copy = np.arange(num_envs)
         self._action_shape = (num_envs, self.world.action_dim)
+        self._observation_shape = (num_envs, self.world.observation_dim)
+        self._has_told_of_clipping = False
         if self.world.discrete_actions:
-            self.action_high = torch.ones(self.world.action_dim)
-            self.action_low = -self.action_high
             self._highest = np.full(self.world.action_dim, np.inf, np.float32)  # of a choice, only the order counts
             self._lowest = -self._highest
         else:
-            self._lowest, self._highest = self.single_action_space.low, self.single_action_space.high
-            self.action_low, self.action_high = torch.from_numpy(self._lowest), torch.from_numpy(self._highest)
+            self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
+
+    def _check_parts(self) -> None:
+        """Refuse a class without a part that every environment has, or with something else in its place."""
+        for name, kind, expected in (
+            ("world", WorldSpec, "a WorldSpec"),
+            ("task_distribution", TaskDistribution, "a TaskDistribution (envs.task_distributions)"),
+            ("single_observation_space", gymnasium.spaces.Box, "a Box of one dimension"),
+            ("single_action_space", gymnasium.spaces.Space, "a bounded Box of one dimension or a Discrete space"),
+        ):
+            part = getattr(self, name, None)
+            if not isinstance(part, kind):
+                raise ContractError(f"{type(self).__name__}.{name}", "nothing" if part is None else str(part), expected)
 
     def _check_spec(self) -> None:
         """Refuse a `WorldSpec` of other sizes than the spaces and the tasks drawn first."""
-        spec, actions = self.world, self.single_action_space
-        discrete = isinstance(actions, gymnasium.spaces.Discrete)
+        spec, units = self.world, self.action_units
         for name, said, of, actual in (
-            ("discrete_actions", spec.discrete_actions, "single_action_space", discrete),
+            ("discrete_actions", spec.discrete_actions, "single_action_space", units.discrete),
             ("observation_dim", spec.observation_dim, "single_observation_space", self.single_observation_space.shape),
-            ("action_dim", spec.action_dim, "single_action_space", (int(actions.n),) if discrete else actions.shape),
+            ("action_dim", spec.action_dim, "single_action_space", (units.dim,)),
             ("task_dim", spec.task_dim, "task_distribution", tuple(self.tasks.shape[1:])),
         ):
             if actual not in (said, (said,)):  # a size may come as a shape
-                raise ValueError(f"{spec.name}: its WorldSpec has {name} = {said}, but its {of} gives {actual}.")
+                raise ContractError(f"{spec.name}: its WorldSpec", f"{name} = {said}", f"that of its {of}, {actual}")
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -239,44 +268,100 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         if copies is None:
             copies = torch.from_numpy(self._every_copy)
         self._start(copies)
-        self._elapsed[copies.numpy()] = 0
-        self._running[copies.numpy()] = True
-        return self._observe()
+        rows = copies.numpy()
+        self._elapsed[rows] = 0
+        self._running[rows] = True
+        observation = self._seen()
+        if not np.isfinite(observation.numpy()[rows]).all():
+            self._blame(rows, {"_observe": observation}, "after a reset")
+        return observation
+
+    def _seen(self) -> Tensor:
+        """The current observation of every copy, which nobody else holds, `[copies, observation_dim]`."""
+        return returned(self._observe(), f"{type(self).__name__}._observe", self._observation_shape)
 
     def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
         """Advance by one step.
 
         Args:
-            actions: `[copies, action_dim]`: within the world's bounds (clipped otherwise), or one-hot
-                where actions are discrete (the largest entry counts).
+            actions: `[copies, action_dim]` in the environment's own units: within its bounds (clipped otherwise, with
+                one warning), or one-hot where actions are discrete (the largest entry counts). Choices `[copies]`,
+                whole numbers counted from the space's `start`, will do too. An agent's actions, in [-1, 1], are
+                others: `action_units` converts them, and `datamodules.collection.RunningTrial` acts in these units.
             active: `[copies]`, the copies that take part (None for all). The others stay as they
                 are; their rows of the result are meaningless.
 
         Raises:
             RuntimeError: if an active copy has ended or was never reset.
-            ValueError: if the shape of the actions, of `active` or of the world's own `terminated` is wrong, or no
-                copy is active.
-            NonFiniteError: if an active copy's action is not finite.
+            ValueError: if the shape of the actions or of `active` is wrong, or no copy is active.
+            ContractError: if a method of the subclass returns something of another kind or shape than it promises.
+            NonFiniteError: if an active copy's action is not finite, or what a method of the subclass returned for it.
         """
         copies = self._every_copy if active is None else self._active(active)
         features, reward = self._transition(self._checked(actions, copies), copies)
+        observation, success = self._seen(), self._succeeded(features)
+        sums = reward.reward.numpy(), reward.sparse_reward.numpy()
+        if not all_finite(copies, observation.numpy(), features.numpy(), *sums):
+            reported = {"_simulate": features, "reward": reward.reward, "reward (sparse)": reward.sparse_reward}
+            self._blame(copies, {**reported, "_observe": observation}, "after a step")
         truncated = np.empty(self.num_envs, np.bool_)
-        terminated = np.ascontiguousarray(reward.terminated.numpy())
-        if terminated.shape != (self.num_envs,):  # compiled code does not look where an array ends
-            raise ValueError(
-                f"{self.world.name}: the `terminated` of its reward has shape {terminated.shape}, "
-                f"expected {(self.num_envs,)}."
-            )
-        count(copies, self._elapsed, self._running, terminated, self.world.horizon, truncated)
-        return Step(self._observe(), features, reward, torch.from_numpy(truncated), self.success(features, self.tasks))
+        count(copies, self._elapsed, self._running, reward.terminated.numpy(), self.world.horizon, truncated)
+        return Step(observation, features, reward, torch.from_numpy(truncated), success)
 
     def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
-        """Features and rewards of every copy, of which `copies` act by `actions` `[len(copies), action_dim]`."""
+        """Features and rewards of every copy, of which `copies` act by `actions` `[len(copies), action_dim]`.
+
+        They are new tensors of the right kind and shape.
+        """
         rows = torch.from_numpy(copies)
-        features = self._simulate(torch.from_numpy(actions), rows)
+        shape = (copies.size, self.world.feature_dim)
+        features = returned(self._simulate(torch.from_numpy(actions), rows), f"{type(self).__name__}._simulate", shape)
         if copies.size < self.num_envs:
             features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, rows, features)
-        return features, self.reward(features, self.tasks)
+        return features, self._rewards(features, self.tasks, (self.num_envs,))
+
+    def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
+        """What `reward` gives, for anybody but the environment itself: new tensors of the broadcast batch shape.
+
+        Args:
+            features: `[..., feature_dim]`.
+            tasks: `[..., task_dim]`.
+
+        Raises:
+            ContractError: if `reward` returns something of another kind or shape.
+        """
+        return self._rewards(features, tasks, tuple(torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])))
+
+    def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
+        owner, given = f"{type(self).__name__}.reward", self.reward(features, tasks)
+        if not isinstance(given, tuple) or len(given) != 3:
+            raise ContractError(owner, described(given), "a Reward(reward, sparse_reward, terminated)")
+        values = []
+        for name, value in zip(Reward._fields, given):
+            if isinstance(value, Tensor) and value.ndim == len(shape) > 1:  # the same for all tasks, or all features
+                value = value.expand(torch.broadcast_shapes(value.shape, shape))
+            dtype = torch.bool if name == "terminated" else torch.float32
+            values.append(returned(value, f"{owner}, as `{name}`,", shape, dtype, features.device))
+        return Reward(*values)
+
+    def _succeeded(self, features: Tensor) -> Tensor | None:
+        """Whether the copies accomplished their tasks in transitions with `features`, `[copies]`."""
+        success = self.success(features, self.tasks)
+        if success is None:
+            return None
+        return returned(success, f"{type(self).__name__}.success", (self.num_envs,), torch.bool)
+
+    def _blame(self, copies: Copies, reported: dict[str, Tensor], when: str) -> NoReturn:
+        """Say what is not finite, of which method, in which of `copies` (indices) and under which task."""
+        for method, values in reported.items():
+            rows = (~np.isfinite(values.numpy()[copies])).reshape(len(copies), -1).any(-1)
+            if rows.any():
+                copy = int(copies[rows.argmax()])
+                raise NonFiniteError(
+                    f"{type(self).__name__}.{method} gives {values[copy].tolist()} {when} in sub-environment {copy}, "
+                    f"whose task is {self.tasks[copy].tolist()}, expected finite numbers."
+                )
+        raise AssertionError(when)
 
     def _active(self, active: Tensor) -> Copies:
         """The indices of the copies that the mask `active` `[copies]` names."""
@@ -286,6 +371,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
     def _checked(self, actions: Tensor, copies: Copies) -> Array:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
+        if actions.ndim == 1 and self.world.discrete_actions and len(actions) == self.num_envs:
+            actions = self.action_units.one_hot(actions, self.world.name)
         if actions.shape != self._action_shape:
             raise ValueError(
                 f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
@@ -293,10 +380,28 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         if not copies.size:
             raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
         prepared: Array = np.empty((copies.size, self.world.action_dim), np.float32)
-        chosen = np.ascontiguousarray(actions.numpy(), np.float32)
-        if not prepare(chosen, copies, self._running, self._lowest, self._highest, prepared):
+        chosen = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
+        result = prepare(chosen, copies, self._running, self._lowest, self._highest, ROUNDING, prepared)
+        if result == REFUSED:
             self._refuse(chosen, copies)
+        if result == CLIPPED and not self._has_told_of_clipping:
+            self._tell_of_clipping(chosen, copies)
         return prepared
+
+    def _tell_of_clipping(self, actions: Array, copies: Copies) -> None:
+        """Warn, once, that one of `copies` (indices) acts out of bounds: mostly, that is an agent's own action."""
+        self._has_told_of_clipping = True
+        beyond = np.maximum(actions[copies] - self._highest, self._lowest - actions[copies]).max(-1)
+        copy = int(copies[beyond.argmax()])
+        coordinate = int(np.maximum(actions[copy] - self._highest, self._lowest - actions[copy]).argmax())
+        action, low, high = (float(row[coordinate]) for row in (actions[copy], self._lowest, self._highest))
+        warnings.warn(
+            f"{self.world.name}, sub-environment {copy}: coordinate {coordinate} of the action is {action:.4g} and is "
+            f"clipped to {low:.4g} to {high:.4g}. An agent's actions lie in [-1, 1]: act through "
+            "datamodules.collection.RunningTrial, or convert them with env.action_units.rescaled. "
+            "Later actions are clipped without another warning.",
+            stacklevel=4,
+        )
 
     def _refuse(self, actions: Array, copies: Array) -> NoReturn:
         """Say which of `copies` (indices) may not act like that."""
@@ -339,18 +444,15 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         )
 
     def _action_tensor(self, actions: Array) -> Tensor:
-        """Gymnasium's actions as those of `advance`, `[copies, action_dim]`."""
+        """Gymnasium's actions as those of `advance`: `[copies, action_dim]`, or choices `[copies]`."""
         if not self.world.discrete_actions:
             return torch.as_tensor(actions, dtype=torch.float32)
-        choices = torch.as_tensor(actions).long()
-        wrong = (choices < 0) | (choices >= self.world.action_dim)
-        if bool(wrong.any()):
-            copy = int(wrong.nonzero()[0, 0])
+        choices = torch.as_tensor(actions)
+        if choices.shape != (self.num_envs,):
             raise ValueError(
-                f"{self.world.name}, copy {copy}: action {int(choices[copy])} is not one of 0 to "
-                f"{self.world.action_dim - 1}."
+                f"{self.world.name}: actions have shape {tuple(choices.shape)}, expected {(self.num_envs,)}."
             )
-        return torch.nn.functional.one_hot(choices, self.world.action_dim).float()
+        return choices
 
     def draw(self, copy: int) -> NDArray[np.uint8]:
         """A picture of a copy's current state, `[height, width, 3]`."""
@@ -368,7 +470,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             "running": torch.from_numpy(self._running.copy()),
             "diverged": torch.tensor(self.diverged),
             "generator": self.generator.get_state(),
-            **{f"simulation/{key}": value.clone() for key, value in self._simulation_state().items()},
+            **{f"simulation/{key}": torch.as_tensor(value).clone() for key, value in self._simulation_state().items()},
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

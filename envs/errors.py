@@ -21,6 +21,20 @@ class ConfigurationError(ValueError):
         super().__init__(f"{key} = {value!r} is not usable: {allowed}. {hint}")
 
 
+class ContractError(ConfigurationError):
+    """A mistake in a part of the user's own: it lacks something, or returns what its contract does not allow.
+
+    Args:
+        owner: the class, and where it is about one of its methods or attributes, that too, as `Thermostat.reward`.
+        given: what it has or returned.
+        expected: what the contract asks for.
+    """
+
+    def __init__(self, owner: str, given: str, expected: str) -> None:
+        self.key = owner
+        ValueError.__init__(self, f"{owner} gives {given}, expected {expected}.")
+
+
 class NonFiniteError(ValueError):
     """A number that must be finite is not: something has diverged, and going on would spoil what was learned."""
 

@@ -48,7 +48,12 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
 
-    def _checked(self, task: list[float] | str) -> Tensor:
+    @property
+    def tasks(self) -> Tensor:
+        """The task, `[1, task_dim]`."""
+        return self._batch.tasks
+
+    def _checked(self, task: Any) -> Tensor:
         """The given task as a vector, `[task_dim]`."""
         try:
             vector = torch.as_tensor(task, dtype=torch.float32)
@@ -65,17 +70,21 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         return vector
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Gymnasium's reset. `options["task"]` `[task_dim]` is the task of this episode, in place of a drawn one.
+
+        Raises:
+            ConfigurationError: if `options["task"]` is not one of this world.
+        """
         super().reset(seed=seed)
         if seed is not None:
             self._batch.reset(seed=seed)
-        task = (
-            self._batch.task_distribution.sample(1, self._batch.generator)
-            if self._task is None
-            else self._task[None].clone()
-        )
-        self._batch.set_tasks(task)
+        asked = (options or {}).get("task")
+        task = self._task if asked is None else self._checked(asked)
+        if task is None:
+            (task,) = self._batch.task_distribution.sample(1, self._batch.generator)
+        self._batch.set_tasks(task[None])
         observations, _ = self._batch.reset()
-        return observations[0], {"task": task[0].numpy()}
+        return observations[0], {"task": task.numpy().copy()}
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from envs.errors import require
+from envs.returned import returned
+
+
+def _returning_tasks(sample: Callable[..., Any]) -> Callable[..., Tensor]:
+    @functools.wraps(sample)
+    def checked(self: TaskDistribution, n: int, generator: torch.Generator) -> Tensor:
+        return returned(sample(self, n, generator), f"{type(self).__name__}.sample", (n, self.task_dim))
+
+    return checked
+
+
+def _returning_flags(contains: Callable[..., Any]) -> Callable[..., Tensor]:
+    @functools.wraps(contains)
+    def checked(self: TaskDistribution, tasks: Tensor) -> Tensor:
+        owner, shape = f"{type(self).__name__}.contains", tuple(tasks.shape[:-1])
+        return returned(contains(self, tasks), owner, shape, torch.bool, tasks.device)
+
+    return checked
 
 
 class TaskDistribution(ABC):
-    """A distribution over task vectors `[task_dim]`."""
+    """A distribution over task vectors `[task_dim]`.
+
+    What `sample` and `contains` of a subclass return is checked and copied; tasks may be whole numbers, flags, float64
+    or numpy's, and become float32.
+    """
 
     task_dim: int
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name, checked in (("sample", _returning_tasks), ("contains", _returning_flags)):
+            own = vars(cls).get(name)
+            if own is not None and not getattr(own, "__isabstractmethod__", False):
+                setattr(cls, name, checked(own))
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -40,8 +72,8 @@ class _Box(TaskDistribution):
             "every lower bound must lie below its upper bound",
             "Correct the world's task bounds.",
         )
-        self.low = torch.tensor(low)
-        self.high = torch.tensor(high)
+        self.low = torch.tensor(low, dtype=torch.float32)
+        self.high = torch.tensor(high, dtype=torch.float32)
         self.task_dim = len(low)
 
     def contains(self, tasks: Tensor) -> Tensor:
@@ -155,8 +187,8 @@ class Gaussian(TaskDistribution):
     """
 
     def __init__(self, mean: list[float], covariance: list[list[float]]) -> None:
-        self.mean = torch.tensor(mean)
-        self.covariance = torch.tensor(covariance)
+        self.mean = torch.tensor(mean, dtype=torch.float32)
+        self.covariance = torch.tensor(covariance, dtype=torch.float32)
         self.task_dim = len(mean)
         square = self.covariance.shape == (self.task_dim, self.task_dim)
         require(
@@ -185,7 +217,7 @@ class FiniteTasks(TaskDistribution):
     """
 
     def __init__(self, tasks: list[list[float]]) -> None:
-        self.tasks = torch.tensor(tasks)
+        self.tasks = torch.tensor(tasks, dtype=torch.float32)
         self.task_dim = self.tasks.shape[-1]
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

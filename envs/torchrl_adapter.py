@@ -17,7 +17,8 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
 
     Beside `observation` it gives each copy's `task`, and after a step the `features` and the
     `sparse_reward` of the transition. A copy that ended is reset with the others untouched, as
-    torchrl's collectors do it; a new task comes by `world.set_tasks`.
+    torchrl's collectors do it; a new task comes by `world.set_tasks`. Actions are in the world's own units; those of a
+    `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
 
     Args:
         world: the world. Seeding this environment seeds its generator.

@@ -116,7 +116,7 @@ class Check:
 
     def relabeled(self, steps: TensorDict) -> TensorDict:
         """`steps` `[time]` with the rewards of every task, `[tasks, time]`."""
-        reward = self.world.reward(steps["features"][None], self.tasks[:, None])
+        reward = self.world.compute_rewards(steps["features"][None], self.tasks[:, None])
         same = {key: steps[key].expand(len(self.tasks), *steps[key].shape) for key in (*KEPT, "valid")}
         return TensorDict({**same, **reward._asdict()}, [len(self.tasks), len(steps)])
 
@@ -142,13 +142,12 @@ class Check:
         belief = self.agent.start_trial(len(self.tasks), self.generator)
         mean, variance = self.agent.infer(self.agent.context_features(hindsight), hindsight["valid"])
         belief["z"] = mean + variance.sqrt() * torch.randn(mean.shape, generator=self.generator)
-        low, high = self.world.action_low, self.world.action_high
         self.world.set_tasks(self.tasks)
         observation, total = self.world.restart(), torch.zeros(len(self.tasks))
         running = torch.ones(len(self.tasks), dtype=torch.bool)
         while bool(running.any()):
             action = self.agent.act(observation, belief, True, self.generator).action
-            step = self.world.advance(low + (action + 1) / 2 * (high - low), running)
+            step = self.world.advance(self.world.action_units.rescaled(action), running)
             total += torch.where(running, step.reward.sparse_reward, 0.0)
             observation, running = step.observation, running & ~step.reward.terminated & ~step.truncated
         return total

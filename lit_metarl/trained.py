@@ -21,6 +21,9 @@ def load_trained(checkpoint: Path | str, copies: int = 1, seed: int = 0) -> tupl
         tasks = world.task_distribution.sample(8, generator)
         trials = Collector(world).collect(agent, tasks, episodes=3, generator=generator, deterministic=True)
 
+    To act step by step, use a `datamodules.collection.RunningTrial`: the agent's own actions lie in [-1, 1], which are
+    not the units of every world.
+
     Args:
         checkpoint: a `.ckpt` that a run wrote.
         copies: of the world.

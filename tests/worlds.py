@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
 from envs import ML10, ML25, ML45, WORLDS, HalfCheetahVel, MetaEnv, PointRobot, Reward, TaskChanges, WorldSpec
+from envs.base import box
 from lit_metarl.algorithms import MetaRLModule
 
 QUICK_WORLDS: tuple[type[MetaEnv], ...] = tuple(world for world in WORLDS if world not in (ML10, ML25, ML45))
@@ -50,6 +52,34 @@ class EndingPoint(PointRobot):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, sparse_reward, _ = super().reward(features, tasks)
         return Reward(reward, sparse_reward, reward > -0.7)
+
+
+class Misshapen(PointRobot):
+    """A point robot whose reward has a dimension too many."""
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward, sparse_reward, terminated = super().reward(features, tasks)
+        return Reward(reward[..., None], sparse_reward, terminated)
+
+
+class Sparking(PointRobot):
+    """A point robot that loses sight of itself."""
+
+    def _observe(self) -> Tensor:
+        return torch.full((self.num_envs, 2), torch.nan)
+
+
+class Boundless(PointRobot):
+    """A point robot that may move as far as it likes."""
+
+    single_action_space = box(-np.inf, np.inf, 2)
+
+
+class Wordy(PointRobot):
+    """A point robot that observes a text."""
+
+    def _observe(self) -> Any:
+        return "here"
 
 
 class Blind(MetaRLModule):

@@ -8,8 +8,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules.collection.running_trial import RunningTrial
 from datamodules.collection.trials import Trials
-from datamodules.contracts import Agent, Believer, PosteriorSampler, PosteriorSchedule, Transition
+from datamodules.contracts import Agent, Believer, PosteriorSchedule
 from envs.base import MetaEnv
 
 ProgressReport = Callable[[int], None]
@@ -18,7 +19,7 @@ ProgressReport = Callable[[int], None]
 class Collector:
     """Runs trials of an agent in a batched world.
 
-    The agent's actions lie in [-1, 1] and are rescaled to the world's bounds here.
+    What is recorded of an agent is copied, so that it may change its tensors in place.
 
     Args:
         env: the world; its number of copies is the largest number of tasks at once.
@@ -26,8 +27,6 @@ class Collector:
 
     def __init__(self, env: MetaEnv) -> None:
         self.env = env
-        self._low = env.action_low
-        self._half_range = (env.action_high - env.action_low) / 2
 
     @torch.no_grad()
     def collect(
@@ -61,25 +60,20 @@ class Collector:
         spare = self.env.num_envs - number
         if spare < 0:
             raise ValueError(f"{number} tasks do not fit into a world of {self.env.num_envs} copies.")
+        tasks = torch.as_tensor(tasks, dtype=torch.float32)
         self.env.set_tasks(torch.cat((tasks, tasks[-1:].expand(spare, -1))))
         in_use = torch.arange(self.env.num_envs) < number
-        exploration = agent.exploration_episodes
-        if schedule is None:
-            belief = agent.start_trial(self.env.num_envs, generator)
-        else:
-            assert isinstance(agent, PosteriorSampler)  # checked when the run was configured
-            belief = agent.start_scheduled_trial(self.env.num_envs, generator, schedule)
-            exploration = schedule.prior_episodes
+        exploration = agent.exploration_episodes if schedule is None else schedule.prior_episodes
+        trial = RunningTrial(agent, self.env, generator, deterministic=deterministic, device=device, schedule=schedule)
         records, successes, beliefs = [], [], []
-        for episode in range(episodes):
-            if episode > 0:
-                belief = agent.end_episode(belief, generator)
-            belief, steps, success = self._run_episode(agent, belief, in_use, generator, deterministic, device, report)
+        for _ in range(episodes):
+            trial.begin_episode(self.env.restart(), in_use)
+            steps, success = self._run_episode(trial, report)
             records.append(steps[:number])
             if success is not None:
                 successes.append(success[:number])
             if with_beliefs and isinstance(agent, Believer):
-                beliefs.append(agent.belief_vector(belief)[:number].to("cpu"))
+                beliefs.append(agent.belief_vector(trial.belief)[:number].to("cpu", copy=True))
         return Trials(
             tasks=tasks.clone(),
             steps=torch.stack(records, 1),
@@ -88,47 +82,26 @@ class Collector:
             beliefs=torch.stack(beliefs, 1) if beliefs else None,
         )
 
-    def _run_episode(
-        self,
-        agent: Agent,
-        belief: TensorDict,
-        in_use: Tensor,
-        generator: torch.Generator,
-        deterministic: bool,
-        device: torch.device | None,
-        report: ProgressReport | None,
-    ) -> tuple[TensorDict, TensorDict, Tensor | None]:
-        """One episode of every copy in use: the belief after it, its steps `[copies, time]`, and success."""
-        observation = self.env.restart()
-        active, success = in_use, None
+    def _run_episode(self, trial: RunningTrial, report: ProgressReport | None) -> tuple[TensorDict, Tensor | None]:
+        """The episode that `trial` has begun: its steps, batch shape `[copies, time]`, and success."""
+        success = None
         steps: dict[str, list[Tensor]] = {}
         length = 0
-        while bool(active.any()):
-            decision = agent.act(observation.to(device), belief, deterministic, generator)
-            action = decision.action.to("cpu")
-            outcome = self.env.advance(self._low + (action + 1.0) * self._half_range, active)
-            transition = Transition(
-                observation=observation.to(device),
-                action=decision.action,
-                reward=outcome.reward.sparse_reward.to(device),
-                next_observation=outcome.observation.to(device),
-                terminated=outcome.reward.terminated.to(device),
-                truncated=outcome.truncated.to(device),
-                active=active.to(device),
-                extras=decision.extras,
-            )
-            belief = agent.observe(belief, transition)
+        while bool(trial.running.any()):
+            observation, active = trial.observation, trial.running
+            outcome = self.env.advance(trial.act(), active)
+            decided = {"action": trial.decision.action, **trial.decision.extras}
             record = {
+                **{key: value.to("cpu", copy=True) for key, value in decided.items()},
                 "observation": observation,
-                "action": action,
                 "next_observation": outcome.observation,
                 "features": outcome.features,
                 "reward": outcome.reward.reward,
                 "sparse_reward": outcome.reward.sparse_reward,
                 "terminated": outcome.reward.terminated,
                 "valid": active,
-                **{key: value.to("cpu") for key, value in decision.extras.items()},
             }
+            trial.observe(outcome)
             for key, value in record.items():
                 steps.setdefault(key, []).append(value)
             if outcome.success is not None:
@@ -137,11 +110,9 @@ class Collector:
             if report is not None:
                 report(int(active.sum()))
             length += 1
-            observation = outcome.observation
-            active = active & ~(outcome.reward.terminated | outcome.truncated)
         padding = self.env.world.horizon - length
         stacked = {key: _pad_time(torch.stack(values, 1), padding) for key, values in steps.items()}
-        return belief, TensorDict(stacked, [self.env.num_envs, self.env.world.horizon]), success
+        return TensorDict(stacked, [self.env.num_envs, self.env.world.horizon]), success
 
 
 def _pad_time(values: Tensor, padding: int) -> Tensor:

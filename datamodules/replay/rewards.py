@@ -46,7 +46,7 @@ class KnownReward(RewardSource):
         self._env = env
 
     def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
-        return self._env.reward(transitions["features"], tasks)
+        return self._env.compute_rewards(transitions["features"], tasks)
 
 
 class RewardModel(RewardSource):

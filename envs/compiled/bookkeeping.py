@@ -11,11 +11,19 @@ Numbers = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
+REFUSED, WITHIN, CLIPPED = 0, 1, 2
+
 
 @compiled
 def prepare(
-    actions: Numbers, copies: Integers, running: Flags, lowest: Numbers, highest: Numbers, prepared: Numbers
-) -> bool:
+    actions: Numbers,
+    copies: Integers,
+    running: Flags,
+    lowest: Numbers,
+    highest: Numbers,
+    rounding: float,
+    prepared: Numbers,
+) -> int:
     """Bring the actions of some copies into bounds.
 
     Args:
@@ -24,19 +32,48 @@ def prepare(
         running: whose episode is under way, `[copies]`.
         lowest: bounds, `[action_dim]`.
         highest: bounds, `[action_dim]`.
+        rounding: share of the range by which an action may lie beyond its bounds and still count as within.
         prepared: receives the actions within the bounds, `[acting, action_dim]`.
 
     Returns:
-        Whether all of them are running and act in finite numbers; `prepared` is unfinished otherwise.
+        `REFUSED` unless all of them are running and act in finite numbers (`prepared` is unfinished then), else
+        `CLIPPED` if one acted beyond the bounds, or `WITHIN`.
     """
+    result = WITHIN
     for row, copy in enumerate(copies):
         if not running[copy]:
-            return False
+            return REFUSED
         for index in range(actions.shape[1]):
             action = actions[copy, index]
             if not np.isfinite(action):
-                return False
+                return REFUSED
             prepared[row, index] = min(max(action, lowest[index]), highest[index])
+            if abs(action - prepared[row, index]) > rounding * (highest[index] - lowest[index]):
+                result = CLIPPED
+    return result
+
+
+@compiled
+def all_finite(
+    copies: Integers, observation: Numbers, features: Numbers, reward: Numbers, sparse_reward: Numbers
+) -> bool:
+    """Whether the outcome of a step of some copies consists of finite numbers.
+
+    Args:
+        copies: who acted, indices `[acting]`.
+        observation: `[copies, observation_dim]`.
+        features: `[copies, feature_dim]`.
+        reward: `[copies]`.
+        sparse_reward: `[copies]`.
+    """
+    for copy in copies:
+        finite = np.isfinite(reward[copy]) and np.isfinite(sparse_reward[copy])
+        for number in observation[copy]:  # of a row, all are looked at: without a way out, they are looked at together
+            finite &= number - number == 0.0
+        for number in features[copy]:
+            finite &= number - number == 0.0
+        if not finite:
+            return False
     return True
 
 

@@ -156,7 +156,7 @@ class MujocoWorld(MetaEnv):
         # In numpy: between two steps of MuJoCo, an operation of torch takes several times as long.
         features = self._move(actions, copies)
         worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
-        return torch.from_numpy(features), Reward(worth, worth, torch.from_numpy(self._ended(features)))
+        return torch.from_numpy(features), Reward(worth, worth.clone(), torch.from_numpy(self._ended(features)))
 
     def _start(self, copies: Tensor) -> None:
         if self._own_models:

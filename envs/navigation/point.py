@@ -45,7 +45,7 @@ class PlanarPoint(PlanarWorld):
         return positions
 
     def _observe(self) -> Tensor:
-        return self._position.clone()
+        return self._position
 
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
         axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))

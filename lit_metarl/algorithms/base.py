@@ -22,6 +22,7 @@ from lit_metarl.evaluation import TaskResults, TrialMetrics
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
+from lit_metarl.threads import warn_of_threads
 from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
 
 
@@ -130,6 +131,7 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         """Start the clock. Where a run is resumed, log its last epoch again: a crash may have come before that."""
+        warn_of_threads(self.device)
         self._started = time.monotonic()
         if self._resumed and self._last_logged:
             step = int(self._last_logged["step"])

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.profilers import PyTorchProfiler
 
+from envs.base import MetaEnv
 from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import RunCheckpoint
@@ -73,6 +74,12 @@ def check_folder(folder: Path) -> None:
         "it holds the config.yaml of another run",
         "Choose another folder, or a logger, which numbers the runs.",
     )
+
+
+def check_drawing(env: MetaEnv) -> None:
+    """Raise a `ConfigurationError` if this machine cannot draw `env`, before any trial is run for a video."""
+    env.restart()
+    env.draw(0)
 
 
 def check_profiler(trainer: pl.Trainer) -> None:

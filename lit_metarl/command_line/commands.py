@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from contextlib import ExitStack
 from functools import cached_property
@@ -12,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities import rank_zero_only
@@ -42,6 +40,7 @@ from lit_metarl.checkpoints import (
 from lit_metarl.command_line.arguments import ArgumentsCLI, spell_out
 from lit_metarl.command_line.checks import (
     check_callbacks,
+    check_drawing,
     check_files,
     check_folder,
     check_kept,
@@ -61,6 +60,7 @@ from lit_metarl.command_line.mistakes import (
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
+from lit_metarl.threads import use_threads
 from lit_metarl.trainer_arguments import check_trainer
 
 REQUEUED = "hpc"  # Lightning's word for the checkpoint of a job that SLURM requeued
@@ -131,8 +131,7 @@ class MetaRLCLI(ArgumentsCLI):
         """Set the number of threads."""
         threads = self.config[self.config.subcommand].threads
         if threads is not None:
-            torch.set_num_threads(threads)
-            os.environ["OMP_NUM_THREADS"] = str(threads)  # or Lightning would choose a number for several ranks
+            use_threads(threads)
 
     def instantiate_classes(self) -> None:
         """Build everything, then check that the parts fit together."""
@@ -257,6 +256,8 @@ class MetaRLCLI(ArgumentsCLI):
         processes = self.trainer.world_size
         hint = "Use --trainer.devices=1."
         require(videos is None or processes == 1, "trainer.devices", processes, "one process films", hint)
+        if videos is not None:
+            check_drawing(self.datamodule.make_env(1, self.datamodule.seed))
         with ExitStack() as stack:
             films: list[Path] = []
             if given is not None:

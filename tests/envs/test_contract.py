@@ -225,7 +225,9 @@ def test_a_reward_that_says_for_other_than_every_copy_whether_it_ends_is_refused
 
     world = Forgetful(COPIES)
     world.restart()
-    with pytest.raises(ValueError, match=r"PointRobot: the `terminated` of its reward has shape .*, expected \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"Forgetful.reward, as `terminated`, gives .*, expected flags .* of shape \(3,\)"
+    ):
         world.advance(torch.zeros(COPIES, 2))
 
 
@@ -235,6 +237,7 @@ def test_a_state_of_another_number_of_copies_is_refused() -> None:
         PointRobot(2).load_state_dict(state)
 
 
+@pytest.mark.filterwarnings("ignore:.*is clipped")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64, torch.uint8, torch.bool])
 @pytest.mark.parametrize("world_class", [PointRobot, GridNavi])
 def test_actions_may_be_numbers_of_any_kind(world_class: type[MetaEnv], dtype: torch.dtype) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
+import subprocess
+import sys
 
 import gymnasium
 import mujoco
@@ -10,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import WORLDS, HalfCheetahVel, MetaEnv
+from envs import WORLDS, ConfigurationError, HalfCheetahVel, MetaEnv
 from envs.locomotion import pictures
 from envs.locomotion.pictures import MOST_RENDERERS, draw_state
 
@@ -61,9 +65,44 @@ def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.M
         raise ImportError("no such library")
 
     monkeypatch.setattr(mujoco, "Renderer", no_library)
+    monkeypatch.setattr(pictures, "_renderers", {})
     model = copy.copy(HalfCheetahVel(1)._physics.model)  # that nothing has been drawn of
-    with pytest.raises(RuntimeError, match=r"libegl1.*libosmesa6.*MUJOCO_GL"):
+    with pytest.raises(ConfigurationError, match=r"egl failed .*no such library.*libegl1.*libosmesa6.*MUJOCO_GL"):
         draw_state(model, np.zeros(9))
+
+
+DRAW = """
+from envs import HalfCheetahVel
+
+env = HalfCheetahVel(1)
+env.restart()
+try:
+    print(env.draw(0).std() > 5)
+except RuntimeError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def _drawn_with(**variables: str) -> str:
+    """What a process of its own says that draws with these environment variables."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MUJOCO_GL")}
+    command = [sys.executable, "-c", DRAW]
+    done = subprocess.run(command, env={**kept, **variables}, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_display_that_is_gone_does_not_keep_egl_from_drawing() -> None:
+    without = _drawn_with()
+    if without != "True":
+        pytest.skip(without)
+    assert _drawn_with(DISPLAY=":987") == "True"
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "off"])
+def test_a_choice_that_draws_nothing_is_told_when_a_picture_is_asked_for(choice: str) -> None:
+    assert re.match(
+        rf"CannotDraw MuJoCo cannot draw off-screen with MUJOCO_GL={choice}: ", _drawn_with(MUJOCO_GL=choice)
+    )
 
 
 def test_pictures_of_many_models_keep_few_renderers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.compiled.bookkeeping import count, prepare
+from envs.action_units import ROUNDING
+from envs.compiled.bookkeeping import CLIPPED, REFUSED, WITHIN, all_finite, count, prepare
 
 LOWEST, HIGHEST = np.array([-1.0, -0.5, 0.0], np.float32), np.array([1.0, 0.5, 2.0], np.float32)
 
@@ -14,7 +15,7 @@ def test_actions_of_those_who_act_are_brought_into_bounds() -> None:
     generator = np.random.default_rng(0)
     actions, copies = generator.normal(0.0, 2.0, (6, 3)).astype(np.float32), np.array([0, 2, 5])
     prepared = np.empty((3, 3), np.float32)
-    assert prepare(actions, copies, np.ones(6, np.bool_), LOWEST, HIGHEST, prepared)
+    assert prepare(actions, copies, np.ones(6, np.bool_), LOWEST, HIGHEST, ROUNDING, prepared)
     assert np.array_equal(prepared, actions[copies].clip(LOWEST, HIGHEST))
 
 
@@ -25,7 +26,7 @@ def test_only_those_who_act_must_be_finite_and_running(fault: float) -> None:
     prepared = np.empty((2, 3), np.float32)
 
     def accepts(*copies: int) -> bool:
-        return prepare(actions, np.array(copies), running, LOWEST, HIGHEST, prepared)
+        return prepare(actions, np.array(copies), running, LOWEST, HIGHEST, ROUNDING, prepared)
 
     assert accepts(0)
     assert not accepts(0, 1)
@@ -43,3 +44,21 @@ def test_a_step_is_counted_for_those_who_act_and_ends_their_episodes() -> None:
         assert np.array_equal(elapsed, before + running)
         assert np.array_equal(truncated, (elapsed >= 4) & ~terminated)
         assert np.array_equal(still, running & ~terminated & (elapsed < 4))
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [(0.5, WITHIN), (0.50001, WITHIN), (0.51, CLIPPED), (-0.51, CLIPPED), (np.nan, REFUSED)]
+)
+def test_actions_beyond_the_bounds_by_more_than_rounding_are_told_apart(action: float, expected: int) -> None:
+    actions, prepared = np.array([[0.0, action, 0.0]], np.float32), np.empty((1, 3), np.float32)
+    running = np.ones(1, np.bool_)
+    assert prepare(actions, np.arange(1), running, LOWEST, HIGHEST, ROUNDING, prepared) == expected
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(4))
+def test_one_number_that_is_not_finite_is_found_among_those_who_act(fault: float, place: int) -> None:
+    outcome = [np.zeros(shape, np.float32) for shape in ((3, 2), (3, 4), (3,), (3,))]
+    outcome[place].reshape(3, -1)[1, -1] = fault
+    assert all_finite(np.array([0, 2]), *outcome)
+    assert not all_finite(np.array([0, 1]), *outcome)

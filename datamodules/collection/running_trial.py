@@ -1,0 +1,192 @@
+"""An agent in the middle of a trial: it acts in an environment's own units and sees what its actions bring."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import gymnasium
+import numpy as np
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.contracts import Agent, Decision, PosteriorSampler, PosteriorSchedule, Transition
+from envs.action_units import ActionUnits
+from envs.base import MetaEnv, Step
+from envs.errors import NonFiniteError
+
+Outcome: TypeAlias = Step | tuple[Any, Any, Any, Any, dict[str, Any]]
+
+
+class RunningTrial:
+    """One trial of an agent in every sub-environment, for a loop of one's own.
+
+    In a batched environment, with a task for each sub-environment:
+
+        trial = RunningTrial(agent, env, generator, deterministic=True)
+        for _ in range(episodes):
+            trial.begin_episode(env.restart())
+            while trial.running.any():
+                trial.observe(env.advance(trial.act(), trial.running))
+
+    In a single Gymnasium environment, whose task must stay the same:
+
+        env = gymnasium.make("lit_metarl/PointRobot-v0", task=[0.5, -0.5])
+        trial = RunningTrial(agent, env, generator, deterministic=True)
+        for _ in range(episodes):
+            trial.begin_episode(env.reset()[0])
+            while trial.running.any():
+                trial.observe(env.step(trial.act()))
+
+    `act` gives actions in the units of the environment: within its bounds, or the numbers of choices. The agent is
+    shown the sparse reward, as in training, where the environment tells it apart.
+
+    Args:
+        agent: the adapting agent.
+        env: where it acts: a batched environment, or a single Gymnasium environment with the same spaces.
+        generator: source of the agent's randomness.
+        deterministic: whether the agent acts without exploration noise.
+        device: where the agent lives (None: the CPU).
+        schedule: when the agent infers its posterior and from what, where that differs from the agent's own way; only
+            for a `PosteriorSampler`.
+
+    Attributes:
+        running: which episodes are under way, `[sub-environments]`.
+        observation: the last one, `[sub-environments, observation_dim]`.
+        belief: what the agent knows, one row for each sub-environment.
+        decision: the last one: the action in [-1, 1], and what the algorithm records with it.
+
+    Raises:
+        ContractError: if the environment's action space is unbounded or of another kind.
+    """
+
+    observation: Tensor
+    decision: Decision
+
+    def __init__(
+        self,
+        agent: Agent,
+        env: MetaEnv | gymnasium.Env[Any, Any],
+        generator: torch.Generator,
+        *,
+        deterministic: bool = False,
+        device: torch.device | None = None,
+        schedule: PosteriorSchedule | None = None,
+    ) -> None:
+        self._agent, self._generator, self._deterministic, self._device = agent, generator, deterministic, device
+        self._is_single = isinstance(env, gymnasium.Env)
+        self._env: Any = env.unwrapped
+        actor: Any = env
+        space = actor.action_space if self._is_single else actor.single_action_space
+        self._units = ActionUnits(space, type(self._env).__name__)
+        self._number = 1 if self._is_single else actor.num_envs
+        self._tasks: Tensor | None = None
+        self._waits_for_outcome = False
+        self._episodes = 0
+        self.running = torch.zeros(self._number, dtype=torch.bool)
+        self.belief = self._prior(schedule)
+
+    @torch.no_grad()
+    def _prior(self, schedule: PosteriorSchedule | None) -> TensorDict:
+        """What the agent knows before the trial."""
+        if schedule is None:
+            return self._agent.start_trial(self._number, self._generator)
+        assert isinstance(self._agent, PosteriorSampler)  # checked when the run was configured
+        return self._agent.start_scheduled_trial(self._number, self._generator, schedule)
+
+    @torch.no_grad()
+    def begin_episode(self, observation: Any, taking_part: Tensor | None = None) -> None:
+        """The trial's next episode begins with `observation`, as a reset gave it.
+
+        Args:
+            observation: `[sub-environments, observation_dim]`, or `[observation_dim]` of a single environment.
+            taking_part: which sub-environments run, `[sub-environments]`; None for all.
+
+        Raises:
+            ValueError: if the task has changed since the trial began.
+        """
+        tasks = getattr(self._env, "tasks", None)
+        if tasks is not None:
+            if self._tasks is not None and not torch.equal(self._tasks, tasks):
+                raise ValueError(
+                    "the task has changed within a trial: give a single environment its task, as in "
+                    "gymnasium.make(..., task=[...]), and begin a new RunningTrial for another one."
+                )
+            self._tasks = tasks.clone()
+        if self._episodes > 0:
+            self.belief = self._agent.end_episode(self.belief, self._generator)
+        self._episodes += 1
+        self._waits_for_outcome = False
+        self.observation = self._rows(observation, torch.float32)
+        everyone = torch.ones(self._number, dtype=torch.bool)
+        self.running = everyone if taking_part is None else taking_part.clone()
+
+    @torch.no_grad()
+    def act(self) -> Any:
+        """The next actions, in the environment's own units.
+
+        Returns:
+            For a batched environment's `advance` or `step`, a tensor `[sub-environments, action_dim]`, or choices
+            `[sub-environments]`, counted from the space's `start`. For a single environment's `step`, an array
+            `[action_dim]`, or a whole number.
+
+        Raises:
+            RuntimeError: if no episode is under way, or the outcome of the last action was not observed.
+            NonFiniteError: if the action of a running sub-environment is not finite.
+        """
+        if self._waits_for_outcome or not bool(self.running.any()):
+            missing = "observe what the last action brought" if self._waits_for_outcome else "begin an episode"
+            raise RuntimeError(f"the agent cannot act yet: {missing} first.")
+        seen = self.observation.to(self._device)
+        self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
+        self._waits_for_outcome = True
+        normalized = self.decision.action.to("cpu")
+        broken = self.running & ~torch.isfinite(normalized).all(-1)
+        if bool(broken.any()):
+            row = int(broken.nonzero()[0, 0])
+            action = normalized[row].tolist()
+            raise NonFiniteError(f"the agent's action {action} in sub-environment {row} is not finite.")
+        actions = self._units.own(normalized)
+        if not self._is_single:
+            return actions
+        return int(actions[0]) if self._units.discrete else actions[0].numpy()
+
+    @torch.no_grad()
+    def observe(self, outcome: Outcome) -> None:
+        """Show the agent what its action brought.
+
+        Args:
+            outcome: what `advance` returned, or the five values of Gymnasium's `step`.
+
+        Raises:
+            RuntimeError: if the agent did not act before.
+        """
+        if not self._waits_for_outcome:
+            raise RuntimeError("there is nothing to observe yet: let the agent act first.")
+        self._waits_for_outcome = False
+        if isinstance(outcome, Step):
+            next_observation, reward = outcome.observation, outcome.reward.sparse_reward
+            terminated, truncated = outcome.reward.terminated, outcome.truncated
+        else:
+            values = outcome[0], outcome[4].get("sparse_reward", outcome[1]), *outcome[2:4]
+            kinds = (torch.float32, torch.float32, torch.bool, torch.bool)
+            next_observation, reward, terminated, truncated = map(self._rows, values, kinds)
+        transition = Transition(
+            observation=self.observation.to(self._device),
+            action=self.decision.action,
+            reward=reward.to(self._device),
+            next_observation=next_observation.to(self._device),
+            terminated=terminated.to(self._device),
+            truncated=truncated.to(self._device),
+            active=self.running.to(self._device),
+            extras=self.decision.extras,
+        )
+        self.belief = self._agent.observe(self.belief, transition)
+        self.observation = next_observation
+        self.running = self.running & ~(terminated | truncated)
+
+    def _rows(self, value: Any, dtype: torch.dtype) -> Tensor:
+        """What an environment gave, with a row for every sub-environment; nobody else holds it."""
+        tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+        rows = tensor[None] if self._is_single else tensor
+        return rows.detach().to("cpu", dtype, copy=True)

@@ -1,0 +1,242 @@
+"""What an environment of the user's own returns is copied and converted, or refused by class and method."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from datamodules.replay import KnownReward
+from envs import ContractError, MetaEnv, PointRobot, Reward, WorldSpec
+from envs.base import box, never
+from envs.errors import NonFiniteError
+from envs.task_distributions import FiniteTasks, TaskDistribution
+
+COPIES = 3
+Change = Callable[[Any], Any]
+
+
+class Reusing(PointRobot):
+    """A point robot that hands out the same tensors in every step."""
+
+    def __init__(self, num_envs: int, seed: int = 0) -> None:
+        super().__init__(num_envs, seed)
+        self.shared = torch.zeros(num_envs)
+        self.flags = torch.zeros(num_envs, dtype=torch.bool)
+
+    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+        super()._simulate(actions, copies)
+        return self._position
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        self.shared.copy_(super().reward(features, tasks).reward)
+        return Reward(self.shared, self.shared, self.flags)
+
+    def success(self, features: Tensor, tasks: Tensor) -> Tensor:
+        return self.flags
+
+
+def test_tensors_that_an_environment_uses_again_are_copied() -> None:
+    env, other = Reusing(COPIES, seed=3), PointRobot(COPIES, seed=3)
+    outcomes, expected = [], []
+    for world, kept in ((env, outcomes), (other, expected)):
+        kept.append(world.restart())
+        for _ in range(3):
+            kept.append(world.advance(torch.full((COPIES, 2), 0.05)))
+    assert torch.equal(outcomes[0], expected[0])
+    for mine, theirs in zip(outcomes[1:], expected[1:]):
+        assert torch.equal(mine.observation, theirs.observation)
+        assert torch.equal(mine.features, theirs.features)
+        assert torch.equal(mine.reward.reward, theirs.reward.reward)
+        parts = [mine.observation, mine.features, *mine.reward, mine.success]
+        assert len({part.data_ptr() for part in parts}) == len(parts)
+
+
+def test_the_arrays_of_a_step_are_each_their_own() -> None:
+    env = Reusing(COPIES)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(np.zeros((COPIES, 2), np.float32))
+    before = info["sparse_reward"].copy()
+    reward *= 0.0
+    assert np.array_equal(info["sparse_reward"], before)
+
+
+def changed(method: str, change: Change) -> PointRobot:
+    """A point robot of which one method returns something else."""
+
+    class Changed(PointRobot):
+        def success(self, features: Tensor, tasks: Tensor) -> Tensor:
+            return never(features[..., 0])
+
+    original = getattr(Changed, method)
+    setattr(Changed, method, lambda self, *given: change(original(self, *given)))
+    return Changed(COPIES, seed=1)
+
+
+def one_step(env: MetaEnv) -> Any:
+    env.restart()
+    return env.advance(torch.full((COPIES, 2), 0.05))
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("_observe", lambda seen: seen.double()),
+        ("_observe", lambda seen: seen.numpy()),
+        ("_observe", lambda seen: seen.clone().requires_grad_()),
+        ("_simulate", lambda features: features.double().numpy()),
+        ("reward", lambda given: Reward(*(part.numpy() for part in given))),
+        ("reward", lambda given: tuple(given)),
+        ("reward", lambda given: given._replace(reward=given.reward.double(), terminated=given.terminated.int())),
+        ("success", lambda success: success.float().numpy()),
+    ],
+)
+def test_harmless_differences_are_converted(method: str, change: Change) -> None:
+    step, expected = one_step(changed(method, change)), one_step(PointRobot(COPIES, seed=1))
+    parts = [step.observation, step.features, *step.reward]
+    assert [part.dtype for part in parts] == [torch.float32] * 4 + [torch.bool]
+    assert step.success.dtype == torch.bool
+    for mine, theirs in zip(parts, [expected.observation, expected.features, *expected.reward]):
+        assert torch.equal(mine, theirs)
+        assert not mine.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "given", "expected"),
+    [
+        (
+            "_observe",
+            lambda seen: seen[:, 0],
+            "a tensor of float32 and shape (3,)",
+            "numbers (float32) of shape (3, 2)",
+        ),
+        ("_observe", lambda seen: None, "None", "(3, 2)"),
+        ("_observe", lambda seen: "hot", "a str", "(3, 2)"),
+        ("_simulate", lambda features: features.numpy()[:2], "an array of float32 and shape (2, 2)", "(3, 2)"),
+        ("reward", lambda given: given.reward, "a tensor of float32", "a Reward(reward, sparse_reward, terminated)"),
+        ("reward", lambda given: given._replace(reward=given.reward[:, None]), "shape (3, 1)", "(3,)"),
+        ("reward", lambda given: given._replace(sparse_reward=1.0), "a float", "(3,)"),
+        ("reward", lambda given: given._replace(terminated=given.reward), "other values than 0 and 1", "flags"),
+        ("success", lambda success: success[0], "shape ()", "(3,)"),
+    ],
+)
+def test_other_kinds_and_shapes_are_refused_by_class_and_method(
+    method: str, change: Change, given: str, expected: str
+) -> None:
+    with pytest.raises(ContractError) as refused:
+        one_step(changed(method, change))
+    message = str(refused.value)
+    assert message.startswith(f"Changed.{method}")
+    assert given in message.partition(", expected ")[0]
+    assert expected in message.partition(", expected ")[2]
+
+
+def broken(value: Any) -> Any:
+    """The value with one number of the last copy that is none."""
+    value = value.clone()
+    value.view(len(value), -1)[2, 0] = torch.nan
+    return value
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "name"),
+    [
+        ("_observe", broken, "Changed._observe"),
+        ("_simulate", broken, "Changed._simulate"),
+        ("reward", lambda given: given._replace(reward=broken(given.reward)), "Changed.reward"),
+        ("reward", lambda given: given._replace(sparse_reward=broken(given.reward)), "Changed.reward (sparse)"),
+    ],
+)
+def test_what_is_not_finite_is_told_where_it_enters(method: str, change: Change, name: str) -> None:
+    env = changed(method, change)
+    with pytest.raises(NonFiniteError) as told:
+        one_step(env)
+    assert str(told.value).startswith(f"{name} gives ")
+    assert f"in sub-environment 2, whose task is {env.tasks[2].tolist()}" in str(told.value)
+
+
+def test_copies_that_do_not_take_part_may_hold_anything() -> None:
+    env = changed("_observe", broken)
+    env.restart(torch.tensor([0, 1]))
+    step = env.advance(torch.zeros(COPIES, 2), torch.tensor([True, True, False]))
+    assert bool(step.observation[2].isnan().any())
+
+
+def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> None:
+    class FeaturesOnly(PointRobot):
+        def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+            reward = features[..., 0].double()  # a view, and the same for all tasks
+            return Reward(reward, reward, reward > 0)
+
+    features = torch.randn(1, 7, 2)
+    given = KnownReward(FeaturesOnly(1)).price(TensorDict({"features": features}, [1, 7]), torch.zeros(4, 1, 2))
+    assert given.reward.dtype == torch.float32
+    assert torch.equal(given.reward, features[..., 0].expand(4, 7))
+    given.reward.zero_()
+    assert bool((features != 0).all())
+
+
+def test_tasks_of_whole_numbers_flags_or_numpys_become_float32_of_their_own() -> None:
+    class Mine(TaskDistribution):
+        task_dim = 2
+        kept = np.array([[0, 1], [1, 0], [1, 1]])
+
+        def sample(self, n: int, generator: torch.Generator) -> Any:
+            return self.kept[:n]
+
+        def contains(self, tasks: Tensor) -> Any:
+            return (tasks.numpy() >= 0).all(-1)
+
+    class OwnTasks(PointRobot):
+        task_distribution: TaskDistribution = Mine()
+
+    env = OwnTasks(COPIES)
+    assert torch.equal(env.tasks, torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    env.tasks.zero_()
+    assert Mine.kept.any()
+    env.set_tasks(torch.ones(COPIES, 2, dtype=torch.int64))
+    for numbers in ([[0], [1]], [[False], [True]]):
+        assert FiniteTasks(numbers).sample(5, torch.Generator()).dtype == torch.float32
+
+
+def test_tasks_of_another_shape_are_refused_by_their_class() -> None:
+    class Flat(FiniteTasks):
+        def sample(self, n: int, generator: torch.Generator) -> Tensor:
+            return torch.zeros(n)
+
+    with pytest.raises(
+        ContractError, match=re.escape("Flat.sample gives a tensor of float32 and shape (4,), expected")
+    ):
+        Flat([[0.0, 0.0]]).sample(4, torch.Generator())
+
+
+@pytest.mark.parametrize("name", ["world", "task_distribution", "single_observation_space", "single_action_space"])
+def test_an_environment_without_a_part_is_refused_by_name(name: str) -> None:
+    incomplete = type("Incomplete", (PointRobot,), {name: None})
+    with pytest.raises(ContractError, match=f"Incomplete.{name} gives nothing, expected a"):
+        incomplete(1)
+
+
+def test_a_spec_whose_names_are_one_text_or_whose_episodes_have_no_step_is_refused() -> None:
+    sizes = {"observation_dim": 1, "action_dim": 1, "task_changes": PointRobot.world.task_changes}
+    with pytest.raises(ContractError, match=r"task_names gives 'liked', expected a tuple, such as \('liked',\)"):
+        WorldSpec("Room", task_names="liked", feature_names=("a",), horizon=3, **sizes)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="horizon gives 0, expected at least 1"):
+        WorldSpec("Room", task_names=("liked",), feature_names=("a",), horizon=0, **sizes)
+
+
+def test_an_observation_space_of_float64_is_no_obstacle() -> None:
+    class Wide(PointRobot):
+        single_observation_space = box(-np.inf, np.inf, 2)
+        single_action_space = type(PointRobot.single_action_space)(-0.1, 0.1, (2,), np.float64)
+
+    env = Wide(COPIES)
+    env.reset(seed=0)
+    observation, *_ = env.step(np.full((COPIES, 2), 0.1))
+    assert observation.dtype == np.float32
