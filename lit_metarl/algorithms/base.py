@@ -17,7 +17,7 @@ from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
 from envs.errors import require
 from envs.randomness import make_generator
-from lit_metarl.evaluation import TaskResults, TrialMetrics
+from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 
@@ -90,9 +90,12 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Derive this rank's random stream.
 
         Raises:
-            ConfigurationError: if several ranks would not average their gradients.
+            ConfigurationError: if several ranks would not average their gradients, or a callback takes an improvement
+                of its metric for the opposite.
         """
         if stage == "fit":
+            untyped: Any = self.trainer
+            check_modes(untyped.callbacks)
             require(
                 ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
                 "trainer.strategy",
