@@ -43,6 +43,9 @@ FINISHED, STOPPED, FAILED = "finished", "stopped", "FAILED"
 STOPPING = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (128 + number, -number)}
 """Statuses of a run that a signal stopped: it may have left in order, or been killed."""
 
+OWN = ("seed_everything", "trainer.logger.save_dir", "trainer.logger.name", "ckpt_path")
+"""What every run of a batch gets from it."""
+
 SETTINGS = "batch_settings.json"
 GO_ON = "give the same command to go on"
 
@@ -144,6 +147,22 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
     return runs
 
 
+def mistake_in(runs: list[Run]) -> str | None:
+    """What is wrong with the first run that is to be made and could not start, with its experiment and method.
+
+    Runs that differ in their seed alone are parsed once, by the parser that they will use.
+    """
+    from lit_metarl.cli import Check  # and with it all that a run imports
+
+    check = Check()
+    for place, run in {run.folder.parent: run for run in runs if not run.finished}.items():
+        mistake = check(run.arguments)
+        if mistake is not None:
+            experiment, method = place.parts[-2:]
+            return f"experiments.{experiment}, method {method}: {mistake}"
+    return None
+
+
 def _check(name: str, experiment: Experiment) -> None:
     key, seeds, methods = f"experiments.{name}", experiment.seeds, experiment.methods
     for part in (name, *methods):
@@ -152,6 +171,10 @@ def _check(name: str, experiment: Experiment) -> None:
     require(bool(methods), f"{key}.methods", methods, "it must name at least one", "Add a method.")
     require(bool(seeds), f"{key}.seeds", seeds, "it must list at least one", "Add a seed.")
     require(len(set(seeds)) == len(seeds), f"{key}.seeds", seeds, "a seed is one run", "List each seed once.")
+    for argument in experiment.arguments:
+        option = argument.partition("=")[0].removeprefix("--").replace("init_args.", "")
+        hint = "Leave it out; seeds stand under seeds."
+        require(option not in OWN, f"{key}.arguments", argument, "a batch gives it to every run itself", hint)
 
 
 def _content(experiment: str, path: str) -> Any:
@@ -240,6 +263,10 @@ def main(args: list[str] | None = None) -> int:
         for run in runs:
             print(f"{'finished' if run.finished else 'to do   '} {run.folder}")
         return 0
+    mistake = mistake_in(runs)
+    if mistake is not None:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
     try:
         failed = run_batch(runs, options.jobs)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import TypeVar
 
 from jsonargparse import set_parsing_settings
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -23,10 +24,13 @@ from lit_metarl.checkpoints import (
 )
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
 from lit_metarl.command_line.commands import tell
+from lit_metarl.command_line.mistakes import Mistake
 from lit_metarl.strategy import register
 
+CLI = TypeVar("CLI", bound=MetaRLCLI)
 
-def _report(error: Exception) -> None:
+
+def _report(error: BaseException) -> None:
     """Say what went wrong. Until the ranks have found each other, all of them see the same mistake."""
     if ranks.number() > 1:
         print(f"error on rank {ranks.own()}: {error}", file=sys.stderr)
@@ -66,36 +70,84 @@ def _program() -> list[str]:
     return ["python", sys.argv[0] if path.name == "train.py" else "train.py"]
 
 
+def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
+    """Make a command line, which does what its arguments say.
+
+    Args:
+        kind: its class.
+        args: of the program; None for its own.
+    """
+    _quiet_libraries()
+    register()
+    set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
+    return kind(
+        MetaRLModule,
+        RolloutDataModule,
+        subclass_mode_model=True,
+        auto_configure_optimizers=False,
+        parser_class=ConciseParser,
+        parser_kwargs={
+            "prog": shlex.join(_program()),
+            "description": "Train and evaluate agents that adapt to new tasks.",
+        },
+        trainer_defaults={
+            "enable_model_summary": False,
+            "logger": {
+                "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+                "init_args": {"save_dir": "runs", "name": None},
+            },
+            "num_sanity_val_steps": 0,
+        },
+        args=args,
+    )
+
+
+class ParsingOnly(MetaRLCLI):
+    """Parses a command, checks its configuration, and does nothing else."""
+
+    def before_instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def _set_seed(self) -> None:
+        """Nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing."""
+
+
+class Check:
+    """Finds the mistakes in the configurations of commands without running them; it makes one parser for all."""
+
+    def __init__(self) -> None:
+        self._parsing: ParsingOnly | None = None
+
+    def __call__(self, args: list[str]) -> str | None:
+        """What is wrong with a command, as `main` would say it; None if its configuration can be parsed.
+
+        Args:
+            args: of the command.
+        """
+        try:
+            if self._parsing is None:
+                self._parsing = command_line(ParsingOnly, args)
+            else:
+                self._parsing.parse_arguments(self._parsing.parser, args)
+        except (ConfigurationError, MisconfigurationException, Mistake) as error:
+            return str(error)
+        return None
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status.
 
     0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
     """
-    _quiet_libraries()
-    register()
-    set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
     try:
-        MetaRLCLI(
-            MetaRLModule,
-            RolloutDataModule,
-            subclass_mode_model=True,
-            auto_configure_optimizers=False,
-            parser_class=ConciseParser,
-            parser_kwargs={
-                "prog": shlex.join(_program()),
-                "description": "Train and evaluate agents that adapt to new tasks.",
-            },
-            trainer_defaults={
-                "enable_model_summary": False,
-                "logger": {
-                    "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-                    "init_args": {"save_dir": "runs", "name": None},
-                },
-                "num_sanity_val_steps": 0,
-            },
-            args=args,
-        )
-    except (ConfigurationError, MisconfigurationException) as error:  # ours, and Lightning's
+        command_line(MetaRLCLI, args)
+    except (ConfigurationError, MisconfigurationException, Mistake) as error:  # ours, Lightning's, and the parser's
         _report(error)
         return 2
     except (NonFiniteError, CheckpointNotWritten, ranks.FailedElsewhere) as error:

@@ -18,7 +18,7 @@ from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import WorldSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
-from lit_metarl.evaluation import TaskResults, TrialMetrics
+from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
@@ -96,8 +96,9 @@ class MetaRLModule(pl.LightningModule, ABC):
         """Check what this is run with, derive this rank's random stream, and set the axis of all loggers.
 
         Raises:
-            ConfigurationError: if the data side is missing, an argument of the trainer's would not mean what it says,
-                or several ranks would not average their gradients.
+            ConfigurationError: if the data side is missing, an argument of the trainer's would not mean what it says, a
+                callback takes an improvement of its metric for the opposite, or several ranks would not average
+                their gradients.
         """
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, RolloutDataModule):
@@ -109,6 +110,8 @@ class MetaRLModule(pl.LightningModule, ABC):
         check_weights_are_single(self)
         log_against(lambda: self.environment_steps, self.trainer.loggers)
         if stage == "fit":
+            untyped: Any = self.trainer
+            check_modes(untyped.callbacks)
             require(
                 ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
                 "trainer.strategy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS
+from importlib import metadata
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import LightningEnum
 
 from lit_metarl.callbacks import TensorBoardFigures
 from lit_metarl.checkpoints import LAST, LastCheckpoint, RunCheckpoint
+from lit_metarl.command_line.layers import LayeredFile
 from lit_metarl.evaluation import TASK_ROWS, TASK_ROWS_CSV
 
 SUBCOMMANDS = {
@@ -33,6 +35,13 @@ ELSEWHERE: dict[str, dict[str, bool | None]] = {
 
 class ArgumentsCLI(LightningCLI):
     """Declares the options of `fit`, `validate`, `test` and `predict`, and links those that are one value."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser whose configuration files are laid over one another."""
+        kwargs.setdefault("dump_header", [f"pytorch_lightning=={metadata.version('pytorch_lightning')}"])
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=LayeredFile, help="Path to a configuration file.")
+        return parser
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The seed of all random streams, and the number of threads."""

@@ -37,7 +37,7 @@ from lit_metarl.checkpoints import (
     read_checkpoint,
     whole,
 )
-from lit_metarl.command_line.arguments import ArgumentsCLI, spell_out
+from lit_metarl.command_line.arguments import SUBCOMMANDS, ArgumentsCLI, spell_out
 from lit_metarl.command_line.checks import (
     check_callbacks,
     check_drawing,
@@ -51,12 +51,16 @@ from lit_metarl.command_line.checks import (
     check_weights,
     check_writable,
 )
+from lit_metarl.command_line.given import files_first, typed, warn_of_environment, warn_of_overridden
+from lit_metarl.command_line.layers import Layers
 from lit_metarl.command_line.mistakes import (
+    Mistake,
     missing_requirement,
     refuse_base_world,
     refuse_nulls,
     refuse_own_seed,
 )
+from lit_metarl.command_line.modes import set_modes
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
@@ -80,8 +84,7 @@ class MetaRLCLI(ArgumentsCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and refuse a checkpoint that is not one."""
-        refuse_own_seed(sys.argv[1:] if args is None else args)
-        super().parse_arguments(parser, args)
+        self._parse_layers(parser, sys.argv[1:] if args is None else args)
         config = self.config[self.config.subcommand]
         seed = config.seed_everything
         require(seed >= 0, "seed_everything", seed, "it must be a whole number, 0 or more", "Correct it.")
@@ -111,6 +114,23 @@ class MetaRLCLI(ArgumentsCLI):
             self._trained_under = saved or self._configuration
         elif self.config.subcommand != "fit":
             tell("warning: without --ckpt_path, the agent is an untrained one.")
+
+    def _parse_layers(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse files before arguments, so that what is typed counts, and say where a mistake was given."""
+        layers = Layers(typed(args))
+        parsers: list[Any] = [parser, *self._subcommand_parsers.values()]
+        for own in parsers:
+            own.layers = layers
+        try:
+            super().parse_arguments(parser, files_first(args, list(SUBCOMMANDS)))
+            refuse_own_seed(layers.arguments, layers.files)
+            set_modes(self.config[self.config.subcommand], layers)
+        except Mistake as mistake:
+            refuse_own_seed(layers.arguments, layers.files)
+            raise mistake.placed(layers) from None
+        finally:
+            for warning in (*warn_of_overridden(layers.arguments), *warn_of_environment(SUBCOMMANDS), *layers.warnings):
+                tell(f"warning: {warning}")
 
     def _check_checkpoint(self, path: Path, resumes: bool) -> dict[str, Any]:
         """Refuse a checkpoint that is not one, and one that training cannot go on from if it `resumes`.

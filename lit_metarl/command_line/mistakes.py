@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import re
-import sys
 from argparse import Action
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import ArgumentParser
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser
 
 from envs.errors import ConfigurationError
-from lit_metarl.command_line.help import ConciseHelp, known_classes, name_of_type
+from lit_metarl.command_line.classes import action_of, arguments_of, classes_of, kinds_of_arguments, known_keys
+from lit_metarl.command_line.files import EXAMPLE, ConfigurationFile
+from lit_metarl.command_line.given import Typed
+from lit_metarl.command_line.help import ConciseHelp, name_of_type
+from lit_metarl.command_line.kinds import in_words
+from lit_metarl.command_line.layers import Layers
+from lit_metarl.command_line.modes import set_modes
 
 UNKNOWN_KEY = (
     r"does not accept option '(?P<key>[^']+)'",
@@ -29,7 +31,6 @@ UNKNOWN_KEY = (
 )
 KEY = r'Parser key "(?P<key>[^"]+)"'
 VALUE = (r"Given value: (?P<value>.*)", r"Got value: (?P<value>.*)")
-NO_FILE = r'Parser key "config": (?:File does not exist|Path is not a file): \'(?P<path>.*)\''
 NO_CLASS = (  # by what is wrong; the value is in the message in one of two ways
     (r"No module named (?P<detail>'.*')", "there is no module {}"),
     (r"(?P<detail>module '.*' has no attribute '.*')", "{}"),
@@ -43,98 +44,146 @@ NAMED_CLASS = (
     r"given class_path '(?P<value>[^']+)'",
     r"Expected a path but (?P<value>\S+) either",
 )
-LINKED = ("self", "world", "seed")  # they get their values from elsewhere
+BASE = "it is only a base of others, which complete it"
+HELP = ("help", "config", "print_config", "==SUPPRESS==")
+FEW = 12  # keys that a message has room for
 NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
 
+class Mistake(SystemExit):
+    """What a parser refuses. The parser of a class knows neither the class's key nor where it was given.
+
+    It leaves the program, as argparse does, so that jsonargparse does not go on to try another type of a union.
+
+    Args:
+        key: that the mistake is at, as far as the parser knows it; None if it is at no single key.
+        value: what was given for it; None if that is not known.
+        tell: the message, for a key and its place.
+    """
+
+    def __init__(self, key: str | None, value: str | None, tell: Callable[[str], str]) -> None:
+        super().__init__(tell(key or ""))
+        self.code = 2
+        self.key, self.value, self._tell = key, value, tell
+
+    def placed(self, layers: Layers) -> MisconfigurationException:
+        """The mistake with its whole key, and the file and line that it stands in."""
+        return MisconfigurationException(
+            str(self) if self.key is None else self._tell(layers.place(self.key, self.value))
+        )
+
+
 class ConciseParser(LightningArgumentParser):
-    """Answers a mistake with what is wrong and the nearest known key, not with the whole usage."""
+    """Answers a mistake with what is wrong and the nearest known key, not with the whole usage.
+
+    Attributes:
+        layers: configuration files and arguments of the command that is parsed.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, formatter_class=ConciseHelp, **kwargs)
-        self._reading: object = None
+        self.layers = Layers()
 
-    def parse_path(self, cfg_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """Parse a file; an error in it can name the file."""
-        self._reading = cfg_path
-        return super().parse_path(cfg_path, *args, **kwargs)
+    def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
+        """The configuration as text, as it counts: with the modes of callbacks that were not given."""
+        if "trainer" in cfg:
+            cfg = cfg.clone()
+            set_modes(cfg, self.layers)
+        text: str = super().dump(cfg, *args, **kwargs)
+        return text
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message and leave with status 2."""
+        """Raise a `Mistake` that says it in this project's words, where it is one that users meet."""
         details = f"{message}\n{ex}" if ex is not None else message
-        for pattern in UNKNOWN_KEY:
-            found = re.search(pattern, details)
-            if found is not None:
-                message = self._unknown_key(found["key"], details)
-                break
-        else:
-            message = self._explained(message)
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-    def _unknown_key(self, key: str, details: str) -> str:
-        known = _known_keys(self)
-        owner = re.search(r"class_path '(?P<path>[\w.]+)'", details)
-        if owner is not None:
-            known = _arguments_of(owner["path"])
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        where = f" of {owner['path']}" if owner is not None else ""
-        hint = f"The nearest known key is '{nearest[0]}'." if nearest else "See --help for the known keys."
-        return f"unknown key '{key}'{where}. {hint}"
-
-    def _explained(self, message: str) -> str:
-        """A message of the library in this project's words, where it is one that users meet."""
-        hint = "--config configs/quickstart.yaml, for example."
-        if "arguments are required" in message:
-            return f"{message}. Give a configuration: {hint}"
-        if re.search(r"[Uu]nrecognized arguments: [^-]", message):
-            return f"{message}. Keys begin with --, and a file is given by --config: {hint}"
-        if "Problems parsing config" in message and self._reading is not None:
-            _, _, problem = message.partition("Problems parsing config: ")
-            return f"{self._reading} cannot be read as YAML: {problem}"
-        file = re.search(NO_FILE, message)
-        if file is not None:
-            return str(ConfigurationError("config", file["path"], "there is no such file", f"Give one: {hint}"))
+        unknown = next((found for pattern in UNKNOWN_KEY if (found := re.search(pattern, details))), None)
+        if unknown is not None:
+            hint = self._unknown_key(unknown["key"], details)
+            raise Mistake(unknown["key"], None, lambda place: f"unknown key {_quoted(place)}{hint}")
         key = re.search(KEY, message)
         if key is None or key["key"] == "config":
-            return message
-        return self._wrong_value(key["key"], message)
+            told = self._explained(message)
+            raise Mistake(None, None, lambda _: told)
+        value, allowed, hint = self._wrong_value(key["key"], message)
+        if allowed is None:
+            raise Mistake(None, None, lambda _: message)
+        raise Mistake(key["key"], value, lambda place: str(ConfigurationError(place, value, allowed, hint).args[0]))
 
-    def _wrong_value(self, key: str, message: str) -> str:
-        action = _action_of(self, key)
+    def _unknown_key(self, key: str, details: str) -> str:
+        """Whose key it is not, and what is known instead."""
+        known = [name for name in known_keys(self) if name.rpartition(".")[2] not in HELP]
+        owner = re.search(r"class_path '(?P<path>[\w.]+)'", details)
+        if owner is not None:
+            known = arguments_of(owner["path"])
+        of = f" of {owner['path']}" if owner is not None else ""
+        section = re.match(r"(?P<name>\w+)\.(class_path|init_args)\b", key)
+        if section is not None and self.exit_on_error:
+            return f". The keys of '{section['name']}' stand right under it, without class_path and init_args."
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        if nearest:
+            return f"{of}. The nearest known key is '{nearest[0]}'."
+        if self.exit_on_error:
+            elsewhere = self.layers.classes_with(key.rpartition(".")[2])
+            return f". It is known as {' and '.join(elsewhere)}." if elsewhere else ". See --help for the known keys."
+        if len(known) > FEW:
+            return f"{of}. See --help for the known keys."
+        return f"{of}. Known are {', '.join(known)}." if known else f"{of}. No class with arguments stands there."
+
+    def _explained(self, message: str) -> str:
+        """A message about no single key."""
+        required = re.search("arguments are required: (?P<names>.*)", message)
+        if required is not None and not self.exit_on_error:  # the parser of a class
+            return f"{required['names']} must be given: the class has no default for it. It belongs under init_args."
+        if required is not None:
+            return f"{message}. Give a configuration: {EXAMPLE}"
+        if re.search(r"[Uu]nrecognized arguments: [^-]", message):
+            return f"{message}. Keys begin with --, and a file is given by --config: {EXAMPLE}"
+        single = re.search(r"argument (?P<name>[^ :]+): expected one argument", message)
+        if single is not None:
+            option = single["name"].rpartition("/")[2]
+            hint = "A value that begins with a dash is joined to its key: --KEY=-1."
+            return f"{option}, or a key under it, is given without a value. {hint}"
+        if "subcommand" in message:
+            choice = re.search(r"invalid choice: '(?P<value>[^']*)'", message)
+            given = "none was given" if choice is None else f"'{choice['value']}' is none"
+            hint = "Begin with one, such as: fit --config configs/quickstart.yaml"
+            return f"the subcommand must be fit, validate, test or predict: {given}. {hint}"
+        return message
+
+    def _wrong_value(self, key: str, message: str) -> tuple[str, str | None, str]:
+        """What was given for a key, what is allowed (None if the message does not tell), and what to do."""
+        action = action_of(self, key)
         if re.search(IS_BASE, message):
-            return str(_base(key, _first(NAMED_CLASS, message), action))
+            if self.exit_on_error and not self.layers.names_class(key):
+                return "", "it has arguments and no class", f"Give it one, by --{key} or a file. {_known(action)}"
+            return _first(NAMED_CLASS, message), BASE, _known(action)
+        section = re.search(r"Unable to load config '(?P<value>[^']*)'", message)
+        if section is not None:
+            return section["value"], "it has keys of its own", f"Give them as --{key}.KEY, or a file that holds them."
         for pattern, reason in NO_CLASS:
             found = re.search(pattern, message)
             if found is not None:
-                detail = next(part for part in found.groups() if part)
+                detail = next((part for part in found.groups() if part), "")
                 value = _first(NAMED_CLASS + VALUE, message)
-                return str(ConfigurationError(key, value, reason.format(detail), _nearest_class(value, action)))
+                return value, reason.format(detail), _nearest_class(value, action)
         kind = None if action is None else name_of_type(action)
         if kind is None or not re.search("Expected a|Does not validate", message):
-            return message
-        return str(ConfigurationError(key, _first(VALUE, message), f"it must be {kind}", "See --help."))
+            return "", None, ""
+        return _first(VALUE, message), f"it must be {in_words(kind)}", "Correct it, or leave it out."
 
 
-def refuse_own_seed(arguments: Sequence[str]) -> None:
+def refuse_own_seed(arguments: Sequence[Typed], files: Sequence[ConfigurationFile]) -> None:
     """Refuse a seed of the algorithm alone, which the seed of the run would overwrite without a word.
 
     Raises:
-        ConfigurationError: if one stands among the arguments or in a file that they name.
+        ConfigurationError: if one stands among the arguments or in a file.
     """
-    following = [*arguments[1:], ""]
-    for argument, after in zip(arguments, following):
-        key, joined, value = argument.partition("=")
-        value = value if joined else after
-        if key in ("--model.init_args.seed", "--model.seed"):
-            raise _own_seed(value)
-        if key in ("--config", "-c"):
-            with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # the parser says more about it
-                content: Any = yaml.safe_load(Path(value).read_text())
-                for name in ("model", "init_args", "seed"):
-                    content = content.get(name) if isinstance(content, dict) else None
-                if content is not None:
-                    raise _own_seed(content, f" (in {value})")
+    for argument in arguments:
+        if argument.key in ("model.init_args.seed", "model.seed"):
+            raise _own_seed(argument.value)
+    for file in files:
+        for entry in file.entries:
+            if entry.key in ("model.init_args.seed", "model.seed"):
+                raise _own_seed(entry.text, f" ({file.where(entry.line)})")
 
 
 def _own_seed(value: object, where: str = "") -> ConfigurationError:
@@ -158,19 +207,10 @@ def refuse_nulls(value: Any, key: str) -> None:
         refuse_nulls(content, f"{key}.{name}")
     given = value.get("init_args")
     if isinstance(given, dict) and "class_path" in value:
-        for name, kind in _kinds_of_arguments(value["class_path"]).items():
+        for name, kind in kinds_of_arguments(value["class_path"]).items():
             if name in given and given[name] is None and not re.search(r"None|Optional|Any|object", kind):
-                hint = f"Give {kind}, or leave the key out."
+                hint = f"Give {in_words(kind)}, or leave the key out."
                 raise ConfigurationError(f"{key}.init_args.{name}", "null", "it must have a value", hint)
-
-
-def _kinds_of_arguments(class_path: str) -> dict[str, str]:
-    """Types of the arguments of a class by name, of those that it hands on too; "None" where that is the default."""
-    kinds = {}
-    for owner in reversed(resolve_name(class_path).__mro__):
-        for argument in inspect.signature(owner.__init__).parameters.values() if "__init__" in vars(owner) else ():
-            kinds[argument.name] = "None" if argument.default is None else str(argument.annotation)
-    return {name: kind for name, kind in kinds.items() if name not in LINKED}
 
 
 def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
@@ -185,18 +225,24 @@ def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
     """
     path = world.get("class_path") if isinstance(world, dict) else None
     if path is not None and inspect.isabstract(resolve_name(path)):
-        raise _base("data.env", path, _action_of(parser, "data.env"))
+        raise _base("data.env", path, action_of(parser, "data.env"))
 
 
 def _base(key: str, class_path: str, action: Action | None) -> ConfigurationError:
     """That a class is one for others to inherit from."""
-    return ConfigurationError(key, class_path, "it is only a base of others, which complete it", _known(action))
+    return ConfigurationError(key, class_path, BASE, _known(action))
 
 
 def missing_requirement(message: str) -> str:
     """What to install, if a class could not be built for lack of it; otherwise the message as it is."""
     found = re.search(NOT_INSTALLED, message)
     return message if found is None else f"{found['what']}. Install it: {found['how']}"
+
+
+def _quoted(place: str) -> str:
+    """A key in quotes; the place in brackets after it is left out of them."""
+    key, space, where = place.partition(" ")
+    return f"'{key}'{space}{where}"
 
 
 def _first(patterns: tuple[str, ...], message: str) -> str:
@@ -206,46 +252,12 @@ def _first(patterns: tuple[str, ...], message: str) -> str:
 
 
 def _nearest_class(value: str, action: Action | None) -> str:
-    known = _classes(action)
+    known = classes_of(action)
     nearest = difflib.get_close_matches(value.rpartition(".")[2], known, n=1, cutoff=0.6)
     return f"The nearest is '{known[nearest[0]]}'." if nearest else _known(action)
 
 
-def _classes(action: Action | None) -> dict[str, str]:
-    """The classes for users that an option may name, by their names without modules."""
-    return {path.rpartition(".")[2]: path for path in ([] if action is None else known_classes(action))}
-
-
 def _known(action: Action | None) -> str:
-    known = _classes(action)
+    known = classes_of(action)
     listed = f"Known are {', '.join(known)}; a" if known else "A"
     return f"{listed} class of your own is named FILE.CLASS, without .py, with the file beside train.py."
-
-
-def _action_of(parser: ArgumentParser, key: str) -> Action | None:
-    """The option of the parser, or of one of its subcommands, that is called `key`."""
-    for action in parser._actions:
-        if action.dest == key:
-            return action
-        if isinstance(action.choices, dict):
-            for subparser in action.choices.values():
-                if (found := _action_of(subparser, key)) is not None:
-                    return found
-    return None
-
-
-def _known_keys(parser: ArgumentParser) -> list[str]:
-    """Keys of the parser and of all its subcommands."""
-    keys = []
-    for action in parser._actions:
-        keys.append(action.dest)
-        if isinstance(action.choices, dict):
-            keys += [key for subparser in action.choices.values() for key in _known_keys(subparser)]
-    return keys
-
-
-def _arguments_of(class_path: str) -> list[str]:
-    module, _, name = class_path.rpartition(".")
-    parser = ArgumentParser()
-    parser.add_class_arguments(getattr(importlib.import_module(module), name), as_group=False)
-    return _known_keys(parser)

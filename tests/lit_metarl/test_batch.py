@@ -194,7 +194,12 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
     configuration.write_text("trainer:\n  max_epochs: 3\n")
 
     def said(arguments: list[str]) -> str:
-        one = {"configs": [str(configuration)], "methods": {"none": []}, "seeds": [1], "arguments": arguments}
+        one = {
+            "configs": [str(CONFIGS / "point_robot.yaml"), str(configuration)],
+            "methods": {"none": []},
+            "seeds": [1],
+            "arguments": arguments,
+        }
         assert batch.main([write_batch(tmp_path, {"point": one})]) == 0
         return capsys.readouterr().err
 
@@ -208,3 +213,40 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
     assert json.loads(kept.read_text())["arguments"] == ["--trainer.max_epochs=5"]
     kept.unlink()  # as of a run that was made before settings were kept
     assert said(["--trainer.max_epochs=6"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "parts"),
+    [
+        ({"arguments": ["--trainer.max_epoch=3"]}, ["method none", "'trainer.max_epoch'", "'trainer.max_epochs'"]),
+        ({"arguments": ["--threads=0"]}, ["method none", "threads = '0'", "a whole number of at least 1"]),
+        ({"methods": {"own": ["own.yaml"]}}, ["method own", "model.layers (in", "line 1", "model.init_args"]),
+        ({"configs": []}, ["method none", "model = ''", "it has arguments and no class", "by --model"]),
+    ],
+)
+def test_a_mistake_in_any_configuration_is_told_before_the_first_run_starts(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, Any],
+    parts: list[str],
+) -> None:
+    run_as("exit 0", tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("model: {class_path: lit_metarl.algorithms.PEARL, layers: [8]}")
+    assert batch.main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert not (tmp_path / "runs").exists()
+    assert all(part in said.err for part in ["error: experiments.point", *parts]), said.err
+
+
+@pytest.mark.parametrize("argument", ["--seed_everything=3", "--trainer.logger.save_dir=x", "--ckpt_path=last"])
+def test_an_argument_that_a_batch_gives_itself_is_refused(
+    experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    one = {**vars(experiments["point"]), "arguments": [argument]}
+    assert batch.main([write_batch(tmp_path, {"point": one})]) == 2
+    message = capsys.readouterr().err
+    assert all(part in message for part in ("experiments.point.arguments", argument, "Leave it out")), message

@@ -282,7 +282,7 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
     [
         ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
         (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
-        (["--model.init_args.kl_weight=null"], ["model.init_args.kl_weight = 'null'", "float"]),
+        (["--model.init_args.kl_weight=null"], ["model.init_args.kl_weight = 'null'", "a number"]),
         (["--model.init_args.cvar_alpha=null"], ["model.init_args.cvar_alpha = 'null'"]),
         ([CEM, "--data.task_sampler.init_args.smoothing=null"], ["data.task_sampler.init_args.smoothing = 'null'"]),
         (["--data.env=envs.HalfCheetahVel", "--data.env.init_args.max_velocity=null"], ["max_velocity = 'null'"]),
@@ -351,11 +351,11 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
         (["--trainer.profiler=pytorch"], ["trainer.profiler", "PyTorchProfiler", "simple or advanced"]),
         (["--ckpt_path=hpc"], ["ckpt_path = 'hpc'", "hpc_ckpt_N.ckpt", "last"]),
         (["--ckpt_path=best"], ["ckpt_path = 'best'", "no such file"]),
-        (["--trainer.max_epochs=lots"], ["trainer.max_epochs = 'lots'", "it must be int | null"]),
+        (["--trainer.max_epochs=lots"], ["trainer.max_epochs = 'lots'", "it must be a whole number, or null"]),
         (["--config=nowhere.yaml"], ["nowhere.yaml", "no such file", "configs/quickstart.yaml"]),
         (["--model.init_args.seed=5"], ["model.init_args.seed", "'5'", "--seed_everything=5"]),
         (["--model.seed", "5"], ["model.init_args.seed", "'5'", "--seed_everything=5"]),
-        (["--config=README.md"], ["README.md cannot be read as YAML"]),
+        (["--config=README.md"], ["README.md", "cannot be read as YAML in line"]),
         (["configs/point_robot.yaml"], ["configs/point_robot.yaml", "given by --config"]),
     ],
 )

@@ -1,0 +1,112 @@
+"""What was typed: the arguments of a command, apart from what the files that they name hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIG = ("--config", "-c")
+CALLBACKS = "trainer.callbacks"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A key that was given on the command line.
+
+    Attributes:
+        key: without dashes; without the plus of one that appends to a list.
+        value: as it was typed.
+        appends: whether it appends to a list.
+    """
+
+    key: str
+    value: str
+    appends: bool
+
+    @property
+    def loaded(self) -> Any:
+        """The value read as YAML; as it was typed if it is none."""
+        with suppress(yaml.YAMLError):
+            return yaml.safe_load(self.value)
+        return self.value
+
+
+def typed(arguments: Sequence[str]) -> list[Typed]:
+    """The keys among `arguments`, in order, without configuration files."""
+    found = []
+    for argument, after in zip(arguments, [*arguments[1:], ""]):
+        option, joined, value = argument.partition("=")
+        if option.startswith("--") and option not in CONFIG:
+            key = option[2:].removesuffix("+")
+            found.append(Typed(key, value if joined else after, option.endswith("+")))
+    return found
+
+
+def files_first(arguments: Sequence[str], subcommands: Sequence[str]) -> list[str]:
+    """The arguments with a subcommand's configuration files before the rest of it, each kind in its own order.
+
+    So what is typed overrides what files hold, wherever it stands.
+
+    Args:
+        arguments: of the program.
+        subcommands: their names.
+    """
+    begin = next((index for index, argument in enumerate(arguments) if argument in subcommands), None)
+    if begin is None:
+        return list(arguments)
+    files: list[str] = []
+    rest: list[str] = []
+    after = iter(arguments[begin + 1 :])
+    for argument in after:
+        if argument == "--":
+            rest += [argument, *after]
+        elif argument in CONFIG:
+            value = next(after, None)
+            part = [argument] if value is None else [argument, value]
+            (rest if value is None or value.startswith("--") else files).extend(part)
+        elif argument.startswith(tuple(f"{option}=" for option in CONFIG)):
+            files.append(argument)
+        else:
+            rest.append(argument)
+    return [*arguments[: begin + 1], *files, *rest]
+
+
+def warn_of_overridden(arguments: Sequence[Typed]) -> Iterator[str]:
+    """Warnings of keys that were typed again with another value."""
+    last: dict[str, str] = {}
+    for given in arguments:
+        if given.appends or given.key.startswith(CALLBACKS):  # each may be of another callback
+            continue
+        if last.get(given.key, given.value) != given.value:
+            yield f"--{given.key} was given twice: {given.value} counts, {last[given.key]} does not."
+        last[given.key] = given.value
+
+
+def warn_of_environment(subcommands: Iterable[str]) -> Iterator[str]:
+    """Warnings of environment variables that Lightning's documentation names, and that are not read here."""
+    beginnings = ("PL_TRAINER_", "PL_CONFIG", *(f"PL_{name.upper()}__" for name in subcommands))
+    for name in sorted(os.environ):
+        if name.startswith(beginnings):
+            yield f"the environment variable {name} is not read. Give its value on the command line."
+
+
+def class_named(value: Any, folder: Path) -> str | None:
+    """The class that a value of a configuration chooses, if it does.
+
+    Args:
+        value: a name, a mapping with a `class_path`, or the path of a file that holds one.
+        folder: what paths are relative to.
+    """
+    if isinstance(value, str) and value.endswith((".yaml", ".yml", ".json")):
+        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+            value = yaml.safe_load((folder / value).read_text(encoding="utf-8"))
+    if isinstance(value, dict):
+        value = value.get("class_path")
+    is_name = isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
+    return value if is_name else None

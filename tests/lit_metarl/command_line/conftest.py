@@ -1,0 +1,68 @@
+"""Commands that are parsed and not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from envs import ConfigurationError
+from lit_metarl.cli import ParsingOnly, command_line
+from tests.conftest import CONFIGS
+
+PRESET = f"--config={CONFIGS / 'point_robot.yaml'}"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What became of a command.
+
+    Attributes:
+        config: its subcommand's configuration; None if it is refused.
+        refusal: the message.
+        said: what was written on stderr.
+    """
+
+    config: Any
+    refusal: str
+    said: str
+
+
+@pytest.fixture(scope="session")
+def parsing() -> ParsingOnly:
+    """A parser for all tests."""
+    return command_line(ParsingOnly, ["fit", PRESET])
+
+
+@pytest.fixture
+def parse(parsing: ParsingOnly, capsys: pytest.CaptureFixture[str]) -> Callable[..., Parsed]:
+    """Parse a command, whose mistakes are those that the program answers with status 2."""
+
+    def parsed(*arguments: str) -> Parsed:
+        capsys.readouterr()
+        try:
+            parsing.parse_arguments(parsing.parser, list(arguments))
+        except (ConfigurationError, MisconfigurationException) as error:
+            return Parsed(None, str(error), capsys.readouterr().err)
+        return Parsed(parsing.config[parsing.config.subcommand], "", capsys.readouterr().err)
+
+    return parsed
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    """Write a configuration file; the argument that names it."""
+    number = 0
+
+    def written(content: str | bytes) -> str:
+        nonlocal number
+        number += 1
+        path = tmp_path / f"file_{number}.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return f"--config={path}"
+
+    return written

@@ -1,0 +1,72 @@
+"""Mistakes on the command line are told with the whole key and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lit_metarl import cli
+from tests.lit_metarl.command_line.conftest import PRESET, Parsed
+
+Parse = Callable[..., Parsed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--threads", "0"], ["threads = '0'", "a whole number of at least 1, or null"]),
+        (["--threads=-1"], ["threads = '-1'", "a whole number of at least 1, or null"]),
+        (["--seed_everything=1.5"], ["seed_everything = '1.5'", "a whole number"]),
+        (["--model.layers", "8"], ["model.layers = '8'", "a list of whole numbers"]),
+        (["--model.init_args.layers", "8"], ["model.init_args.layers = '8'", "a list of whole numbers"]),
+        (["--model.layer", "[8]"], ["'model.layer'", "'layers'"]),
+        (["--model.learning_rate", "-1e-3"], ["--model", "joined to its key"]),
+        (["--model"], ["--model", "without a value"]),
+        (["--model", ""], ["model = ''", "no class is known"]),
+        (["--data.env.horizon", "5"], ["'data.env.horizon'"]),
+        (["--data.relabeler.probability=0.5"], ["'data.relabeler.probability'"]),
+        (["--trainer.callbacks.monitor=val/return"], ["'trainer.callbacks.monitor'"]),
+        (["--trainer.callbacks+=EarlyStopping"], ["monitor must be given", "init_args"]),
+        (["--trainer.callbacks+=EarlyStoping"], ["trainer.callbacks = 'EarlyStoping'", "EarlyStopping"]),
+        (["--trainer.logger.init_args.nme=3"], ["'trainer.logger.init_args.nme'", "'name'"]),
+        (["--data.collection", "3"], ["data.collection = '3'", "it has keys of its own"]),
+        (["--checkpoint=3"], ["checkpoint = '3'", "--checkpoint.KEY"]),
+        (["--csv=maybe"], ["csv = 'maybe'", "true or false"]),
+        (["--trainer.max_epochs", "2", "3"], ["unrecognized arguments: 3"]),
+        (["extra"], ["extra", "given by --config"]),
+        (["--config"], ["--config", "without a value"]),
+        (["--data.reward_model=RewardModel", "--data.reward_model.layers=x"], ["data.reward_model.layers = 'x'"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_in_one_message(
+    parse: Parse, arguments: list[str], parts: list[str]
+) -> None:
+    refusal = parse("fit", PRESET, *arguments).refusal
+    assert all(part in refusal for part in parts), refusal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["train", PRESET], ["fit, validate, test or predict", "'train' is none"]),
+        ([], ["fit, validate, test or predict", "none was given"]),
+        (["fit"], ["required", "--config configs/quickstart.yaml"]),
+        (["test", PRESET, "--ckpt_path=nowhere.ckpt"], ["ckpt_path = 'nowhere.ckpt'", "there is no such file"]),
+        (["test", PRESET, "--ckpt_path=last"], ["ckpt_path = 'last'", "there is no such file"]),
+        (["predict", PRESET, "--tasks=[0.5]"], ["tasks = '[0.5]'", "a list of lists of numbers, or null"]),
+    ],
+)
+def test_a_command_that_cannot_be_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
+    refusal = parse(*arguments).refusal
+    assert all(part in refusal for part in parts), refusal
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["fit", PRESET, "--threads=0"], ["fit", PRESET, "--model.layer=[8]"]])
+def test_the_program_answers_with_one_line_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
