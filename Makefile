@@ -1,24 +1,36 @@
-# make train   set up, then run the main job          (CONFIG=configs/….yaml ARGS="--key value" for any other)
-# make test    set up, then lint, type-check, build the documentation and test
-# make docs    set up, then build the documentation into build/site
-# make lock    re-resolve requirements.lock after a change of setup.cfg
+# make train      set up, then run the main job       (CONFIG=configs/….yaml ARGS="--key value" for any other)
+# make test       set up, then lint, type-check, build the documentation and test
+# make test-all   the same on every supported Python, in .venv-python3.10 and so on   (PYTHONS="python3.10 …" for some)
+# make docs       set up, then build the documentation into build/site
+# make lock       adapt requirements.lock to setup.cfg                (UV_ARGS=--upgrade for the newest of everything)
+# Each takes PYTHON=python3.12 to choose the Python, and VENV=folder for an environment other than .venv.
 
 CONFIG ?= configs/quickstart.yaml
 ARGS ?=
+UV_ARGS ?=
 PYTHON ?= python3
+# setup.cfg names the Pythons on which all tests have passed.
+SUPPORTED := $(shell sed -n 's/^ *Programming Language :: Python :: \(3\.[0-9]*\)$$/\1/p' setup.cfg)
+PYTHONS ?= $(SUPPORTED:%=python%)
 
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 # The stamp's name follows the content, so that a changed lock reinstalls and an unchanged one does not.
 STAMP := $(VENV)/installed-$(shell cat requirements.lock setup.cfg pyproject.toml | sha256sum | cut -c1-16)
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 
-.PHONY: train test lint docs setup lock
+.PHONY: train test test-all lint docs setup environment lock
 
 train: setup
 	$(BIN)/python train.py fit --config $(CONFIG) $(ARGS)
 
 test: lint docs
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8
+
+test-all:
+	@failed=; for python in $(PYTHONS); do \
+		$(MAKE) test PYTHON="$$python" VENV="$(VENV)-$${python##*/}" || failed="$$failed $$python"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -30,18 +42,33 @@ docs: setup
 
 setup: $(STAMP)
 
-$(STAMP):
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(STAMP): | environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	rm -f $(VENV)/installed-*
 	touch $@
 
+# An existing environment is used with whatever Python it has, unless PYTHON asks for another one.
+environment:
+ifneq ($(and $(wildcard $(BIN)/python),$(filter file,$(origin PYTHON))),)
+	@:
+else
+	@version=$$($(PYTHON) $(VERSION)) || exit 2; \
+	case " $(SUPPORTED) " in *" $$version "*) ;; *) \
+		echo "error: $(PYTHON) is Python $$version; supported are $(SUPPORTED), for example PYTHON=python3.12" >&2; exit 2;; \
+	esac; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || exit 2; \
+	existing=$$($(BIN)/python $(VERSION)); test "$$existing" = "$$version" || { \
+		echo "error: $(VENV) has Python $$existing, $(PYTHON) is $$version; add VENV=.venv-$(notdir $(PYTHON)), or remove $(VENV)" >&2; exit 2; }
+endif
+
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
-	head -n 2 requirements.lock > $(VENV)-lock/requirements.lock
+	cp requirements.lock $(VENV)-lock/resolved
 	echo "torch==2.13.0" | $(VENV)-lock/bin/uv pip compile setup.cfg - --extra dev --universal --python-version 3.10 \
-		--no-annotate --no-header --quiet | grep -v -E '^(cuda-|nvidia-|triton)' >> $(VENV)-lock/requirements.lock
+		--no-annotate --no-header --quiet --output-file $(VENV)-lock/resolved $(UV_ARGS) >/dev/null
+	head -n 2 requirements.lock > $(VENV)-lock/requirements.lock
+	grep -v -E '^(cuda-|nvidia-|triton)' $(VENV)-lock/resolved >> $(VENV)-lock/requirements.lock
 	mv $(VENV)-lock/requirements.lock requirements.lock
 	rm -r $(VENV)-lock

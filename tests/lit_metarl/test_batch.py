@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ def test_the_committed_batches_name_files_that_exist(monkeypatch: pytest.MonkeyP
         assert batch.main([f"--config={path}", "--list"]) == 0
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own SIGINT handler; a process started in a shell's background inherits an ignored SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_shows_runs_as_stopped_starts_no_further_ones_and_says_how_to_go_on(
     experiments: dict[str, Experiment],
     tmp_path: Path,
