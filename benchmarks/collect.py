@@ -19,12 +19,12 @@ from datamodules.replay import TaskReplay
 from envs import HalfCheetahVel
 from lit_metarl.algorithms import PEARL
 
-COPIES, EPISODES, TURNS, SINGLE_STEPS = 32, 3, 5, 1000
+NUM_ENVS, EPISODES, TURNS, SINGLE_STEPS = 32, 3, 5, 1000
 
 
 def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torch.Generator) -> float:
     """Environment steps a second of one trial in every copy, stored and kept."""
-    tasks = collector.env.task_distribution.sample(COPIES, generator)
+    tasks = collector.env.task_distribution.sample(NUM_ENVS, generator)
     start = time.perf_counter()
     trials = collector.collect(agent, tasks, EPISODES, generator)
     slots = replay.assign_tasks(tasks, generator)
@@ -51,9 +51,9 @@ def single(agent: PEARL, env: gymnasium.Env, generator: torch.Generator) -> floa
 
 def main() -> int:
     generator = torch.Generator().manual_seed(0)
-    collector = Collector(HalfCheetahVel(COPIES))
-    agent = PEARL(collector.env.world)
-    replay = TaskReplay(collector.env, slots=COPIES, capacity=200_000)
+    collector = Collector(HalfCheetahVel(NUM_ENVS))
+    agent = PEARL(collector.env.meta_spec)
+    replay = TaskReplay(collector.env, slots=NUM_ENVS, capacity=200_000)
     env = gymnasium.make("HalfCheetah-v5", max_episode_steps=SINGLE_STEPS + 1)
     ours(agent, collector, replay, generator)  # warm-up
     rates = [(ours(agent, collector, replay, generator), single(agent, env, generator)) for _ in range(TURNS)]

@@ -39,12 +39,12 @@ class TaskLoop(MAML):
         return super().start_trial(n, generator)
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
-        noise = normal((len(observation), self.world.action_dim), generator, observation)
+        noise = normal((len(observation), self.meta_spec.action_dim), generator, observation)
         raw = torch.stack([self.act_alone(*of_task) for of_task in zip(self.policies, observation, noise)])
         return Decision(raw.clamp(-1.0, 1.0), {"raw_action": raw})
 
     def act_alone(self, policy: TaskPolicy, observation: Tensor, noise: Tensor) -> Tensor:
-        mean, log_std = policy(self.input_moments.normalise(observation)[None])[0].chunk(2)
+        mean, log_std = policy(self.input_moments.normalize(observation)[None])[0].chunk(2)
         return mean + log_std.exp() * noise
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
@@ -80,9 +80,9 @@ class Watched(MAML):
 
 def seconds_of_trials(agent: MAML) -> float:
     """A trial on every task, on fresh copies of the same world with the same random numbers."""
-    world, generator = PointRobot(TASKS, seed=0), torch.Generator().manual_seed(0)
-    tasks = world.task_distribution.sample(TASKS, generator)
-    collector = Collector(world)
+    env, generator = PointRobot(TASKS, seed=0), torch.Generator().manual_seed(0)
+    tasks = env.task_distribution.sample(TASKS, generator)
+    collector = Collector(env)
     start = time.perf_counter()
     collector.collect(agent, tasks, EPISODES + 1, generator)
     return time.perf_counter() - start
@@ -92,9 +92,9 @@ def main() -> int:
     """Measure and print the result; the exit status."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    batched = Watched(PointRobot.world, episodes_per_step=EPISODES)
+    batched = Watched(PointRobot.meta_spec, episodes_per_step=EPISODES)
     assert isinstance(batched.policy.actions, GaussianActions)
-    loop = TaskLoop(PointRobot.world, episodes_per_step=EPISODES)
+    loop = TaskLoop(PointRobot.meta_spec, episodes_per_step=EPISODES)
     loop.load_state_dict(batched.state_dict())
     ours, theirs = [], []
     for _ in range(TURNS):

@@ -26,9 +26,9 @@ from mujoco.rollout import Rollout
 from benchmarks.report import finish
 from envs import AntGoal, HalfCheetahVel, HumanoidVel
 from envs.cores import usable_cores
-from envs.locomotion.mujoco_world import MujocoWorld
+from envs.locomotion.mujoco_env import MujocoEnv
 
-COPIES = 32
+NUM_ENVS = 32
 ROUNDS, GYMNASIUM_ROUNDS = 40, 5
 LEAST_OF_LIMIT = 0.85
 Turn = Callable[[int], float]  # makes that many steps of all copies; the seconds that they took
@@ -46,7 +46,7 @@ class Case:
         arguments: arguments of Gymnasium's environment.
     """
 
-    world: Callable[[int], MujocoWorld]
+    env_class: Callable[[int], MujocoEnv]
     gymnasium_id: str
     least_over_gymnasium: float
     steps: int
@@ -61,19 +61,19 @@ CASES = {
 }
 
 
-def world_turn(world: MujocoWorld) -> Turn:
+def env_turn(env: MujocoEnv) -> Turn:
     """Our batched world; copies that end start again."""
     generator = torch.Generator().manual_seed(0)
 
     def turn(steps: int) -> float:
-        world.restart()
-        unit = torch.rand(steps, COPIES, world.world.action_dim, generator=generator)
-        actions = world.action_low + (world.action_high - world.action_low) * unit
+        env.restart()
+        unit = torch.rand(steps, NUM_ENVS, env.meta_spec.action_dim, generator=generator)
+        actions = env.action_low + (env.action_high - env.action_low) * unit
         start = time.perf_counter()
         for moment in actions.unbind():
-            world.advance(moment)
-            if not world._running.all():
-                world.restart(torch.from_numpy(np.flatnonzero(~world._running)))
+            env.advance(moment)
+            if not env._running.all():
+                env.restart(torch.from_numpy(np.flatnonzero(~env._running)))
         return time.perf_counter() - start
 
     return turn
@@ -93,9 +93,9 @@ def gymnasium_turn(vector: gymnasium.vector.VectorEnv[Any, Any, Any]) -> Turn:
     return turn
 
 
-def limit_turn(world: MujocoWorld, threads: int) -> Turn:
+def limit_turn(env: MujocoEnv, threads: int) -> Turn:
     """Bare `mj_step` in every core's own thread."""
-    model, substeps = world._physics.model, world._physics.substeps
+    model, substeps = env._physics.model, env._physics.substeps
     size = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)
     data = [mujoco.MjData(model) for _ in range(threads)]
     rollout = Rollout(nthread=threads)
@@ -103,9 +103,9 @@ def limit_turn(world: MujocoWorld, threads: int) -> Turn:
     generator = np.random.default_rng(0)
 
     def turn(steps: int) -> float:
-        world.restart()
-        controls = generator.uniform(low, high, (COPIES, steps, model.nu)).repeat(substeps, 1)
-        states = np.ascontiguousarray(world._state[:, :size])
+        env.restart()
+        controls = generator.uniform(low, high, (NUM_ENVS, steps, model.nu)).repeat(substeps, 1)
+        states = np.ascontiguousarray(env._state[:, :size])
         start = time.perf_counter()
         rollout.rollout(model, data, states, controls)
         return time.perf_counter() - start
@@ -119,27 +119,27 @@ def race(turns: dict[str, Turn], steps: int, rounds: int) -> list[dict[str, floa
         turn(2)
     order, found = list(turns.items()), []
     for _ in range(rounds):
-        found.append({name: COPIES * steps / turn(steps) for name, turn in order})
+        found.append({name: NUM_ENVS * steps / turn(steps) for name, turn in order})
         order.reverse()
     return found
 
 
 def measure(case: Case, threads: int) -> dict[str, float]:
     """Median speeds of all rivals, steps a second, and medians of our ratios to them within a round."""
-    world = world_turn(case.world(COPIES))
+    env = env_turn(case.env_class(NUM_ENVS))
     # First without Gymnasium's 32 processes: they take from the caches even when they wait.
-    bare = race({"world": world, "limit": limit_turn(case.world(COPIES), threads)}, case.steps, ROUNDS)
-    make = [lambda: gymnasium.make(case.gymnasium_id, **case.arguments)] * COPIES
+    bare = race({"ours": env, "limit": limit_turn(case.env_class(NUM_ENVS), threads)}, case.steps, ROUNDS)
+    make = [lambda: gymnasium.make(case.gymnasium_id, **case.arguments)] * NUM_ENVS
     vectors = {"sync": SyncVectorEnv(make), "async": AsyncVectorEnv(make)}
     turns = {name: gymnasium_turn(vector) for name, vector in vectors.items()}
-    others = race({"world": world, **turns}, case.steps, GYMNASIUM_ROUNDS)
+    others = race({"ours": env, **turns}, case.steps, GYMNASIUM_ROUNDS)
     for vector in vectors.values():
         vector.close()
     return {
         **{f"{name}_steps_per_s": statistics.median(each[name] for each in bare) for name in bare[0]},
         **{f"{name}_steps_per_s": statistics.median(each[name] for each in others) for name in turns},
-        "of_limit": statistics.median(each["world"] / each["limit"] for each in bare),
-        "over_gymnasium": statistics.median(each["world"] / max(each["sync"], each["async"]) for each in others),
+        "of_limit": statistics.median(each["ours"] / each["limit"] for each in bare),
+        "over_gymnasium": statistics.median(each["ours"] / max(each["sync"], each["async"]) for each in others),
     }
 
 

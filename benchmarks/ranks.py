@@ -31,7 +31,7 @@ ARGUMENTS = [
     "--trainer.limit_val_batches=0",
     f"--trainer.max_epochs={EPOCHS}",
     "--data.evaluation.test_tasks=2",
-    "--data.evaluation.copies=1",
+    "--data.evaluation.num_envs=1",
 ]
 
 

@@ -153,7 +153,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     env = HalfCheetahVel(1)
-    agent = PEARL(env.world)
+    agent = PEARL(env.meta_spec)
     for critic in agent.critics:  # spread the values, as training does: fresh networks hardly tell tasks apart
         critic[-1].weight.data.mul_(30.0)
     replay = TaskReplay(env, TASKS, TASKS * EPISODES * HORIZON)
@@ -177,7 +177,7 @@ def main() -> int:
         steps = replay.trajectory_steps(one)
         relabeler.generator = torch.Generator().manual_seed(turn)
         loop.draws = torch.Generator().manual_seed(turn)
-        record("hindsight", lambda steps=steps: replay.price(steps, replay.tasks[:, None]))
+        record("hindsight", lambda steps=steps: replay.compute_rewards(steps, replay.tasks[:, None]))
         record("hindsight_in_numbers_loop", lambda steps=steps: loop.hindsight_in_numbers(steps["features"][0]))
         with torch.no_grad():
             utilities = record("relabel", lambda one=one: relabeler.utilities(one, slots, replay, agent))[0]

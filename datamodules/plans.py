@@ -146,7 +146,7 @@ class EvaluationPlan:
     test_tasks: int = 100
     adapted_episodes: int = 1
     trials_per_task: int = 1
-    copies: int = 32
+    num_envs: int = 32
     seed: int = 20_230_111
 
 
@@ -169,7 +169,7 @@ def check_plans(
         ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
         ("belief", belief, ("capacity", "trials", "updates")),
-        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "copies")),
+        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "num_envs")),
     ):
         for name in names:
             require_positive(f"data.{group}.{name}", getattr(plan, name))

@@ -27,7 +27,7 @@ from datamodules.plans import (
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import TaskSampler
-from envs.base import EvaluationPurpose, MetaEnv, TaskChanges, WorldSpec
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
 from envs.errors import ConfigurationError, require
 from envs.randomness import derive_seed, make_generator
 
@@ -110,8 +110,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self.reward_model = reward_model
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
-        self.world: WorldSpec = self.env.world
-        self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
+        self.meta_spec: MetaEnvSpec = self.env.meta_spec
+        self.task_sampler.bind(self.meta_spec, self.env.task_distribution, seed, rank=0)
         self.initial_tasks = self.task_sampler.initial(task_slots)
         if relabeler.changes_tasks:
             self._check_relabeling()
@@ -128,11 +128,11 @@ class RolloutDataModule(pl.LightningDataModule):
     def _check_relabeling(self) -> None:
         name = type(self.relabeler).__name__
         require(
-            self.world.task_changes is TaskChanges.REWARD,
+            self.meta_spec.task_changes is TaskChanges.REWARD,
             "data.relabeler",
             name,
-            f"relabeling needs tasks that differ in the reward alone, but those of {self.world.name} "
-            f"change the {self.world.task_changes.value}",
+            f"relabeling needs tasks that differ in the reward alone, but those of {self.meta_spec.name} "
+            f"change the {self.meta_spec.task_changes.value}",
             "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this world.",
         )
         require(
@@ -222,8 +222,8 @@ class RolloutDataModule(pl.LightningDataModule):
         slots, plan = len(self.initial_tasks), self.collection
         check_replay_plan(slots, plan, self.batches, self.task_sampler.draws_new_tasks)
         episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
-        initial_steps = slots * plan.initial_episodes * self.world.horizon
-        iteration_steps = plan.tasks_per_iteration * episodes * self.world.horizon
+        initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
+        iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
         for steps, of, remedy in (
             (initial_steps, "the initial data", "data.task_slots or data.collection.initial_episodes"),
             (iteration_steps, "a meta-iteration", "data.collection.tasks_per_iteration or adapted_episodes"),
@@ -272,24 +272,24 @@ class RolloutDataModule(pl.LightningDataModule):
             )
             return
         self.check_agent(self.agent)
-        self.check_ranks(self.agent, ranks.number())
-        self._rollout_generator = make_generator(self.seed, ranks.own(), "rollout")
-        if ranks.number() > 1:
-            seed = derive_seed(self.seed, ranks.own(), "world")
-            self.env = self.make_env(self.collection.of_rank(ranks.number()).tasks_per_iteration, seed)
+        self.check_ranks(self.agent, ranks.world_size())
+        self._rollout_generator = make_generator(self.seed, ranks.rank(), "rollout")
+        if ranks.world_size() > 1:
+            seed = derive_seed(self.seed, ranks.rank(), "world")
+            self.env = self.make_env(self.collection.of_rank(ranks.world_size()).tasks_per_iteration, seed)
         self.collector = Collector(self.env)
         self.experience = self._make_experience()
         self._collected_by = self.agent
         self._ready = True
 
     def _make_experience(self) -> Experience:
-        number, rank = ranks.number(), ranks.own()
+        number, rank = ranks.world_size(), ranks.rank()
         generator = make_generator(self.seed, rank, "meta-batches")
         if self.agent.learns_from is LearnsFrom.TRIALS:
             return TrialExperience(self.belief.of_rank(number) if self.agent.remembers_trials else None, generator)
         self.relabeler.bind(self.seed, rank)
         if self.reward_model is not None:
-            self.reward_model.bind(self.world, self.seed, rank)
+            self.reward_model.bind(self.meta_spec, self.seed, rank)
         tasks, first_slots = self._slots()
         return ReplayExperience(
             self.env,
@@ -313,7 +313,7 @@ class RolloutDataModule(pl.LightningDataModule):
             tasks = ranks.share(self.initial_tasks)
             return tasks, torch.arange(len(tasks))
         slots = len(self.initial_tasks)
-        to_fill = -(-slots // ranks.number()) * ranks.number()
+        to_fill = -(-slots // ranks.world_size()) * ranks.world_size()
         return self.initial_tasks, ranks.share(torch.arange(to_fill) % slots)
 
     def train_dataloader(self) -> _MetaIterations:
@@ -374,7 +374,7 @@ class RolloutDataModule(pl.LightningDataModule):
     def collect(self) -> Trials:
         """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
         episodes = self.collection.exploration(self.agent.exploration_episodes) + self.collection.adapted_episodes
-        expected = (self.collection.tasks_per_iteration, self.world.task_dim)
+        expected = (self.collection.tasks_per_iteration, self.meta_spec.task_dim)
         tasks = self.task_sampler.sample(expected[0])
         require(
             tuple(tasks.shape) == expected,
@@ -384,7 +384,7 @@ class RolloutDataModule(pl.LightningDataModule):
             "Return [n, task_dim]: one task for each of the n trials.",
         )
         own_tasks = ranks.share(tasks)
-        with self.watching("trials", len(own_tasks) * episodes * self.world.horizon):
+        with self.watching("trials", len(own_tasks) * episodes * self.meta_spec.horizon):
             trials = self.run_trials(own_tasks, episodes)
         self.task_sampler.update(tasks, ranks.gather(trials.returns))
         self._returns.append(ranks.gather(trials.episode_returns).mean(0))
@@ -449,7 +449,7 @@ class RolloutDataModule(pl.LightningDataModule):
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a state to fit, by configuration key."""
         return {
-            "data.env": self.world.name,
+            "data.env": self.meta_spec.name,
             **{f"data.env ({name})": version for name, version in self.env.versions.items()},
             "data.task_sampler": type(self.task_sampler).__name__,
             "data.relabeler": type(self.relabeler).__name__,

@@ -24,7 +24,7 @@ from envs.returned import described, returned
 from envs.task_distributions import TaskDistribution
 
 Array = NDArray[Any]
-Copies = NDArray[np.int64]
+EnvIds = NDArray[np.int64]
 """Indices of copies."""
 EvaluationPurpose = Literal["validation", "test"]
 
@@ -38,7 +38,7 @@ class TaskChanges(Enum):
 
 
 @dataclass(frozen=True)
-class WorldSpec:
+class MetaEnvSpec:
     """The sizes and names of a world, all that an algorithm must know to be built.
 
     Attributes:
@@ -67,9 +67,11 @@ class WorldSpec:
         for field in ("task_names", "feature_names"):
             names = getattr(self, field)
             if isinstance(names, str):  # the comma of a tuple of one was forgotten
-                raise ContractError(f"WorldSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)")
+                raise ContractError(
+                    f"MetaEnvSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)"
+                )
         if self.horizon < 1:
-            raise ContractError(f"WorldSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
+            raise ContractError(f"MetaEnvSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
 
     @property
     def task_dim(self) -> int:
@@ -118,7 +120,7 @@ class Step(NamedTuple):
 class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     """A batch of copies of one world, each copy with its own task.
 
-    Copies never reset on their own (`AutoresetMode.DISABLED`): a trial decides when an episode
+    EnvIds never reset on their own (`AutoresetMode.DISABLED`): a trial decides when an episode
     starts. `advance` is the native interface on tensors; `step` is the same for gymnasium users.
 
     Args:
@@ -146,7 +148,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         "render_fps": 20,
     }
     render_mode = "rgb_array"
-    world: WorldSpec
+    meta_spec: MetaEnvSpec
     task_distribution: TaskDistribution
     single_observation_space: gymnasium.spaces.Box
     single_action_space: Any
@@ -166,12 +168,12 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.diverged = 0
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running = np.zeros(num_envs, np.bool_)
-        self._every_copy = np.arange(num_envs)
-        self._action_shape = (num_envs, self.world.action_dim)
-        self._observation_shape = (num_envs, self.world.observation_dim)
+        self._all_env_ids = np.arange(num_envs)
+        self._action_shape = (num_envs, self.meta_spec.action_dim)
+        self._observation_shape = (num_envs, self.meta_spec.observation_dim)
         self._has_told_of_clipping = False
-        if self.world.discrete_actions:
-            self._highest = np.full(self.world.action_dim, np.inf, np.float32)  # of a choice, only the order counts
+        if self.meta_spec.discrete_actions:
+            self._highest = np.full(self.meta_spec.action_dim, np.inf, np.float32)  # of a choice, only the order counts
             self._lowest = -self._highest
         else:
             self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
@@ -179,7 +181,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
     def _check_parts(self) -> None:
         """Refuse a class without a part that every environment has, or with something else in its place."""
         for name, kind, expected in (
-            ("world", WorldSpec, "a WorldSpec"),
+            ("meta_spec", MetaEnvSpec, "a MetaEnvSpec"),
             ("task_distribution", TaskDistribution, "a TaskDistribution (envs.task_distributions)"),
             ("single_observation_space", gymnasium.spaces.Box, "a Box of one dimension"),
             ("single_action_space", gymnasium.spaces.Space, "a bounded Box of one dimension or a Discrete space"),
@@ -189,8 +191,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
                 raise ContractError(f"{type(self).__name__}.{name}", "nothing" if part is None else str(part), expected)
 
     def _check_spec(self) -> None:
-        """Refuse a `WorldSpec` of other sizes than the spaces and the tasks drawn first."""
-        spec, units = self.world, self.action_units
+        """Refuse a `MetaEnvSpec` of other sizes than the spaces and the tasks drawn first."""
+        spec, units = self.meta_spec, self.action_units
         for name, said, of, actual in (
             ("discrete_actions", spec.discrete_actions, "single_action_space", units.discrete),
             ("observation_dim", spec.observation_dim, "single_observation_space", self.single_observation_space.shape),
@@ -198,7 +200,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ("task_dim", spec.task_dim, "task_distribution", tuple(self.tasks.shape[1:])),
         ):
             if actual not in (said, (said,)):  # a size may come as a shape
-                raise ContractError(f"{spec.name}: its WorldSpec", f"{name} = {said}", f"that of its {of}, {actual}")
+                raise ContractError(f"{spec.name}: its MetaEnvSpec", f"{name} = {said}", f"that of its {of}, {actual}")
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -222,11 +224,11 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         return {}
 
     @abstractmethod
-    def _start(self, copies: Tensor) -> None:
+    def _start(self, env_ids: Tensor) -> None:
         """Put `copies` (indices) into a fresh initial state."""
 
     @abstractmethod
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
         """Advance `copies` (indices) by one step under `actions` `[len(copies), action_dim]`; their features."""
 
     @abstractmethod
@@ -252,23 +254,23 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ValueError: if the shape is not that, or a task is not one of this world.
         """
         tasks = torch.as_tensor(tasks, dtype=torch.float32)
-        expected = (self.num_envs, self.world.task_dim)
+        expected = (self.num_envs, self.meta_spec.task_dim)
         if tuple(tasks.shape) != expected:
-            raise ValueError(f"{self.world.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
+            raise ValueError(f"{self.meta_spec.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
         outside = ~self.has_tasks(tasks)
         if bool(outside.any()):
-            copy = int(outside.nonzero()[0, 0])
+            env_id = int(outside.nonzero()[0, 0])
             raise ValueError(
-                f"{self.world.name}, copy {copy}: task {tasks[copy].tolist()} lies outside the world's tasks."
+                f"{self.meta_spec.name}, copy {env_id}: task {tasks[env_id].tolist()} lies outside the world's tasks."
             )
         self.tasks = tasks.clone()
 
-    def restart(self, copies: Tensor | None = None) -> Tensor:
+    def restart(self, env_ids: Tensor | None = None) -> Tensor:
         """Start a new episode in `copies` (indices; None for all); the observations of every copy."""
-        if copies is None:
-            copies = torch.from_numpy(self._every_copy)
-        self._start(copies)
-        rows = copies.numpy()
+        if env_ids is None:
+            env_ids = torch.from_numpy(self._all_env_ids)
+        self._start(env_ids)
+        rows = env_ids.numpy()
         self._elapsed[rows] = 0
         self._running[rows] = True
         observation = self._seen()
@@ -297,27 +299,27 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ContractError: if a method of the subclass returns something of another kind or shape than it promises.
             NonFiniteError: if an active copy's action is not finite, or what a method of the subclass returned for it.
         """
-        copies = self._every_copy if active is None else self._active(active)
-        features, reward = self._transition(self._checked(actions, copies), copies)
+        env_ids = self._all_env_ids if active is None else self._active(active)
+        features, reward = self._transition(self._checked(actions, env_ids), env_ids)
         observation, success = self._seen(), self._succeeded(features)
         sums = reward.reward.numpy(), reward.sparse_reward.numpy()
-        if not all_finite(copies, observation.numpy(), features.numpy(), *sums):
+        if not all_finite(env_ids, observation.numpy(), features.numpy(), *sums):
             reported = {"_simulate": features, "reward": reward.reward, "reward (sparse)": reward.sparse_reward}
-            self._blame(copies, {**reported, "_observe": observation}, "after a step")
+            self._blame(env_ids, {**reported, "_observe": observation}, "after a step")
         truncated = np.empty(self.num_envs, np.bool_)
-        count(copies, self._elapsed, self._running, reward.terminated.numpy(), self.world.horizon, truncated)
+        count(env_ids, self._elapsed, self._running, reward.terminated.numpy(), self.meta_spec.horizon, truncated)
         return Step(observation, features, reward, torch.from_numpy(truncated), success)
 
-    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
+    def _transition(self, actions: Array, env_ids: EnvIds) -> tuple[Tensor, Reward]:
         """Features and rewards of every copy, of which `copies` act by `actions` `[len(copies), action_dim]`.
 
         They are new tensors of the right kind and shape.
         """
-        rows = torch.from_numpy(copies)
-        shape = (copies.size, self.world.feature_dim)
+        rows = torch.from_numpy(env_ids)
+        shape = (env_ids.size, self.meta_spec.feature_dim)
         features = returned(self._simulate(torch.from_numpy(actions), rows), f"{type(self).__name__}._simulate", shape)
-        if copies.size < self.num_envs:
-            features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, rows, features)
+        if env_ids.size < self.num_envs:
+            features = features.new_zeros(self.num_envs, self.meta_spec.feature_dim).index_copy_(0, rows, features)
         return features, self._rewards(features, self.tasks, (self.num_envs,))
 
     def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -351,80 +353,82 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             return None
         return returned(success, f"{type(self).__name__}.success", (self.num_envs,), torch.bool)
 
-    def _blame(self, copies: Copies, reported: dict[str, Tensor], when: str) -> NoReturn:
+    def _blame(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> NoReturn:
         """Say what is not finite, of which method, in which of `copies` (indices) and under which task."""
         for method, values in reported.items():
-            rows = (~np.isfinite(values.numpy()[copies])).reshape(len(copies), -1).any(-1)
+            rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
-                copy = int(copies[rows.argmax()])
+                env_id = int(env_ids[rows.argmax()])
                 raise NonFiniteError(
-                    f"{type(self).__name__}.{method} gives {values[copy].tolist()} {when} in sub-environment {copy}, "
-                    f"whose task is {self.tasks[copy].tolist()}, expected finite numbers."
+                    f"{type(self).__name__}.{method} gives {values[env_id].tolist()} {when} in sub-environment {env_id}, "
+                    f"whose task is {self.tasks[env_id].tolist()}, expected finite numbers."
                 )
         raise AssertionError(when)
 
-    def _active(self, active: Tensor) -> Copies:
+    def _active(self, active: Tensor) -> EnvIds:
         """The indices of the copies that the mask `active` `[copies]` names."""
         if active.shape != (self.num_envs,):
-            raise ValueError(f"{self.world.name}: active has shape {tuple(active.shape)}, expected {(self.num_envs,)}.")
+            raise ValueError(
+                f"{self.meta_spec.name}: active has shape {tuple(active.shape)}, expected {(self.num_envs,)}."
+            )
         return np.flatnonzero(active.numpy())
 
-    def _checked(self, actions: Tensor, copies: Copies) -> Array:
+    def _checked(self, actions: Tensor, env_ids: EnvIds) -> Array:
         """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
-        if actions.ndim == 1 and self.world.discrete_actions and len(actions) == self.num_envs:
-            actions = self.action_units.one_hot(actions, self.world.name)
+        if actions.ndim == 1 and self.meta_spec.discrete_actions and len(actions) == self.num_envs:
+            actions = self.action_units.one_hot(actions, self.meta_spec.name)
         if actions.shape != self._action_shape:
             raise ValueError(
-                f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
+                f"{self.meta_spec.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
             )
-        if not copies.size:
-            raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
-        prepared: Array = np.empty((copies.size, self.world.action_dim), np.float32)
+        if not env_ids.size:
+            raise ValueError(f"{self.meta_spec.name}: no copy is active, so there is nothing to advance.")
+        prepared: Array = np.empty((env_ids.size, self.meta_spec.action_dim), np.float32)
         chosen = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
-        result = prepare(chosen, copies, self._running, self._lowest, self._highest, ROUNDING, prepared)
+        result = prepare(chosen, env_ids, self._running, self._lowest, self._highest, ROUNDING, prepared)
         if result == REFUSED:
-            self._refuse(chosen, copies)
+            self._refuse(chosen, env_ids)
         if result == CLIPPED and not self._has_told_of_clipping:
-            self._tell_of_clipping(chosen, copies)
+            self._tell_of_clipping(chosen, env_ids)
         return prepared
 
-    def _tell_of_clipping(self, actions: Array, copies: Copies) -> None:
+    def _tell_of_clipping(self, actions: Array, env_ids: EnvIds) -> None:
         """Warn, once, that one of `copies` (indices) acts out of bounds: mostly, that is an agent's own action."""
         self._has_told_of_clipping = True
-        beyond = np.maximum(actions[copies] - self._highest, self._lowest - actions[copies]).max(-1)
-        copy = int(copies[beyond.argmax()])
-        coordinate = int(np.maximum(actions[copy] - self._highest, self._lowest - actions[copy]).argmax())
-        action, low, high = (float(row[coordinate]) for row in (actions[copy], self._lowest, self._highest))
+        beyond = np.maximum(actions[env_ids] - self._highest, self._lowest - actions[env_ids]).max(-1)
+        env_id = int(env_ids[beyond.argmax()])
+        coordinate = int(np.maximum(actions[env_id] - self._highest, self._lowest - actions[env_id]).argmax())
+        action, low, high = (float(row[coordinate]) for row in (actions[env_id], self._lowest, self._highest))
         warnings.warn(
-            f"{self.world.name}, sub-environment {copy}: coordinate {coordinate} of the action is {action:.4g} and is "
+            f"{self.meta_spec.name}, sub-environment {env_id}: coordinate {coordinate} of the action is {action:.4g} and is "
             f"clipped to {low:.4g} to {high:.4g}. An agent's actions lie in [-1, 1]: act through "
             "datamodules.collection.RunningTrial, or convert them with env.action_units.rescaled. "
             "Later actions are clipped without another warning.",
             stacklevel=4,
         )
 
-    def _refuse(self, actions: Array, copies: Array) -> NoReturn:
+    def _refuse(self, actions: Array, env_ids: Array) -> NoReturn:
         """Say which of `copies` (indices) may not act like that."""
-        idle = ~self._running[copies]
+        idle = ~self._running[env_ids]
         if idle.any():
             raise RuntimeError(
-                f"{self.world.name}, copy {copies[idle.argmax()]}: the episode has ended or never started; "
+                f"{self.meta_spec.name}, copy {env_ids[idle.argmax()]}: the episode has ended or never started; "
                 "reset this copy first."
             )
-        copy = copies[(~np.isfinite(actions[copies])).any(-1).argmax()]
-        raise NonFiniteError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
+        env_id = env_ids[(~np.isfinite(actions[env_ids])).any(-1).argmax()]
+        raise NonFiniteError(f"{self.meta_spec.name}, copy {env_id}: action {actions[env_id].tolist()} is not finite.")
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
         """Gymnasium's reset. `options["reset_mask"]` `[copies]` resets only those copies."""
         if isinstance(seed, list):
-            raise ValueError(f"{self.world.name}: the copies share one generator; give one seed, not a list.")
+            raise ValueError(f"{self.meta_spec.name}: the copies share one generator; give one seed, not a list.")
         if seed is not None:
             self.generator = make_generator(seed, 0, "world")
         mask = (options or {}).get("reset_mask")
-        copies = None if mask is None else torch.as_tensor(mask).nonzero()[:, 0]
-        return self.restart(copies).numpy(), {}
+        env_ids = None if mask is None else torch.as_tensor(mask).nonzero()[:, 0]
+        return self.restart(env_ids).numpy(), {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Gymnasium's step; `info` holds `features` and `sparse_reward` (and `success`, where defined)."""
@@ -445,22 +449,22 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
 
     def _action_tensor(self, actions: Array) -> Tensor:
         """Gymnasium's actions as those of `advance`: `[copies, action_dim]`, or choices `[copies]`."""
-        if not self.world.discrete_actions:
+        if not self.meta_spec.discrete_actions:
             return torch.as_tensor(actions, dtype=torch.float32)
         choices = torch.as_tensor(actions)
         if choices.shape != (self.num_envs,):
             raise ValueError(
-                f"{self.world.name}: actions have shape {tuple(choices.shape)}, expected {(self.num_envs,)}."
+                f"{self.meta_spec.name}: actions have shape {tuple(choices.shape)}, expected {(self.num_envs,)}."
             )
         return choices
 
-    def draw(self, copy: int) -> NDArray[np.uint8]:
+    def draw(self, env_id: int) -> NDArray[np.uint8]:
         """A picture of a copy's current state, `[height, width, 3]`."""
-        raise NotImplementedError(f"{self.world.name} has no picture.")
+        raise NotImplementedError(f"{self.meta_spec.name} has no picture.")
 
     def render(self) -> tuple[Array, ...]:
         """A picture of every copy, `[height, width, 3]` each."""
-        return tuple(self.draw(copy) for copy in range(self.num_envs))
+        return tuple(self.draw(env_id) for env_id in range(self.num_envs))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The exact state: tasks, episode clocks, simulation and random generator."""
@@ -479,9 +483,9 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         Raises:
             ValueError: if it is the state of another number of copies.
         """
-        copies = len(state["elapsed"])
-        if copies != self.num_envs:
-            raise ValueError(f"{self.world.name}: a state of {copies} copies does not fit {self.num_envs}.")
+        num_envs = len(state["elapsed"])
+        if num_envs != self.num_envs:
+            raise ValueError(f"{self.meta_spec.name}: a state of {num_envs} copies does not fit {self.num_envs}.")
         self.tasks = state["tasks"].clone()
         self._elapsed = state["elapsed"].numpy().copy()
         self._running = state["running"].numpy().copy()

@@ -1,4 +1,4 @@
-"""Writes docs/worlds.md from the worlds' docstrings: `python -m envs.documentation` (some minutes).
+"""Writes docs/environments.md from the worlds' docstrings: `python -m envs.documentation` (some minutes).
 
 The page's table tells what a zero and a uniformly random policy earn, measured anew; with names of worlds as
 arguments, only theirs.
@@ -16,11 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs import WORLDS, MetaEnv
+from envs import ENVIRONMENTS, MetaEnv
 from envs.manipulation.meta_world import MetaWorld
 from envs.randomness import make_generator
 
-PAGE = Path(__file__).parent.parent / "docs" / "worlds.md"
+PAGE = Path(__file__).parent.parent / "docs" / "environments.md"
 TASKS, FEWER_TASKS = 100, 20
 COMMON_ARGUMENTS = {"num_envs", "seed", "threads", "processes"}
 INTRODUCTION = f"""# The worlds
@@ -32,7 +32,7 @@ Every world is a batch of copies, each under its own task (`envs.MetaEnv`). All 
 generator. MuJoCo worlds also take `threads`, the number of native physics threads, by default one
 per core; those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). As ordinary
 Gymnasium environments they have the ids `lit_metarl/<name>-v0`
-(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLWorld`
+(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLEnv`
 makes them torchrl's. A configuration for each is in `configs/env`.
 
 The last two columns are mean returns of one episode over {TASKS} tasks of the reference distribution (Meta-World:
@@ -52,31 +52,31 @@ class Returns(NamedTuple):
     random: float
 
 
-def mean_return(world: MetaEnv, random: bool) -> float:
+def mean_return(env: MetaEnv, random: bool) -> float:
     """Mean return of one episode in each copy, the copies' tasks being fresh reference tasks."""
     generator = make_generator(0, 0, "documentation")
-    world.set_tasks(world.task_distribution.sample(world.num_envs, generator))
-    world.restart()
-    running, total = torch.ones(world.num_envs, dtype=torch.bool), torch.zeros(world.num_envs)
+    env.set_tasks(env.task_distribution.sample(env.num_envs, generator))
+    env.restart()
+    running, total = torch.ones(env.num_envs, dtype=torch.bool), torch.zeros(env.num_envs)
     while bool(running.any()):
-        actions: Tensor = torch.zeros(world.num_envs, world.world.action_dim)
+        actions: Tensor = torch.zeros(env.num_envs, env.meta_spec.action_dim)
         if random:
             unit = torch.rand(actions.shape, generator=generator)
-            actions = world.action_low + (world.action_high - world.action_low) * unit
-        step = world.advance(actions, running)
+            actions = env.action_low + (env.action_high - env.action_low) * unit
+        step = env.advance(actions, running)
         total[running] += step.reward.sparse_reward[running]
         running = running & ~(step.reward.terminated | step.truncated)
     return float(total.mean())
 
 
-def measure(world: type[MetaEnv]) -> Returns:
+def measure(env_class: type[MetaEnv]) -> Returns:
     """Returns of both policies over `TASKS` reference tasks; fewer where every task is a scene in memory."""
-    tasks = FEWER_TASKS if issubclass(world, MetaWorld) else TASKS
-    return Returns(mean_return(world(tasks), random=False), mean_return(world(tasks), random=True))
+    tasks = FEWER_TASKS if issubclass(env_class, MetaWorld) else TASKS
+    return Returns(mean_return(env_class(tasks), random=False), mean_return(env_class(tasks), random=True))
 
 
-def _row(world: type[MetaEnv], returns: Returns) -> str:
-    spec = world.world
+def _row(env_class: type[MetaEnv], returns: Returns) -> str:
+    spec = env_class.meta_spec
     action = f"{spec.action_dim} choices" if spec.discrete_actions else str(spec.action_dim)
     cells = [
         f"[{spec.name}](#{spec.name.lower()})",
@@ -92,18 +92,18 @@ def _row(world: type[MetaEnv], returns: Returns) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _section(world: type[MetaEnv]) -> str:
-    description, _, arguments = inspect.cleandoc(world.__doc__ or "").partition("\nArgs:\n")
+def _section(env_class: type[MetaEnv]) -> str:
+    description, _, arguments = inspect.cleandoc(env_class.__doc__ or "").partition("\nArgs:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE)
     items = [f"- `{name}`: {' '.join(text.split())}\n" for name, text in entries if name not in COMMON_ARGUMENTS]
     listing = f"\nArguments:\n\n{''.join(items)}" if items else ""
-    return f"\n## {world.world.name}\n\n{description.strip()}\n{listing}"
+    return f"\n## {env_class.meta_spec.name}\n\n{description.strip()}\n{listing}"
 
 
 def page(returns: Mapping[str, Returns]) -> str:
     """The page's text, given the returns by the worlds' names."""
-    rows = "".join(_row(world, returns[world.world.name]) for world in WORLDS)
-    return INTRODUCTION + rows + "".join(_section(world) for world in WORLDS)
+    rows = "".join(_row(env_class, returns[env_class.meta_spec.name]) for env_class in ENVIRONMENTS)
+    return INTRODUCTION + rows + "".join(_section(env_class) for env_class in ENVIRONMENTS)
 
 
 def returns_of(text: str) -> dict[str, Returns]:
@@ -115,8 +115,8 @@ def returns_of(text: str) -> dict[str, Returns]:
 def main(names: list[str]) -> int:
     """Measure the worlds of those names (none: all of them), write the page; the exit status."""
     known = returns_of(PAGE.read_text()) if names else {}
-    measured = [world for world in WORLDS if not names or world.world.name in names]
-    PAGE.write_text(page({**known, **{world.world.name: measure(world) for world in measured}}))
+    measured = [env_class for env_class in ENVIRONMENTS if not names or env_class.meta_spec.name in names]
+    PAGE.write_text(page({**known, **{env_class.meta_spec.name: measure(env_class) for env_class in measured}}))
     return 0
 
 

@@ -33,20 +33,20 @@ class Models:
         addresses: where the models are in memory, `[copies]`.
     """
 
-    def __init__(self, shared: mujoco.MjModel, copies: int) -> None:
+    def __init__(self, shared: mujoco.MjModel, num_envs: int) -> None:
         self.shared = shared
-        self._models = [shared] * copies
-        self.addresses: Addresses = np.full(copies, shared._address)
+        self._models = [shared] * num_envs
+        self.addresses: Addresses = np.full(num_envs, shared._address)
 
-    def __getitem__(self, copy: int) -> mujoco.MjModel:
-        return self._models[copy]
+    def __getitem__(self, env_id: int) -> mujoco.MjModel:
+        return self._models[env_id]
 
-    def own(self, copy: int) -> mujoco.MjModel:
+    def own(self, env_id: int) -> mujoco.MjModel:
         """A model that the copy shares with nobody."""
-        if self._models[copy] is self.shared:
-            self._models[copy] = copying.copy(self.shared)
-            self.addresses[copy] = self._models[copy]._address
-        return self._models[copy]
+        if self._models[env_id] is self.shared:
+            self._models[env_id] = copying.copy(self.shared)
+            self.addresses[env_id] = self._models[env_id]._address
+        return self._models[env_id]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
@@ -54,7 +54,7 @@ class Models:
 
 
 class BatchedPhysics:
-    """Copies of a MuJoCo model that advance together.
+    """EnvIds of a MuJoCo model that advance together.
 
     A copy's state is a row of numbers on which alone its next step depends: time, positions,
     velocities, activations, the constraint solver's warm start, and what `more_parts` adds. Threads
@@ -115,7 +115,7 @@ class BatchedPhysics:
         return slices
 
     def positions(self, state: State) -> State:
-        """Generalised positions within `state` `[copies, state]`, as a view `[copies, nq]`."""
+        """Generalized positions within `state` `[copies, state]`, as a view `[copies, nq]`."""
         return state[..., self._positions]
 
     def motion(self, state: State) -> State:
@@ -123,7 +123,7 @@ class BatchedPhysics:
         return state[..., self._motion]
 
     def velocities(self, state: State) -> State:
-        """Generalised velocities within `state` `[copies, state]`, as a view `[copies, nv]`."""
+        """Generalized velocities within `state` `[copies, state]`, as a view `[copies, nv]`."""
         return state[..., self._velocities]
 
     def advance(self, models: Addresses, state: State, controls: State) -> Moved:

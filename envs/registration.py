@@ -35,14 +35,14 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
 
     def __init__(
         self,
-        world: type[MetaEnv],
+        env_class: type[MetaEnv],
         task: list[float] | str | None = None,
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        if isinstance(task, str) and "task" in inspect.signature(world).parameters:
+        if isinstance(task, str) and "task" in inspect.signature(env_class).parameters:
             arguments["task"], task = task, None
-        self._batch = world(num_envs=1, **arguments)
+        self._batch = env_class(num_envs=1, **arguments)
         self._task = None if task is None else self._checked(task)
         self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
@@ -59,12 +59,12 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
             vector = torch.as_tensor(task, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):  # not numbers
             vector = torch.empty(0)
-        world = self._batch.world
+        meta_spec = self._batch.meta_spec
         require(
-            vector.shape == (world.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
+            vector.shape == (meta_spec.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
             "task",
             task,
-            f"it must be a task of {world.name}, [{', '.join(world.task_names)}], within the world's tasks",
+            f"it must be a task of {meta_spec.name}, [{', '.join(meta_spec.task_names)}], within the world's tasks",
             "Leave it out to draw one at every reset.",
         )
         return vector
@@ -95,10 +95,10 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         return self._batch.draw(0) if self.render_mode == "rgb_array" else None
 
 
-def register_world(world: type[MetaEnv]) -> None:
+def register_environment(env_class: type[MetaEnv]) -> None:
     """Register `world` as the gymnasium id `lit_metarl/<name>-v0`."""
     gymnasium.register(
-        f"lit_metarl/{world.world.name}-v0",
+        f"lit_metarl/{env_class.meta_spec.name}-v0",
         entry_point="envs.registration:SingleTaskEnv",
-        kwargs={"world": world},
+        kwargs={"env_class": env_class},
     )

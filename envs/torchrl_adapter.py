@@ -12,7 +12,7 @@ from envs.base import MetaEnv
 from envs.randomness import make_generator
 
 
-class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
+class TorchRLEnv(EnvBase):  # type: ignore[misc]  # torchrl ships no types
     """A batched torchrl environment around a world; its batch dimension is the world's copies.
 
     Beside `observation` it gives each copy's `task`, and after a step the `features` and the
@@ -26,36 +26,36 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
 
     batch_locked = True
 
-    def __init__(self, world: MetaEnv) -> None:
-        super().__init__(batch_size=[world.num_envs])
-        self.world = world
-        copies, spec = world.num_envs, world.world
+    def __init__(self, env: MetaEnv) -> None:
+        super().__init__(batch_size=[env.num_envs])
+        self.meta_spec = env
+        num_envs, spec = env.num_envs, env.meta_spec
         self.observation_spec = Composite(
-            observation=Unbounded((copies, spec.observation_dim)),
-            task=Unbounded((copies, spec.task_dim)),
-            features=Unbounded((copies, spec.feature_dim)),
-            sparse_reward=Unbounded((copies, 1)),
-            shape=(copies,),
+            observation=Unbounded((num_envs, spec.observation_dim)),
+            task=Unbounded((num_envs, spec.task_dim)),
+            features=Unbounded((num_envs, spec.feature_dim)),
+            sparse_reward=Unbounded((num_envs, 1)),
+            shape=(num_envs,),
         )
         self.action_spec = (
-            OneHot(spec.action_dim, shape=(copies, spec.action_dim), dtype=torch.float32)
+            OneHot(spec.action_dim, shape=(num_envs, spec.action_dim), dtype=torch.float32)
             if spec.discrete_actions
-            else Bounded(world.action_low.expand(copies, -1), world.action_high.expand(copies, -1))
+            else Bounded(env.action_low.expand(num_envs, -1), env.action_high.expand(num_envs, -1))
         )
-        self.reward_spec = Unbounded((copies, 1))
-        flag = Binary(1, shape=(copies, 1), dtype=torch.bool)
+        self.reward_spec = Unbounded((num_envs, 1))
+        flag = Binary(1, shape=(num_envs, 1), dtype=torch.bool)
         self.full_done_spec = Composite(
-            done=flag.clone(), terminated=flag.clone(), truncated=flag.clone(), shape=(copies,)
+            done=flag.clone(), terminated=flag.clone(), truncated=flag.clone(), shape=(num_envs,)
         )
 
     def _reset(self, tensordict: TensorDictBase | None = None, **_: object) -> TensorDictBase:
         asked = None if tensordict is None else tensordict.get("_reset", None)
-        copies = None if asked is None else asked.reshape(self.batch_size[0], -1).any(-1).nonzero()[:, 0]
-        observation = self.world.restart(copies)
+        env_ids = None if asked is None else asked.reshape(self.batch_size[0], -1).any(-1).nonzero()[:, 0]
+        observation = self.meta_spec.restart(env_ids)
         flags = torch.zeros(*self.batch_size, 1, dtype=torch.bool)
         return self._step_data(
             observation,
-            torch.zeros(*self.batch_size, self.world.world.feature_dim),
+            torch.zeros(*self.batch_size, self.meta_spec.meta_spec.feature_dim),
             torch.zeros(self.batch_size),
             done=flags,
             terminated=flags.clone(),
@@ -63,7 +63,7 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
         )
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        step = self.world.advance(tensordict["action"])
+        step = self.meta_spec.advance(tensordict["action"])
         terminated, truncated = step.reward.terminated[:, None], step.truncated[:, None]
         return self._step_data(
             step.observation,
@@ -81,7 +81,7 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
         return TensorDict(
             {
                 "observation": observation,
-                "task": self.world.tasks.clone(),
+                "task": self.meta_spec.tasks.clone(),
                 "features": features,
                 "sparse_reward": sparse_reward[:, None].clone(),
                 **entries,
@@ -90,4 +90,4 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
         )
 
     def _set_seed(self, seed: int | None) -> None:
-        self.world.generator = make_generator(seed or 0, 0, "world")
+        self.meta_spec.generator = make_generator(seed or 0, 0, "world")

@@ -123,12 +123,12 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 
 
 def _varibad(checkpoint: Path) -> VariBAD:
-    agent, world = load_trained(checkpoint)
+    agent, env = load_trained(checkpoint)
     require(
-        isinstance(agent, VariBAD) and isinstance(world, GridNavi),
+        isinstance(agent, VariBAD) and isinstance(env, GridNavi),
         "checkpoints",
         str(checkpoint),
-        f"it is of {type(agent).__name__} on {world.world.name}",
+        f"it is of {type(agent).__name__} on {env.meta_spec.name}",
         "Give those of VariBAD on GridNavi.",
     )
     assert isinstance(agent, VariBAD)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from datamodules.tasks import CEMTaskSampler, TaskSampler, UniformTaskSampler
-from envs.base import TaskChanges, WorldSpec
+from envs.base import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
 from envs.task_distributions import UniformBox
 from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
@@ -29,7 +29,7 @@ from lit_metarl.evaluation import cvar, worst
 from lit_metarl.networks import TaskLinear
 
 SINES = UniformBox([0.1, 0.0, 0.3], [5.0, 2 * math.pi, 3.0])
-SPEC = WorldSpec("Sine", 1, 1, ("amplitude", "phase", "frequency"), ("x",), 1, TaskChanges.REWARD)
+SPEC = MetaEnvSpec("Sine", 1, 1, ("amplitude", "phase", "frequency"), ("x",), 1, TaskChanges.REWARD)
 
 Method = Literal["uniform", "cvar_ml", "roml"]
 

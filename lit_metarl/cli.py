@@ -15,7 +15,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from datamodules import RolloutDataModule, ranks
-from envs import ConfigurationError, WorldSpec
+from envs import ConfigurationError, MetaEnvSpec
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import (
@@ -32,8 +32,8 @@ CLI = TypeVar("CLI", bound=MetaRLCLI)
 
 def _report(error: BaseException) -> None:
     """Say what went wrong. Until the ranks have found each other, all of them see the same mistake."""
-    if ranks.number() > 1:
-        print(f"error on rank {ranks.own()}: {error}", file=sys.stderr)
+    if ranks.world_size() > 1:
+        print(f"error on rank {ranks.rank()}: {error}", file=sys.stderr)
     else:
         tell(f"error: {error}")
 
@@ -79,7 +79,7 @@ def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
     """
     _quiet_libraries()
     register()
-    set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
+    set_parsing_settings(subclasses_enabled=[MetaEnvSpec])  # one linked value, not a group of options
     return kind(
         MetaRLModule,
         RolloutDataModule,
@@ -154,7 +154,7 @@ def main(args: list[str] | None = None) -> int:
         _report(error)
         return 1
     except Interrupted as stop:
-        if ranks.own() > 0:
+        if ranks.rank() > 0:
             return 0  # Lightning kills rank 0 where another rank fails, and it has something to say
         command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
         print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")

@@ -62,7 +62,7 @@ class AveragedGradients(DDPStrategy):
 
 def require_equal_parameters(module: nn.Module) -> None:
     """Raise a `ConfigurationError` if an algorithm has let its parameters differ between the ranks."""
-    if ranks.number() == 1:
+    if ranks.world_size() == 1:
         return
     sums = torch.stack([parameter.detach().double().sum() for parameter in module.parameters()]).tolist()
     for of_rank in ranks.gather_objects(sums):

@@ -14,7 +14,7 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import CONFIGURATION, read_checkpoint
 
 
-def load_trained(checkpoint: Path | str, copies: int = 1, seed: int = 0) -> tuple[MetaRLModule, MetaEnv]:
+def load_trained(checkpoint: Path | str, num_envs: int = 1, seed: int = 0) -> tuple[MetaRLModule, MetaEnv]:
     """The agent of a checkpoint, and copies of the world that it was trained in.
 
         agent, world = load_trained("runs/version_0/checkpoints/best.ckpt", copies=8)
@@ -37,10 +37,10 @@ def load_trained(checkpoint: Path | str, copies: int = 1, seed: int = 0) -> tupl
     hint = "Give the path of a .ckpt file that `train.py fit` wrote."
     configuration = content.get(CONFIGURATION) or {}
     require(bool(configuration), "checkpoint", str(path), "it does not say what was trained in which world", hint)
-    world: MetaEnv = _build(path, MetaEnv, configuration["data"]["env"], num_envs=copies, seed=seed)
-    agent: MetaRLModule = _build(path, MetaRLModule, configuration["model"], world=world.world)
+    env: MetaEnv = _build(path, MetaEnv, configuration["data"]["env"], num_envs=num_envs, seed=seed)
+    agent: MetaRLModule = _build(path, MetaRLModule, configuration["model"], meta_spec=env.meta_spec)
     agent.load_state_dict(content["state_dict"])
-    return agent.eval(), world
+    return agent.eval(), env
 
 
 def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -> Any:

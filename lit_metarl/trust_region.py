@@ -1,4 +1,4 @@
-"""Trust region policy optimisation: the largest step along the natural gradient that a KL limit allows.
+"""Trust region policy optimization: the largest step along the natural gradient that a KL limit allows.
 
 Schulman et al. 2015, arXiv 1502.05477, appendix C. All vectors are the parameters in one row, `[parameters]`.
 """

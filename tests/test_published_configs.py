@@ -48,8 +48,10 @@ META_WORLD = CONFIGS / "published" / "metaworld"
 
 
 def test_every_algorithm_has_an_experiment_on_each_benchmark_of_meta_world() -> None:
-    worlds = ("ml1_reach", "ml1_push", "ml10", "ml45")
-    expected = {f"{algorithm}_{world}" for algorithm in ("maml", "pearl", "rl2", "varibad") for world in worlds}
+    environments = ("ml1_reach", "ml1_push", "ml10", "ml45")
+    expected = {
+        f"{algorithm}_{env_class}" for algorithm in ("maml", "pearl", "rl2", "varibad") for env_class in environments
+    }
     assert {path.stem for path in META_WORLD.glob("*.yaml")} == expected
 
 
@@ -63,5 +65,5 @@ def test_an_experiment_on_meta_world_is_understood(path: Path) -> None:
 @pytest.mark.parametrize("name", ["maml_ml1_push", "pearl_ml1_reach", "rl2_ml10", "varibad_ml45"])
 def test_an_experiment_on_meta_world_evaluates(run_tiny: Callable[..., int], name: str) -> None:
     short = ["--data.env.init_args.horizon=3", "--data.evaluation.adapted_episodes=1"]
-    slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.copies=1"]
+    slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.num_envs=1"]
     assert run_tiny("validate", *short, *slots, config=f"published/metaworld/{name}.yaml") == 0

@@ -34,14 +34,14 @@ def tiny_data() -> RolloutDataModule:
         collection=CollectionPlan(tasks_per_iteration=2, initial_episodes=1, adapted_episodes=1),
         batches=MetaBatchPlan(meta_steps=META_STEPS, tasks=2, transitions=8, context=8),
         belief=BeliefPlan(capacity=4, trials=2),
-        evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, copies=4),
+        evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, num_envs=4),
         replay_capacity=1000,
     )
 
 
 def tiny_agent(algorithm: type[MetaRLModule] = PEARL) -> MetaRLModule:
     """An algorithm with small networks."""
-    return algorithm(PointRobot.world, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
+    return algorithm(PointRobot.meta_spec, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
 
 
 def tiny_trainer(**arguments: Any) -> pl.Trainer:

@@ -110,9 +110,9 @@ class Collector:
             if report is not None:
                 report(int(active.sum()))
             length += 1
-        padding = self.env.world.horizon - length
+        padding = self.env.meta_spec.horizon - length
         stacked = {key: _pad_time(torch.stack(values, 1), padding) for key, values in steps.items()}
-        return TensorDict(stacked, [self.env.num_envs, self.env.world.horizon]), success
+        return TensorDict(stacked, [self.env.num_envs, self.env.meta_spec.horizon]), success
 
 
 def _pad_time(values: Tensor, padding: int) -> Tensor:

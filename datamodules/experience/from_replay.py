@@ -77,10 +77,14 @@ class ReplayExperience(Experience):
 
     def _collect_initial(self, source: TrialSource) -> None:
         """Fill the first slots with single-episode trials, kept for their own task."""
-        world, copies, episodes = self.replay.env.world, self.replay.env.num_envs, self._collection.initial_episodes
+        meta_spec, num_envs, episodes = (
+            self.replay.env.meta_spec,
+            self.replay.env.num_envs,
+            self._collection.initial_episodes,
+        )
         self.replay.begin_iteration()
-        with source.watching("initial data", len(self._first_slots) * episodes * world.horizon):
-            for slots in self._first_slots.split(copies):
+        with source.watching("initial data", len(self._first_slots) * episodes * meta_spec.horizon):
+            for slots in self._first_slots.split(num_envs):
                 for _ in range(episodes):
                     trials = source.run_trials(self.replay.tasks[slots], 1)
                     trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))

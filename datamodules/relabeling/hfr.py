@@ -76,7 +76,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         tasks = replay.tasks[candidates][:, None]
         rows = []
         for trajectory in replay.trajectory_steps(trajectories).unbind(0):  # under every task, one is a large batch
-            rows.append(self._utility(replay.price(trajectory[None], tasks), candidates, replay, foresight))
+            rows.append(self._utility(replay.compute_rewards(trajectory[None], tasks), candidates, replay, foresight))
         return torch.stack(rows)
 
     def log_partition(self, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:
@@ -87,7 +87,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         """
         utilities = []
         for _ in range(self.partition_contexts):
-            context = replay.draw_context(candidates, replay.env.world.horizon, self.generator)
+            context = replay.draw_context(candidates, replay.env.meta_spec.horizon, self.generator)
             utilities.append(self._utility(context, candidates, replay, foresight))
         return log_mean_exp(torch.stack(utilities), 0)
 

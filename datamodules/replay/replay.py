@@ -58,7 +58,7 @@ class TaskReplay:
     def __init__(self, env: MetaEnv, slots: int, capacity: int, rewards: RewardSource | None = None) -> None:
         self.env = env
         self.rewards = rewards if rewards is not None else KnownReward(env)
-        self.tasks = torch.zeros(slots, env.world.task_dim)
+        self.tasks = torch.zeros(slots, env.meta_spec.task_dim)
         self.store = TransitionStore(capacity)
         self.critic = ReferenceTable(slots)
         self.beginnings = ReferenceTable(slots)
@@ -103,7 +103,7 @@ class TaskReplay:
         new = (slots < 0).nonzero()[:, 0]
         slots[new] = candidates[: len(new)]
         self.tasks[slots[new]] = tasks[new]
-        if self.env.world.task_changes is not TaskChanges.REWARD:
+        if self.env.meta_spec.task_changes is not TaskChanges.REWARD:
             for table in self._tables.values():
                 table.clear(slots[new])
         return slots
@@ -162,7 +162,7 @@ class TaskReplay:
         self._context_is_fresh[receiving] = True
         self.context.append(slots[feeding], starts[feeding], lengths[feeding])
 
-    def price(self, transitions: TensorDict, tasks: Tensor) -> TensorDict:
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor) -> TensorDict:
         """`transitions` with `reward`, `sparse_reward` and `terminated` under `tasks`.
 
         Args:
@@ -175,7 +175,7 @@ class TaskReplay:
         Raises:
             ConfigurationError: if a reward is not finite, naming world, task and transition.
         """
-        reward = self.rewards.price(transitions, tasks)
+        reward = self.rewards.compute_rewards(transitions, tasks)
         finite = torch.isfinite(reward.reward) & torch.isfinite(reward.sparse_reward)
         if not bool(finite.all()):
             self._refuse_reward(transitions, tasks, ~finite)
@@ -186,7 +186,7 @@ class TaskReplay:
 
     def draw(self, table: ReferenceTable, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
         """`n` transitions of each of `slots` `[k]` from `table`, priced for the slots' tasks, `[k, n]`."""
-        return self.price(self.store.get(table.draw(slots, n, generator)), self.tasks[slots][:, None])
+        return self.compute_rewards(self.store.get(table.draw(slots, n, generator)), self.tasks[slots][:, None])
 
     def draw_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
         """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, priced, all valid, `[k, n]`."""
@@ -194,17 +194,17 @@ class TaskReplay:
         return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
 
     def _refuse_reward(self, transitions: TensorDict, tasks: Tensor, refused: Tensor) -> NoReturn:
-        world = self.env.world
+        meta_spec = self.env.meta_spec
         where = tuple(refused.nonzero()[0].tolist())
         transition = transitions.expand(refused.shape)[where]
-        task = dict(zip(world.task_names, tasks.expand(*refused.shape, -1)[where].tolist()))
+        task = dict(zip(meta_spec.task_names, tasks.expand(*refused.shape, -1)[where].tolist()))
         if "features" in transition:
-            seen = f"the features {dict(zip(world.feature_names, transition['features'].tolist()))}"
+            seen = f"the features {dict(zip(meta_spec.feature_names, transition['features'].tolist()))}"
         else:
             seen = f"the observation {transition['observation'].tolist()}"
         raise ConfigurationError(
             "data.env",
-            world.name,
+            meta_spec.name,
             f"its reward for {seen} under the task {task} is not finite",
             "Correct the world's reward function, or the features that its simulation gives.",
         )

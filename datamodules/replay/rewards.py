@@ -15,7 +15,7 @@ from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.replay.store import TransitionStore
-from envs.base import MetaEnv, Reward, WorldSpec
+from envs.base import MetaEnv, MetaEnvSpec, Reward
 from envs.errors import ConfigurationError, NonFiniteError, require_positive, require_positive_and_finite
 from envs.randomness import drawing_from, make_generator
 
@@ -33,7 +33,7 @@ class RewardSource(ABC):
     remembers: tuple[str, ...]
 
     @abstractmethod
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor) -> Reward:
         """The rewards of `transitions` under `tasks` `[..., task_dim]`; their batch shapes broadcast."""
 
 
@@ -45,7 +45,7 @@ class KnownReward(RewardSource):
     def __init__(self, env: MetaEnv) -> None:
         self._env = env
 
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor) -> Reward:
         return self._env.compute_rewards(transitions["features"], tasks)
 
 
@@ -88,10 +88,10 @@ class RewardModel(RewardSource):
         self.error = float("nan")
         self._fitted = False
 
-    def bind(self, world: WorldSpec, seed: int, rank: int) -> None:
+    def bind(self, meta_spec: MetaEnvSpec, seed: int, rank: int) -> None:
         """Take the world's sizes and a random stream."""
         self._generator = make_generator(seed, rank, "reward model")
-        inputs = world.observation_dim + world.action_dim + world.task_dim
+        inputs = meta_spec.observation_dim + meta_spec.action_dim + meta_spec.task_dim
         with drawing_from(make_generator(seed, 0, "reward model weights")):
             self.network: nn.Module = MLP(
                 in_features=inputs, out_features=2, num_cells=self.layers, activation_class=nn.ReLU
@@ -107,7 +107,7 @@ class RewardModel(RewardSource):
             NonFiniteError: if the error is not finite.
         """
         total = 0.0
-        own_batch = -(-self.batch_size // ranks.number())
+        own_batch = -(-self.batch_size // ranks.world_size())
         for _ in range(self.gradient_steps):
             stored = store.written - store.oldest
             numbers = store.oldest + torch.randint(stored, (own_batch,), generator=self._generator)
@@ -119,13 +119,13 @@ class RewardModel(RewardSource):
             ranks.average_([parameter.grad for parameter in self.network.parameters() if parameter.grad is not None])
             self._optimizer.step()
             total += float(loss.detach())
-        self.error = sum(ranks.gather_objects(total)) / (ranks.number() * self.gradient_steps)
+        self.error = sum(ranks.gather_objects(total)) / (ranks.world_size() * self.gradient_steps)
         if not math.isfinite(self.error):
             raise NonFiniteError(f"the squared error of the reward model is {self.error}.")
         self._fitted = True
 
     @torch.no_grad()
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor) -> Reward:
         """See `RewardSource.price`.
 
         Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import TaskSampler
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, require, require_finite
 from envs.task_distributions import TaskDistribution
 
@@ -58,12 +58,12 @@ def reference_quantile(scores: Tensor, weights: Tensor, alpha: float) -> Tensor:
     level = min(max((alpha * (n + 1) - 1) / (n - 1), 0.0), 1.0)
     order = scores.argsort()
     scores, weights = scores[order], weights[order]
-    centres = weights.cumsum(0) - 0.5 * weights
-    centres = (centres - centres[0]) / (centres[-1] - centres[0])
-    above = int(torch.searchsorted(centres, torch.tensor(level, dtype=centres.dtype))) if level > 0 else 0
+    centers = weights.cumsum(0) - 0.5 * weights
+    centers = (centers - centers[0]) / (centers[-1] - centers[0])
+    above = int(torch.searchsorted(centers, torch.tensor(level, dtype=centers.dtype))) if level > 0 else 0
     if above == 0:
         return scores[0]
-    share = (level - centres[above - 1]) / (centres[above] - centres[above - 1])
+    share = (level - centers[above - 1]) / (centers[above] - centers[above - 1])
     return scores[above - 1] + share * (scores[above] - scores[above - 1])
 
 
@@ -76,7 +76,7 @@ class CEMTaskSampler(TaskSampler):
 
     Args:
         family: the distributions D_φ to move within; None takes the one that matches the world's tasks.
-        alpha: tail of tasks that is to be trained on: the level of the CVaR that is optimised.
+        alpha: tail of tasks that is to be trained on: the level of the CVaR that is optimized.
         round_size: scored draws per update (B).
         reference_share: share of a round drawn from the reference distribution (ν).
         selection_share: smallest share of a round that φ is fitted to (β); with `reference_draws`, of
@@ -177,8 +177,8 @@ class CEMTaskSampler(TaskSampler):
     def compares_with_validation(self) -> bool:
         return self.reference_mode == "validation"
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
-        super().bind(world, reference, seed, rank)
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+        super().bind(meta_spec, reference, seed, rank)
         self._family = matching_family(reference) if self.family is None else self.family
         self._family.bind(reference)
         self._from_reference = torch.empty(0, dtype=torch.bool)  # of the draws to come
@@ -341,12 +341,12 @@ class CEMTaskSampler(TaskSampler):
     def _row(self) -> dict[str, float]:
         """The distribution and the last round, by name."""
         mean = self._family.mean(self.parameters)
-        row = {f"mean_{name}": float(mean[i]) for i, name in enumerate(self.world.task_names)}
+        row = {f"mean_{name}": float(mean[i]) for i, name in enumerate(self.meta_spec.task_names)}
         quantiles = self._family.quantiles(
             self.parameters, torch.tensor(LOGGED_QUANTILES), torch.Generator().manual_seed(0)
         )
         for level, values in zip(LOGGED_QUANTILES, quantiles):
-            for i, name in enumerate(self.world.task_names):
+            for i, name in enumerate(self.meta_spec.task_names):
                 row[f"quantile_{level:.2f}_{name}"] = float(values[i])
         if self.last_round is not None:
             if math.isfinite(self.last_round.reference_quantile):

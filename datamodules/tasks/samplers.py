@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
@@ -20,17 +20,17 @@ class TaskSampler(ABC):
     `bind` is called once, before anything else, with the world and its reference distribution.
     """
 
-    world: WorldSpec
+    meta_spec: MetaEnvSpec
     reference: TaskDistribution
     generator: torch.Generator
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         """Take the world, its reference distribution of tasks and a random stream.
 
         Raises:
             ConfigurationError: if this sampler cannot work with that distribution.
         """
-        self.world = world
+        self.meta_spec = meta_spec
         self.reference = reference
         self.generator = make_generator(seed, rank, "task sampler")
         self._every_task_has_a_slot = False
@@ -107,8 +107,8 @@ class FixedTaskSampler(TaskSampler):
     def draws_new_tasks(self) -> bool:
         return False
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
-        super().bind(world, reference, seed, rank)
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+        super().bind(meta_spec, reference, seed, rank)
         if self._given is not None:
             key, hint = "data.task_sampler.init_args.tasks", "Correct the list."
             right_size = all(isinstance(task, list) and len(task) == reference.task_dim for task in self._given)

@@ -17,7 +17,7 @@ REFUSED, WITHIN, CLIPPED = 0, 1, 2
 @compiled
 def prepare(
     actions: Numbers,
-    copies: Integers,
+    env_ids: Integers,
     running: Flags,
     lowest: Numbers,
     highest: Numbers,
@@ -40,11 +40,11 @@ def prepare(
         `CLIPPED` if one acted beyond the bounds, or `WITHIN`.
     """
     result = WITHIN
-    for row, copy in enumerate(copies):
-        if not running[copy]:
+    for row, env_id in enumerate(env_ids):
+        if not running[env_id]:
             return REFUSED
         for index in range(actions.shape[1]):
-            action = actions[copy, index]
+            action = actions[env_id, index]
             if not np.isfinite(action):
                 return REFUSED
             prepared[row, index] = min(max(action, lowest[index]), highest[index])
@@ -55,7 +55,7 @@ def prepare(
 
 @compiled
 def all_finite(
-    copies: Integers, observation: Numbers, features: Numbers, reward: Numbers, sparse_reward: Numbers
+    env_ids: Integers, observation: Numbers, features: Numbers, reward: Numbers, sparse_reward: Numbers
 ) -> bool:
     """Whether the outcome of a step of some copies consists of finite numbers.
 
@@ -66,11 +66,13 @@ def all_finite(
         reward: `[copies]`.
         sparse_reward: `[copies]`.
     """
-    for copy in copies:
-        finite = np.isfinite(reward[copy]) and np.isfinite(sparse_reward[copy])
-        for number in observation[copy]:  # of a row, all are looked at: without a way out, they are looked at together
+    for env_id in env_ids:
+        finite = np.isfinite(reward[env_id]) and np.isfinite(sparse_reward[env_id])
+        for number in observation[
+            env_id
+        ]:  # of a row, all are looked at: without a way out, they are looked at together
             finite &= number - number == 0.0
-        for number in features[copy]:
+        for number in features[env_id]:
             finite &= number - number == 0.0
         if not finite:
             return False
@@ -79,7 +81,7 @@ def all_finite(
 
 @compiled
 def count(
-    copies: Integers, elapsed: Integers, running: Flags, terminated: Flags, horizon: int, truncated: Flags
+    env_ids: Integers, elapsed: Integers, running: Flags, terminated: Flags, horizon: int, truncated: Flags
 ) -> None:
     """Count a step of some copies, and stop those whose episode it ends.
 
@@ -91,9 +93,9 @@ def count(
         horizon: steps after which an episode is cut off.
         truncated: receives whose episode is cut off, `[copies]`.
     """
-    for copy in copies:
-        elapsed[copy] += 1
-    for copy in range(len(elapsed)):
-        truncated[copy] = elapsed[copy] >= horizon and not terminated[copy]
-    for copy in copies:
-        running[copy] = not (terminated[copy] or truncated[copy])
+    for env_id in env_ids:
+        elapsed[env_id] += 1
+    for env_id in range(len(elapsed)):
+        truncated[env_id] = elapsed[env_id] >= horizon and not terminated[env_id]
+    for env_id in env_ids:
+        running[env_id] = not (terminated[env_id] or truncated[env_id])

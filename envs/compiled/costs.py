@@ -14,8 +14,8 @@ Numbers = NDArray[np.float64]
 def sums_of_squares(rows: Numbers, bound: float) -> Numbers:
     """‖row‖² of every row of `rows` `[copies, numbers]`, each number brought within ±`bound` first, `[copies]`."""
     sums = np.zeros(len(rows))
-    for copy in range(len(rows)):
-        for number in rows[copy]:
+    for env_id in range(len(rows)):
+        for number in rows[env_id]:
             within = min(max(number, -bound), bound)
-            sums[copy] += within * within
+            sums[env_id] += within * within
     return sums

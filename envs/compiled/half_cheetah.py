@@ -25,12 +25,12 @@ def write_velocity_and_cost(
         control_cost: weight of ‖controls‖².
         features: receives both in its first columns, `[copies, feature_dim]`.
     """
-    for copy in range(len(features)):
+    for env_id in range(len(features)):
         squares = 0.0
-        for control in controls[copy]:
+        for control in controls[env_id]:
             squares += control * control
-        features[copy, 0] = (after[copy, 0] - before[copy, 0]) / duration
-        features[copy, 1] = control_cost * squares
+        features[env_id, 0] = (after[env_id, 0] - before[env_id, 0]) / duration
+        features[env_id, 1] = control_cost * squares
 
 
 @compiled
@@ -43,9 +43,9 @@ def write_observation(motion: Numbers, torso_height: float, observation: Row) ->
         observation: receives it, `[copies, nq + nv + 2]`.
     """
     last = motion.shape[1] - 1
-    for copy in range(len(motion)):
+    for env_id in range(len(motion)):
         for index in range(last):
-            observation[copy, index] = motion[copy, index + 1]
-        observation[copy, last] = motion[copy, 0]
-        observation[copy, last + 1] = 0.0
-        observation[copy, last + 2] = motion[copy, 1] + torso_height
+            observation[env_id, index] = motion[env_id, index + 1]
+        observation[env_id, last] = motion[env_id, 0]
+        observation[env_id, last + 1] = 0.0
+        observation[env_id, last + 2] = motion[env_id, 1] + torso_height

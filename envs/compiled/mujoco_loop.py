@@ -49,7 +49,7 @@ _forward = _function("mj_forward", types.void, _MODEL, _DATA)
 _complete = _function("mj_rnePostConstraint", types.void, _MODEL, _DATA)
 _set_state = _function("mj_setState", types.void, _MODEL, _DATA, _NUMBERS, types.uint32)
 _get_state = _function("mj_getState", types.void, _MODEL, _DATA, _NUMBERS, types.uint32)
-_copy_numbers = _function("mju_copy", types.void, _NUMBERS, _NUMBERS, types.int32)
+_env_ids = _function("mju_copy", types.void, _NUMBERS, _NUMBERS, types.int32)
 _norm = _function("mju_norm", types.float64, _NUMBERS, types.int32)
 _let_others_run = _function("sched_yield", types.int32)
 
@@ -99,14 +99,14 @@ def _take(shared: Integers) -> int:
 
 
 @njit(nogil=True)
-def _advance(copy: int, shared: Integers, job: Any, place: Integers, sizes: Integers) -> None:
+def _advance(env_id: int, shared: Integers, job: Any, place: Integers, sizes: Integers) -> None:
     """One action of one copy."""
     data, control, acceleration = place[0], place[1], place[2]
-    model = load(job.models + INTEGER_BYTES * copy)
+    model = load(job.models + INTEGER_BYTES * env_id)
     row = NUMBER_BYTES * job.state_size
-    after = job.after + row * copy
-    _set_state(model, data, job.state + row * copy, job.parts)
-    _copy_numbers(control, job.controls + NUMBER_BYTES * sizes[0] * copy, sizes[0])
+    after = job.after + row * env_id
+    _set_state(model, data, job.state + row * env_id, job.parts)
+    _env_ids(control, job.controls + NUMBER_BYTES * sizes[0] * env_id, sizes[0])
     broken = False
     if job.substeps == 0:
         _forward(model, data)
@@ -118,12 +118,12 @@ def _advance(copy: int, shared: Integers, job: Any, place: Integers, sizes: Inte
     _get_state(model, data, after, job.parts)
     if job.completed:
         _complete(model, data)
-    reading = job.readings + NUMBER_BYTES * job.reading_size * copy
+    reading = job.readings + NUMBER_BYTES * job.reading_size * env_id
     for field in range(2, len(sizes)):
-        _copy_numbers(reading, place[1 + field], sizes[field])
+        _env_ids(reading, place[1 + field], sizes[field])
         reading += NUMBER_BYTES * sizes[field]
     broken = broken or not _norm(after, job.state_size) <= LARGEST_NUMBER
-    exchange(job.diverged + INTEGER_BYTES * copy, broken)
+    exchange(job.diverged + INTEGER_BYTES * env_id, broken)
     add(shared[BROKEN:].ctypes.data, broken)
     add(shared[DONE:].ctypes.data, 1)
 
@@ -146,17 +146,17 @@ def _lead(
 
     All of it is one compiled call, so that nothing can interrupt it while helpers write into its arrays.
     """
-    job, copies = jobs[0], len(models)
+    job, num_envs = jobs[0], len(models)
     job.models, job.substeps = models.ctypes.data, substeps
     job.state, job.controls = state.ctypes.data, controls.ctypes.data
     job.after, job.readings, job.diverged = after.ctypes.data, readings.ctypes.data, diverged.ctypes.data
     shared[DONE] = shared[BROKEN] = 0
-    exchange(shared[LEFT:].ctypes.data, copies)
-    copy = _take(shared)
-    while copy >= 0:
-        _advance(copy, shared, job, place, sizes)
-        copy = _take(shared)
-    while load(shared[DONE:].ctypes.data) < copies:
+    exchange(shared[LEFT:].ctypes.data, num_envs)
+    env_id = _take(shared)
+    while env_id >= 0:
+        _advance(env_id, shared, job, place, sizes)
+        env_id = _take(shared)
+    while load(shared[DONE:].ctypes.data) < num_envs:
         _let_others_run()
     return load(shared[BROKEN:].ctypes.data)
 
@@ -166,9 +166,9 @@ def _help(shared: Integers, jobs: Any, place: Integers, sizes: Integers, seat: i
     """Take part in this call and in those that follow soon."""
     looks = 0
     while looks < PATIENCE:
-        copy = _take(shared)
-        if copy >= 0:
-            _advance(copy, shared, jobs[0], place, sizes)
+        env_id = _take(shared)
+        if env_id >= 0:
+            _advance(env_id, shared, jobs[0], place, sizes)
             looks = 0
         else:
             looks += 1
@@ -237,14 +237,14 @@ class MujocoLoop:
             state: `[copies, state]`.
             controls: `[copies, nu]`.
         """
-        copies = len(models)
-        if state.shape != (copies, self._state_size) or controls.shape != (copies, self._control_size):
-            raise ValueError(f"{copies} models, but states {state.shape} and controls {controls.shape}.")
-        after, readings = np.empty(state.shape), np.empty((copies, self._reading_size))
+        num_envs = len(models)
+        if state.shape != (num_envs, self._state_size) or controls.shape != (num_envs, self._control_size):
+            raise ValueError(f"{num_envs} models, but states {state.shape} and controls {controls.shape}.")
+        after, readings = np.empty(state.shape), np.empty((num_envs, self._reading_size))
         # Their addresses are all that compiled code knows of them.
         models = np.ascontiguousarray(models, np.int64)
         state, controls = np.ascontiguousarray(state, np.float64), np.ascontiguousarray(controls, np.float64)
-        diverged = np.empty(copies, np.int64)
+        diverged = np.empty(num_envs, np.int64)
         for seat, calls in enumerate(self._queues, ASLEEP):
             if self._shared[seat]:
                 self._shared[seat] = False

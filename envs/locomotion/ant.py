@@ -11,14 +11,14 @@ import mujoco
 import numpy as np
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.compiled.costs import sums_of_squares
 from envs.errors import require
-from envs.locomotion.mujoco_world import (
+from envs.locomotion.mujoco_env import (
     Column,
     Features,
     Move,
-    MujocoWorld,
+    MujocoEnv,
     Numbers,
     columns,
     fallen,
@@ -53,12 +53,12 @@ def ant_spec(
     feature_names: Sequence[str],
     observation_dim: int,
     task_changes: TaskChanges = TaskChanges.REWARD,
-) -> WorldSpec:
+) -> MetaEnvSpec:
     """The sizes and names of an ant world; `diverged` is added to the features."""
     return robot_spec(name, 8, observation_dim, task_names, feature_names, task_changes)
 
 
-class Ant(MujocoWorld):
+class Ant(MujocoEnv):
     """An ant that may pay for contact forces.
 
     MuJoCo has no longer computed these forces by itself since version 2.0, and mujoco-py never asked for them.
@@ -158,7 +158,7 @@ class AntGoal(LowGearAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
+    meta_spec = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
     task_distribution: TaskDistribution = HalfCircle(2.0)
 
     def __init__(
@@ -214,7 +214,7 @@ class AntVel(VelocityAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
+    meta_spec = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
     def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
@@ -243,7 +243,7 @@ class AntVelSparse(VelocityAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
+    meta_spec = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([-1.5], [1.5])
 
     def __init__(
@@ -305,7 +305,7 @@ class AntDir(StrongAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
+    meta_spec = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from torch import Tensor
 from envs.base import Reward, TaskChanges
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Features, Move, columns, fallen
+from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
@@ -65,7 +65,7 @@ class AntMass(WalkingBody):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
+    meta_spec = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -94,7 +94,7 @@ class AntBody(WalkingBody):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
+    meta_spec = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
     def __init__(

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.compiled.half_cheetah import write_observation, write_velocity_and_cost
 from envs.errors import require
-from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, Numbers, columns, joined, load_model, robot_spec
+from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, Numbers, columns, joined, load_model, robot_spec
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
@@ -29,12 +29,12 @@ def cheetah_spec(
     feature_names: Sequence[str] = ("velocity", "control_cost"),
     observation_dim: int = 20,
     task_changes: TaskChanges = TaskChanges.REWARD,
-) -> WorldSpec:
+) -> MetaEnvSpec:
     """The sizes and names of a half-cheetah world; `diverged` is added to the features."""
     return robot_spec(name, 6, observation_dim, task_names, feature_names, task_changes)
 
 
-class HalfCheetah(MujocoWorld):
+class HalfCheetah(MujocoEnv):
     """Gymnasium's HalfCheetah-v5 with PEARL's observation (20 numbers).
 
     Args:
@@ -62,13 +62,13 @@ class RunningCheetah(HalfCheetah):
     """
 
     def _features(self, move: Move) -> Features:
-        features = np.zeros((len(move.after), self.world.feature_dim), np.float32)
+        features = np.zeros((len(move.after), self.meta_spec.feature_dim), np.float32)
         before, after = self._physics.positions(move.before), self._physics.positions(move.after)
         write_velocity_and_cost(before, after, self._physics.dt, move.controls, CONTROL_COST, features)
         return features
 
     def _observe(self) -> Tensor:
-        observation = np.empty((self.num_envs, self.world.observation_dim), np.float32)
+        observation = np.empty((self.num_envs, self.meta_spec.observation_dim), np.float32)
         write_observation(self._physics.motion(self._state), TORSO_HEIGHT, observation)
         return torch.from_numpy(observation)
 
@@ -99,7 +99,7 @@ class HalfCheetahVel(RunningCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahVel", ["velocity"])
+    meta_spec = cheetah_spec("HalfCheetahVel", ["velocity"])
 
     def __init__(self, num_envs: int, seed: int = 0, max_velocity: float = 3.0, threads: int | None = None) -> None:
         require(
@@ -132,7 +132,7 @@ class HalfCheetahVelSparse(RunningCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
+    meta_spec = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.3, threads: int | None = None) -> None:
@@ -163,7 +163,7 @@ class HalfCheetahDir(RunningCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahDir", ["direction"])
+    meta_spec = cheetah_spec("HalfCheetahDir", ["direction"])
     task_distribution: TaskDistribution = FiniteTasks([[-1.0], [1.0]])
 
     def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
@@ -177,8 +177,8 @@ class HalfCheetahHighDim(HalfCheetah):
     |---|---|---|
     | observation | 9 positions (m, rad), 9 velocities (m/s, rad/s) | unbounded |
     | action | 6 joint torques, in units of the motors' range | [-1, 1] |
-    | task | 18 weights on the normalised state | uniform in [-1, 1] |
-    | features | 18 normalised state coordinates after the step, control cost, whether it diverged | |
+    | task | 18 weights on the normalized state | uniform in [-1, 1] |
+    | features | 18 normalized state coordinates after the step, control cost, whether it diverged | |
 
     Reward: ⟨task, (s' − mean) / deviation⟩ − 0.05‖a‖², where s' is the observation after the step, and
     mean and deviation are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
@@ -190,7 +190,7 @@ class HalfCheetahHighDim(HalfCheetah):
     """
 
     single_observation_space = box(-np.inf, np.inf, 18)
-    world = cheetah_spec(
+    meta_spec = cheetah_spec(
         "HalfCheetahHighDim",
         [f"weight_{coordinate}" for coordinate in range(18)],
         [*(f"state_{coordinate}" for coordinate in range(18)), "control_cost"],
@@ -204,8 +204,8 @@ class HalfCheetahHighDim(HalfCheetah):
         self._mean, self._deviation = np.array(statistics["mean"]), np.array(statistics["std"])
 
     def _features(self, move: Move) -> Features:
-        normalised = (self._physics.motion(move.after) - self._mean) / self._deviation
-        return columns(*normalised.T, CONTROL_COST * np.square(move.controls).sum(-1))
+        normalized = (self._physics.motion(move.after) - self._mean) / self._deviation
+        return columns(*normalized.T, CONTROL_COST * np.square(move.controls).sum(-1))
 
     def _observe(self) -> Tensor:
         return joined(self._physics.motion(self._state))

@@ -10,7 +10,7 @@ import numpy as np
 from envs.base import TaskChanges
 from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Features, Move, Numbers
+from envs.locomotion.mujoco_env import Column, Features, Move, Numbers
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 THICKNESS = 0.046  # radius of every capsule in the model file, m
@@ -68,7 +68,7 @@ class HalfCheetahMass(HeavierCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -99,7 +99,9 @@ class HalfCheetahBody(HeavierCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahBody", ["mass", "damping", "length"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec(
+        "HalfCheetahBody", ["mass", "damping", "length"], FEATURES, task_changes=TaskChanges.DYNAMICS
+    )
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -144,7 +146,7 @@ class HalfCheetahMulti(RunningBody):
         "light_pos",
         "mat_rgba",
     )
-    world = cheetah_spec("HalfCheetahMulti", properties, FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec("HalfCheetahMulti", properties, FEATURES, task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([2**-0.5] * 10, [2**0.5] * 10)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:

@@ -1,4 +1,4 @@
-"""Planar walkers whose tasks randomise many parameters of the model at once (PEARL)."""
+"""Planar walkers whose tasks randomize many parameters of the model at once (PEARL)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.locomotion.model_changes import set_masses
-from envs.locomotion.mujoco_world import Column, Features, Move, MujocoWorld, columns, joined, load_model
+from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model
 from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -32,9 +32,9 @@ def slow_model(file: str) -> mujoco.MjModel:
     return model
 
 
-def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple[str, ...]) -> WorldSpec:
+def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple[str, ...]) -> MetaEnvSpec:
     model = load_model(model_file)
-    return WorldSpec(
+    return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
         action_dim=model.nu,
@@ -45,11 +45,11 @@ def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple
     )
 
 
-def _exponents(world: WorldSpec) -> UniformBox:
-    return UniformBox([-LARGEST_EXPONENT] * world.task_dim, [LARGEST_EXPONENT] * world.task_dim)
+def _exponents(meta_spec: MetaEnvSpec) -> UniformBox:
+    return UniformBox([-LARGEST_EXPONENT] * meta_spec.task_dim, [LARGEST_EXPONENT] * meta_spec.task_dim)
 
 
-class RandomParameters(MujocoWorld):
+class RandomParameters(MujocoEnv):
     """A planar robot that runs forward; every mass, inertia, damping and friction has its own factor.
 
     Args:
@@ -128,8 +128,8 @@ class WalkerRandParams(RandomParameters):
 
     single_observation_space = box(-np.inf, np.inf, 17)
     single_action_space = box(-1.0, 1.0, 6)
-    world = _spec("WalkerRandParams", "walker2d.xml", 17, ("velocity", "control_cost", "height", "angle"))
-    task_distribution: TaskDistribution = _exponents(world)
+    meta_spec = _spec("WalkerRandParams", "walker2d.xml", 17, ("velocity", "control_cost", "height", "angle"))
+    task_distribution: TaskDistribution = _exponents(meta_spec)
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, slow_model("walker2d.xml"), threads)
@@ -164,10 +164,10 @@ class HopperRandParams(RandomParameters):
 
     single_observation_space = box(-np.inf, np.inf, 11)
     single_action_space = box(-1.0, 1.0, 3)
-    world = _spec(
+    meta_spec = _spec(
         "HopperRandParams", "hopper.xml", 11, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
     )
-    task_distribution: TaskDistribution = _exponents(world)
+    task_distribution: TaskDistribution = _exponents(meta_spec)
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, slow_model("hopper.xml"), threads)

@@ -182,8 +182,8 @@ class ProcessHost(SceneHost):
         It is the last, and so never has more than the others: it has the handing over to do.
         """
         places: list[list[int]] = [[] for _ in range(len(self._connections) + 1)]
-        for position, (_, copy) in enumerate(keys):
-            places[copy % len(places)].append(position)
+        for position, (_, env_id) in enumerate(keys):
+            places[env_id % len(places)].append(position)
         return places
 
     def _ask(self, method: str, keys: Sequence[Key], *arguments: Any) -> list[tuple[list[int], Any]]:
@@ -254,7 +254,7 @@ def _shared_processes(processes: int, process: int) -> ProcessHost:
     return ProcessHost(processes)
 
 
-def host_for(copies: int, processes: int | None) -> SceneHost:
+def host_for(num_envs: int, processes: int | None) -> SceneHost:
     """Where a world of so many copies is simulated.
 
     Args:
@@ -262,6 +262,6 @@ def host_for(copies: int, processes: int | None) -> SceneHost:
         processes: this one and its workers; None takes one per core that this process may use.
     """
     wanted = usable_cores() if processes is None else processes
-    if min(wanted, copies) == 1:
+    if min(wanted, num_envs) == 1:
         return LocalHost()
     return _shared_processes(wanted, os.getpid())  # a fork of this process must not use its parent's workers

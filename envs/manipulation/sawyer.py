@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.compiled.mujoco_loop import Addresses, Moved
-from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, columns, joined
+from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
 from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -27,7 +27,7 @@ SETTLING = 10  # steps in which the hand goes to its place before an episode
 ABOVE_PUCK = (0.0, 0.6, 0.2)
 BEHIND_PUCK = (0.0, 0.65, 0.0)
 PUCK = (0.0, 0.6)  # start of the puck, m
-PUCK_POSITION, PUCK_VELOCITY = slice(9, 12), slice(9, 15)  # within generalised positions and velocities
+PUCK_POSITION, PUCK_VELOCITY = slice(9, 12), slice(9, 15)  # within generalized positions and velocities
 REACH_RADIUS, PUSH_RADIUS, TOUCH = 0.05, 0.07, 0.05  # m
 FIELDS = ("xpos", "geom_xpos", "site_xpos")
 GOALS_FAR = UniformBox([-0.1, 0.8, 0.05], [0.1, 0.9, 0.3])
@@ -100,8 +100,8 @@ class SawyerPhysics(BatchedPhysics):
         return row
 
 
-def _sawyer_spec(name: str, feature_names: Sequence[str]) -> WorldSpec:
-    return WorldSpec(
+def _sawyer_spec(name: str, feature_names: Sequence[str]) -> MetaEnvSpec:
+    return MetaEnvSpec(
         name=name,
         observation_dim=6,
         action_dim=4,
@@ -126,7 +126,7 @@ def beginning(target: tuple[float, float, float]) -> tuple[State, State]:
     return state, physics.read(Models(physics.model, 1).addresses, state)
 
 
-class Sawyer(MujocoWorld):
+class Sawyer(MujocoEnv):
     """An arm over a table with a puck; every episode starts alike, the hand still on its way to its place.
 
     Args:
@@ -143,11 +143,11 @@ class Sawyer(MujocoWorld):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, SawyerPhysics(threads))
 
-    def _start(self, copies: Tensor) -> None:
+    def _start(self, env_ids: Tensor) -> None:
         state, readings = beginning(self.hand_start)
         if self._readings.shape[1] != readings.shape[1]:
             self._readings = np.zeros((self.num_envs, readings.shape[1]))
-        self._state[copies.numpy()], self._readings[copies.numpy()] = state, readings
+        self._state[env_ids.numpy()], self._readings[env_ids.numpy()] = state, readings
 
     def _observe(self) -> Tensor:
         if not self._readings.size:
@@ -211,7 +211,7 @@ class SawyerReach(Reaching):
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerReach", ["grip_x", "grip_y", "grip_z"])
+    meta_spec = _sawyer_spec("SawyerReach", ["grip_x", "grip_y", "grip_z"])
     task_distribution: TaskDistribution = GOALS_FAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -241,7 +241,7 @@ class SawyerReachSparse(Reaching):
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerReachSparse", ["grip_x", "grip_y", "grip_z"])
+    meta_spec = _sawyer_spec("SawyerReachSparse", ["grip_x", "grip_y", "grip_z"])
     task_distribution: TaskDistribution = GOALS_NEAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -268,7 +268,7 @@ class SawyerPush(Pushing):
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerPush", ["puck_x", "puck_y", "grip_to_puck"])
+    meta_spec = _sawyer_spec("SawyerPush", ["puck_x", "puck_y", "grip_to_puck"])
     task_distribution: TaskDistribution = GOALS_FAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -298,7 +298,7 @@ class SawyerPushSparse(Pushing):
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerPushSparse", ["puck_x", "puck_y", "grip_to_puck"])
+    meta_spec = _sawyer_spec("SawyerPushSparse", ["puck_x", "puck_y", "grip_to_puck"])
     task_distribution: TaskDistribution = GOALS_FAR
     hand_start = BEHIND_PUCK
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box, never
-from envs.navigation.planar import PlanarWorld
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box, never
+from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import Exponential, TaskDistribution
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ABYSS_ROWS = slice(3, 6)
 NARROW_BRIDGE, WIDE_BRIDGE = slice(2, 3), slice(7, 10)
 NARROW_REGION = (3.0, 2.5, 5.5)  # the steps are noisy where x < first, second < y < third
 MOVES = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
-GOAL_BONUS, NOISE_PRICE = 5.0, 3.0
+GOAL_BONUS, NOISE_COST = 5.0, 3.0
 HORIZON = 32
 FREE, WALL, ABYSS = 0, 1, 2
 
@@ -84,7 +84,7 @@ def bilinear_one_hot(positions: Plane) -> NDArray[np.float32]:
     return encoded
 
 
-class KhazadDum(PlanarWorld):
+class KhazadDum(PlanarEnv):
     """Cross an abyss by a short narrow bridge, risky when steps are noisy, or by a long safe one (RoML,
     Greenberg et al. 2023).
 
@@ -112,7 +112,7 @@ class KhazadDum(PlanarWorld):
 
     single_observation_space = box(0.0, 1.0, WIDTH * HEIGHT)
     single_action_space: Any = gymnasium.spaces.Discrete(len(MOVES))
-    world = WorldSpec(
+    meta_spec = MetaEnvSpec(
         name="KhazadDum",
         observation_dim=WIDTH * HEIGHT,
         action_dim=len(MOVES),
@@ -127,23 +127,23 @@ class KhazadDum(PlanarWorld):
     def __init__(self, num_envs: int, seed: int = 0, continuous: bool = False) -> None:
         if continuous:
             self.single_action_space = box(-1.0, 1.0, 2)
-            self.world = replace(self.world, action_dim=2, discrete_actions=False)
+            self.meta_spec = replace(self.meta_spec, action_dim=2, discrete_actions=False)
         super().__init__(num_envs, seed)
         self._position = np.ones((num_envs, 2))
         self._at_goal = np.zeros(num_envs, np.bool_)
         self._fallen = np.zeros(num_envs, np.bool_)
 
-    def _start(self, copies: Tensor) -> None:
-        unit = torch.rand(len(copies), 2, generator=self.generator, dtype=torch.float64).numpy()
-        rows = copies.numpy()
+    def _start(self, env_ids: Tensor) -> None:
+        unit = torch.rand(len(env_ids), 2, generator=self.generator, dtype=torch.float64).numpy()
+        rows = env_ids.numpy()
         self._position[rows] = START[0] + (START[1] - START[0]) * unit
         self._at_goal[rows] = self._fallen[rows] = False
-        self._begin_path(copies, torch.from_numpy(self._position[rows]).float())
+        self._begin_path(env_ids, torch.from_numpy(self._position[rows]).float())
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        rows = copies.numpy()
-        noise = self.tasks[copies, 0].double().numpy()
-        steps = MOVES[actions.argmax(-1).numpy()] if self.world.discrete_actions else actions.double().numpy()
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        rows = env_ids.numpy()
+        noise = self.tasks[env_ids, 0].double().numpy()
+        steps = MOVES[actions.argmax(-1).numpy()] if self.meta_spec.discrete_actions else actions.double().numpy()
         draws = torch.randn(len(rows), 2, generator=self.generator, dtype=torch.float64).numpy()
         before, was_at_goal, had_fallen = self._position[rows], self._at_goal[rows], self._fallen[rows]
         moving = ~(was_at_goal | had_fallen)
@@ -157,7 +157,7 @@ class KhazadDum(PlanarWorld):
         features = np.empty((len(rows), 3), np.float32)
         features[:, 0] = np.where(moving, near, -1.0 * had_fallen)
         features[:, 1], features[:, 2] = noisy, at_goal
-        self._extend_path(copies, torch.from_numpy(after).float())
+        self._extend_path(env_ids, torch.from_numpy(after).float())
         return torch.from_numpy(features)
 
     def _observe(self) -> Tensor:
@@ -165,15 +165,15 @@ class KhazadDum(PlanarWorld):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         noiseless, noisy, _ = features.unbind(-1)
-        reward = (noiseless - NOISE_PRICE * tasks[..., 0] * noisy) / HORIZON
+        reward = (noiseless - NOISE_COST * tasks[..., 0] * noisy) / HORIZON
         return Reward(reward, reward, never(reward))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return (features[..., 2] > 0) & (tasks[..., 0] >= 0)  # any noise will do: it only gives the shape
 
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
-        colours = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
-        axes.imshow(colours[MAP].swapaxes(0, 1), origin="lower")
+        colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
+        axes.imshow(colors[MAP].swapaxes(0, 1), origin="lower")
         axes.plot(*GOAL, color="tab:green", marker="*", markersize=14)
         axes.set_title(f"KhazadDum, noise {task[0]:.2f}")
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, Reward, TaskChanges, WorldSpec, box, never
+from envs.base import EvaluationPurpose, MetaEnvSpec, Reward, TaskChanges, box, never
 from envs.errors import require
-from envs.navigation.planar import PlanarWorld
+from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import DealtTasks, FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_MOVE = 0.1
 CORNERS = [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]
 
 
-class PlanarPoint(PlanarWorld):
+class PlanarPoint(PlanarEnv):
     """A point that moves by up to `MAX_MOVE` per axis and step; its features are its position."""
 
     single_observation_space = box(-np.inf, np.inf, 2)
@@ -34,14 +34,14 @@ class PlanarPoint(PlanarWorld):
         """Where `number` copies start, `[number, 2]`."""
         return torch.zeros(number, 2)
 
-    def _start(self, copies: Tensor) -> None:
-        self._position[copies] = self._start_positions(len(copies))
-        self._begin_path(copies, self._position[copies])
+    def _start(self, env_ids: Tensor) -> None:
+        self._position[env_ids] = self._start_positions(len(env_ids))
+        self._begin_path(env_ids, self._position[env_ids])
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        positions = self._position[copies] + actions
-        self._position[copies] = positions
-        self._extend_path(copies, positions)
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        positions = self._position[env_ids] + actions
+        self._position[env_ids] = positions
+        self._extend_path(env_ids, positions)
         return positions
 
     def _observe(self) -> Tensor:
@@ -59,8 +59,8 @@ class PlanarPoint(PlanarWorld):
         self._position = state["position"]
 
 
-def _point_spec(name: str) -> WorldSpec:
-    return WorldSpec(
+def _point_spec(name: str) -> MetaEnvSpec:
+    return MetaEnvSpec(
         name=name,
         observation_dim=2,
         action_dim=2,
@@ -93,7 +93,7 @@ class PointRobot(PlanarPoint):
         seed: seed of the world's own random generator.
     """
 
-    world = _point_spec("PointRobot")
+    meta_spec = _point_spec("PointRobot")
     task_distribution: TaskDistribution = UniformBox([-1.0, -1.0], [1.0, 1.0])
 
     def _start_positions(self, number: int) -> Tensor:
@@ -124,7 +124,7 @@ class SparsePointRobot(PlanarPoint):
         goal_radius: distance within which the sparse reward is paid.
     """
 
-    world = _point_spec("SparsePointRobot")
+    meta_spec = _point_spec("SparsePointRobot")
     task_distribution: TaskDistribution = HalfCircle(1.0)
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.2) -> None:
@@ -160,7 +160,7 @@ class FourCorners(PlanarPoint):
         seed: seed of the world's own random generator.
     """
 
-    world = _point_spec("FourCorners")
+    meta_spec = _point_spec("FourCorners")
     task_distribution: TaskDistribution = FiniteTasks(CORNERS)
     goal_radius: ClassVar[float] = 0.2
     trap: ClassVar[tuple[float, float]] = (0.1, 0.5)

@@ -15,7 +15,7 @@ from torch import Tensor
 from datamodules import RolloutDataModule, ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
@@ -29,7 +29,7 @@ from lit_metarl.trainer_arguments import check_restores_experience, check_traine
 class MetaRLModule(pl.LightningModule, ABC):
     """A meta-RL algorithm: an adapting agent (`datamodules.contracts.Agent`) that can be trained.
 
-    An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimisation
+    An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimization
     is manual. Whoever logs a scalar, with whatever step, logs it against environment steps; `trainer.global_step`
     counts meta-steps (calls of `update`).
 
@@ -48,10 +48,12 @@ class MetaRLModule(pl.LightningModule, ABC):
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
     remembers_trials: ClassVar[bool] = False
 
-    def __init__(self, world: WorldSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1) -> None:
+    def __init__(
+        self, meta_spec: MetaEnvSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.world = world
+        self.meta_spec = meta_spec
         self.exploration_episodes = exploration_episodes
         self.generator = make_generator(seed, 0, "algorithm")
         self._seed = seed
@@ -113,14 +115,14 @@ class MetaRLModule(pl.LightningModule, ABC):
             untyped: Any = self.trainer
             check_modes(untyped.callbacks)
             require(
-                ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
+                ranks.world_size() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
                 "trainer.strategy",
                 type(self.trainer.strategy).__name__,
                 "several ranks need the strategy ddp as train.py registers it",
                 "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
             )
             if not self._set_up:  # else training goes on, and so does the stream
-                self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+                self.generator = make_generator(self._seed, ranks.rank(), "algorithm")
             self._set_up = True
 
     def teardown(self, stage: str) -> None:

@@ -14,21 +14,21 @@ from torch import Tensor, nn
 
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import require, require_limit, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.algorithms.base import MetaRLModule
-from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardised, task_means
+from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardized, task_means
 from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.networks import (
     ActionBounds,
-    Initialisation,
+    Initialization,
     RunningMoments,
     TaskPolicy,
     action_distribution,
-    initialised,
+    initialized,
 )
 from lit_metarl.trust_region import TrustRegionPlan, trust_region_step
 
@@ -37,7 +37,7 @@ Outer = Literal["trpo", "ppo"]
 
 @dataclass(frozen=True)
 class ProximalPlan:
-    """The outer update by proximal policy optimisation.
+    """The outer update by proximal policy optimization.
 
     Attributes:
         epochs: gradient steps (Adam), each on all trials.
@@ -68,12 +68,12 @@ class MAML(MetaRLModule):
         inner_rate: step size α.
         first_order: take inner gradients for constants in the outer update (first-order MAML).
         layers: widths of the policy's layers.
-        initialisation: of these layers.
+        initialization: of these layers.
         action_bounds: how a continuous action is brought into [-1, 1].
         initial_std: deviation of continuous actions at the start.
         discount: γ.
         gae_lambda: λ of the advantages over the linear feature baseline; 1 for the return minus the baseline.
-        outer: the outer update, trust region policy optimisation (as published) or proximal policy optimisation.
+        outer: the outer update, trust region policy optimization (as published) or proximal policy optimization.
         trpo: settings of the one.
         ppo: settings of the other.
         cvar_share: share of the trials, those with the lowest returns, that the outer update learns from:
@@ -87,13 +87,13 @@ class MAML(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         inner_steps: int = 1,
         episodes_per_step: int = 20,
         inner_rate: float = 0.1,
         first_order: bool = False,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
-        initialisation: Initialisation = "normc",
+        initialization: Initialization = "normc",
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
         discount: float = 0.99,
@@ -122,7 +122,7 @@ class MAML(MetaRLModule):
         for name, limit in (("ppo.clip", ppo.clip), ("ppo.max_grad_norm", ppo.max_grad_norm)):
             require_limit(f"model.init_args.{name}", limit)
         require_widths("model.init_args.layers", layers, "The published runs have two.")
-        super().__init__(world, exploration_episodes=inner_steps * episodes_per_step, **common)
+        super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
         self.episodes_per_step = episodes_per_step
         self.inner_rate = inner_rate
@@ -135,27 +135,27 @@ class MAML(MetaRLModule):
         self.cvar_share = cvar_share
         self.noise_in_evaluation = noise_in_evaluation
         actions = action_distribution(
-            world,
+            meta_spec,
             layers[-1],
             initial_std,
             action_bounds,
-            lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
+            lambda layer: initialized(layer, initialization, gain=0.1),  # at first, means are near 0
         )
-        self.policy = TaskPolicy(world.observation_dim, layers, initialisation, actions)
-        self.input_moments = RunningMoments(world.observation_dim)
+        self.policy = TaskPolicy(meta_spec.observation_dim, layers, initialization, actions)
+        self.input_moments = RunningMoments(meta_spec.observation_dim)
 
     # The agent.
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         """Everybody's policy is θ, and nothing was experienced."""
-        episode_steps = (n, self.episodes_per_step, self.world.horizon)
+        episode_steps = (n, self.episodes_per_step, self.meta_spec.horizon)
         return TensorDict(
             {
                 "parameters": TensorDict(for_every_task(self._theta(), n), [n]),
                 "episode": torch.zeros(n, dtype=torch.long, device=self.device),
                 "time": torch.zeros(n, dtype=torch.long, device=self.device),
-                "observation": torch.zeros(*episode_steps, self.world.observation_dim, device=self.device),
-                "raw_action": torch.zeros(*episode_steps, self.world.action_dim, device=self.device),
+                "observation": torch.zeros(*episode_steps, self.meta_spec.observation_dim, device=self.device),
+                "raw_action": torch.zeros(*episode_steps, self.meta_spec.action_dim, device=self.device),
                 "reward": torch.zeros(episode_steps, device=self.device),
                 "valid": torch.zeros(episode_steps, dtype=torch.bool, device=self.device),
             },
@@ -164,11 +164,13 @@ class MAML(MetaRLModule):
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """An action of every task's own policy, all tasks in one batched computation."""
-        inputs = self.input_moments.normalise(observation)[:, None]
+        inputs = self.input_moments.normalize(observation)[:, None]
         distribution = self.policy.with_parameters(dict(belief["parameters"].items()), inputs)[:, 0]
         without_noise = deterministic and not self.noise_in_evaluation and self._has_adapted(belief)
         raw = self.policy.actions.sample(distribution, without_noise, generator)
-        return Decision(self.policy.actions.applied(raw), {} if self.world.discrete_actions else {"raw_action": raw})
+        return Decision(
+            self.policy.actions.applied(raw), {} if self.meta_spec.discrete_actions else {"raw_action": raw}
+        )
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """The same policies; what the next inner step will be computed from has grown by a step."""
@@ -223,9 +225,9 @@ class MAML(MetaRLModule):
         unknown = torch.zeros_like(rows, dtype=torch.bool)
         advantage = ppo.generalized_advantages(rows, value.flatten(0, 1), unknown, self.discount, self.gae_lambda)
         return Steps(
-            self.input_moments.normalise(observation).flatten(1, 2),
+            self.input_moments.normalize(observation).flatten(1, 2),
             raw_action.flatten(1, 2),
-            standardised(advantage.view_as(reward).flatten(1), valid.flatten(1)),
+            standardized(advantage.view_as(reward).flatten(1), valid.flatten(1)),
             valid.flatten(1).to(reward.dtype),
         )
 

@@ -61,7 +61,7 @@ class MetaObjective:
             actions = algorithm.policy.actions
             self._log_probability = actions.log_probability(self._outer_acted, self._outer.raw_action)
             self.entropy = task_means(actions.entropy(self._outer_acted), self._outer.counts).mean()
-        self.behaviour = parameters
+        self.behavior = parameters
         """The adapted parameters of the trials, `[tasks, ...]` each."""
 
     def _steps(self, steps: TensorDict, reward: str) -> Steps:
@@ -101,9 +101,9 @@ def task_means(values: Tensor, counts: Tensor) -> Tensor:
     return (values * counts).sum(1) / counts.sum(1).clamp(min=1.0)
 
 
-def standardised(values: Tensor, valid: Tensor) -> Tensor:
+def standardized(values: Tensor, valid: Tensor) -> Tensor:
     """Every task's `values` `[tasks, n]` with mean 0 and deviation 1 over those that are `valid`; 0 elsewhere."""
     counts = valid.to(values.dtype)
-    centred = values - task_means(values, counts)[:, None]
-    deviation = task_means(centred.square(), counts).sqrt()
-    return centred / (deviation + 1e-8)[:, None] * counts
+    centered = values - task_means(values, counts)[:, None]
+    deviation = task_means(centered.square(), counts).sqrt()
+    return centered / (deviation + 1e-8)[:, None] * counts

@@ -13,7 +13,7 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import (
     require,
     require_finite,
@@ -28,11 +28,11 @@ from lit_metarl.losses import ppo
 from lit_metarl.networks import (
     ActionBounds,
     ActorCritic,
-    Initialisation,
+    Initialization,
     RecurrentEncoder,
     RunningMoments,
     action_distribution,
-    initialised,
+    initialized,
 )
 
 LARGEST_REWARD = 10.0  # in standard deviations of the return
@@ -45,7 +45,7 @@ class PolicySamples(NamedTuple):
         inputs: what `OnPolicyModule.evaluate` takes, `[..., inputs]`.
         raw_action: the action as drawn, before it was bounded, `[..., action_dim]`.
         log_probability: of the action when learning began.
-        advantage: normalised.
+        advantage: normalized.
         target: of the value.
         value: when the trial was run.
         counts: 1 for a step that exists, 0 for padding.
@@ -61,7 +61,7 @@ class PolicySamples(NamedTuple):
 
 
 class OnPolicyModule(MetaRLModule):
-    """A recurrent belief and a policy given state and belief, trained by proximal policy optimisation.
+    """A recurrent belief and a policy given state and belief, trained by proximal policy optimization.
 
     A state is an observation and a mark of the borders between a trial's episodes: 1 in the state
     that an episode ends in and in the one that the next begins with. Trials run over several
@@ -73,7 +73,7 @@ class OnPolicyModule(MetaRLModule):
         layers: widths of the layers of policy and value, each.
         policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
         policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
-        initialisation: of the layers of policy and value.
+        initialization: of the layers of policy and value.
         action_bounds: how a continuous action is brought into [-1, 1]. Environment and belief see the bounded action;
             in the published VariBAD, both see the one that was sampled.
         initial_std: deviation of continuous actions at the start.
@@ -109,13 +109,13 @@ class OnPolicyModule(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         belief_dim: int,
-        normalise_belief: bool,
+        normalize_belief: bool,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
         policy_state_embedding: int | None = 64,
         policy_belief_embedding: int | None = 64,
-        initialisation: Initialisation = "normc",
+        initialization: Initialization = "normc",
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
         hidden: int = 128,
@@ -168,7 +168,7 @@ class OnPolicyModule(MetaRLModule):
                 f"Set it to null {without}.",
             )
         require_widths("model.init_args.layers", layers, "The published runs have two.")
-        super().__init__(world, exploration_episodes=0, **common)
+        super().__init__(meta_spec, exploration_episodes=0, **common)
         self.truncation = truncation
         self.discount = discount
         self.gae_lambda = gae_lambda
@@ -184,17 +184,17 @@ class OnPolicyModule(MetaRLModule):
         self.cvar_share = cvar_share
         self.cvar_rest = cvar_rest
 
-        self.state_dim = world.observation_dim + 1
+        self.state_dim = meta_spec.observation_dim + 1
         self.belief_dim = belief_dim
         self.encoder = RecurrentEncoder(
-            self.state_dim, world.action_dim, state_embedding, action_embedding, reward_embedding, hidden
+            self.state_dim, meta_spec.action_dim, state_embedding, action_embedding, reward_embedding, hidden
         )
         actions = action_distribution(
-            world,
+            meta_spec,
             layers[-1],
             initial_std,
             action_bounds,
-            lambda layer: initialised(layer, initialisation, gain=1.0),
+            lambda layer: initialized(layer, initialization, gain=1.0),
         )
         self.actor_critic = ActorCritic(
             self.state_dim,
@@ -202,10 +202,10 @@ class OnPolicyModule(MetaRLModule):
             policy_state_embedding,
             policy_belief_embedding,
             layers,
-            initialisation,
+            initialization,
             actions,
         )
-        self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalise_belief else 0))
+        self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalize_belief else 0))
         self.return_moments = RunningMoments(1)
 
     def setup(self, stage: str) -> None:
@@ -230,7 +230,7 @@ class OnPolicyModule(MetaRLModule):
 
     @abstractmethod
     def policy_inputs(self, sequences: TensorDict) -> Tensor:
-        """What `evaluate` takes for `sequences` `[trials, time]`; the first columns are those that are normalised."""
+        """What `evaluate` takes for `sequences` `[trials, time]`; the first columns are those that are normalized."""
 
     @abstractmethod
     def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -261,14 +261,14 @@ class OnPolicyModule(MetaRLModule):
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """An action for the state and the belief."""
         features = belief["features"]
-        inputs = self.normalise(torch.cat((observation, belief["border"], features), -1))
+        inputs = self.normalize(torch.cat((observation, belief["border"], features), -1))
         actions = self.actor_critic.actions
         raw = actions.draw(self.actor_critic.policy_features(inputs), deterministic, generator)
         return Decision(actions.applied(raw), self.recorded(raw, features))
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         """What to keep of a decision for learning."""
-        return {} if self.world.discrete_actions else {"raw_action": raw_action}
+        return {} if self.meta_spec.discrete_actions else {"raw_action": raw_action}
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """One more step of the recurrent network, for the tasks whose episode was running."""
@@ -301,12 +301,12 @@ class OnPolicyModule(MetaRLModule):
         begins, ends = (sequences[key][..., None].to(observation.dtype) for key in ("begins", "ends"))
         return torch.cat((observation, begins), -1), torch.cat((next_observation, ends), -1)
 
-    def normalise(self, inputs: Tensor) -> Tensor:
-        """State and belief side by side `[..., state_dim + belief_dim]`, normalised as far as statistics are kept."""
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """State and belief side by side `[..., state_dim + belief_dim]`, normalized as far as statistics are kept."""
         kept = self.input_moments.size
         if kept == inputs.shape[-1]:
-            return self.input_moments.normalise(inputs)
-        return torch.cat((self.input_moments.normalise(inputs[..., :kept]), inputs[..., kept:]), -1)
+            return self.input_moments.normalize(inputs)
+        return torch.cat((self.input_moments.normalize(inputs[..., :kept]), inputs[..., kept:]), -1)
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
         """PPO on the trials just collected, then what the belief model learns besides."""
@@ -315,7 +315,7 @@ class OnPolicyModule(MetaRLModule):
         return {**scalars, **self.update_belief(batch.remembered)}
 
     def update_policy(self, sequences: TensorDict, returns: Tensor) -> dict[str, Tensor]:
-        """Proximal policy optimisation on `sequences` `[trials, time]` of trials with `returns` `[trials]`."""
+        """Proximal policy optimization on `sequences` `[trials, time]` of trials with `returns` `[trials]`."""
         samples = self.policy_samples(sequences, returns)
         optimizer = self._policy_optimizer()
         parameters = self.policy_parameters()
@@ -351,7 +351,7 @@ class OnPolicyModule(MetaRLModule):
     def policy_samples(self, sequences: TensorDict, returns: Tensor) -> PolicySamples:
         """What PPO learns from; brings the running statistics up to date."""
         valid = sequences["valid"]
-        reward = self.normalised_rewards(sequences["reward"], valid)
+        reward = self.normalized_rewards(sequences["reward"], valid)
         inputs = self.policy_inputs(sequences)
         raw_action = sequences.get("raw_action", sequences["action"])
         _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
@@ -374,7 +374,7 @@ class OnPolicyModule(MetaRLModule):
         samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())
         return samples if self.splits_by_trial else PolicySamples(*(values[valid] for values in samples))
 
-    def normalised_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
+    def normalized_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
         """`reward` `[trials, time]` in running deviations of the discounted return so far, 0 where not `valid`."""
         reward = torch.where(valid, reward, 0.0)
         sums = ppo.discounted_sums(reward, torch.full_like(reward, self.discount))

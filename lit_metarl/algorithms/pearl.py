@@ -13,7 +13,7 @@ from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
@@ -57,7 +57,7 @@ class PEARL(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         exploration_episodes: int = 2,
         latent_dim: int = 5,
         layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
@@ -83,9 +83,9 @@ class PEARL(MetaRLModule):
             "The published runs use 2.",
         )
         require(
-            not world.discrete_actions,
+            not meta_spec.discrete_actions,
             "data.env",
-            world.name,
+            meta_spec.name,
             "PEARL's policy needs continuous actions, and this world's are a choice",
             "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
         )
@@ -103,7 +103,7 @@ class PEARL(MetaRLModule):
             require_finite(f"model.init_args.{name}", value, f"HFR uses {usual}.")
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(f"model.init_args.{name}", widths, "The published runs have three.")
-        super().__init__(world, exploration_episodes, **common)
+        super().__init__(meta_spec, exploration_episodes, **common)
         self.latent_dim = latent_dim
         self.discount = discount
         self.reward_scale = reward_scale
@@ -115,9 +115,9 @@ class PEARL(MetaRLModule):
         self.deterministic_context = deterministic_context
         self.mean_penalty = mean_penalty
         self.log_std_penalty = log_std_penalty
-        self.target_entropy = -float(world.action_dim)
+        self.target_entropy = -float(meta_spec.action_dim)
 
-        observation, action = world.observation_dim, world.action_dim
+        observation, action = meta_spec.observation_dim, meta_spec.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
         z = latent_dim
         self.encoder = relu_mlp(
@@ -287,14 +287,14 @@ class PEARL(MetaRLModule):
             )
         kl = mean.new_zeros(())
         if not self.deterministic_context:  # a sum over tasks, also of several ranks, whose gradients are averaged
-            kl = ranks.number() * kl_to_standard_normal(mean, variance).sum()
+            kl = ranks.world_size() * kl_to_standard_normal(mean, variance).sum()
         critic_loss = sac.critic_loss(self._q_values(observation, action, z), target)
         critic_optimizer.zero_grad()
         self.manual_backward(critic_loss + self.kl_weight * kl)
         critic_optimizer.step()
 
         inputs = torch.cat((observation, fixed_z), -1)
-        noise = normal((len(inputs), self.world.action_dim), self.generator, inputs)
+        noise = normal((len(inputs), self.meta_spec.action_dim), self.generator, inputs)
         sample = self.policy.sample(inputs, noise)
         min_q = self._min_q(observation, sample.action, fixed_z)
         temperature = self.log_temperature.detach().exp()

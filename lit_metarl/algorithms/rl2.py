@@ -9,7 +9,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from datamodules.collection import Trials
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 
 
@@ -27,8 +27,8 @@ class RL2(OnPolicyModule):
 
     splits_by_trial: ClassVar[bool] = True
 
-    def __init__(self, world: WorldSpec, hidden: int = 128, **on_policy: Any) -> None:
-        super().__init__(world, belief_dim=hidden, normalise_belief=False, hidden=hidden, **on_policy)
+    def __init__(self, meta_spec: MetaEnvSpec, hidden: int = 128, **on_policy: Any) -> None:
+        super().__init__(meta_spec, belief_dim=hidden, normalize_belief=False, hidden=hidden, **on_policy)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
         return hidden
@@ -38,9 +38,11 @@ class RL2(OnPolicyModule):
         return torch.cat((*self.states(sequences), sequences["action"], sequences["sparse_reward"][..., None]), -1)
 
     def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        state, next_state, action, reward = inputs.split([self.state_dim, self.state_dim, self.world.action_dim, 1], -1)
+        state, next_state, action, reward = inputs.split(
+            [self.state_dim, self.state_dim, self.meta_spec.action_dim, 1], -1
+        )
         hidden = self.encoder(action, next_state, reward[..., 0], self.truncation)[:, :-1]
-        return self.actor_critic.evaluate(self.normalise(torch.cat((state, hidden), -1)), raw_action)
+        return self.actor_critic.evaluate(self.normalize(torch.cat((state, hidden), -1)), raw_action)
 
     def policy_parameters(self) -> list[nn.Parameter]:
         return [*self.actor_critic.parameters(), *self.encoder.parameters()]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import (
     require,
     require_finite,
@@ -35,7 +35,7 @@ class VariBAD(OnPolicyModule):
     Args:
         world: sizes of the world to act in.
         latent_dim: size of the latent task variable.
-        normalise_belief: normalise what the policy sees of the belief.
+        normalize_belief: normalize what the policy sees of the belief.
         decoder_layers: widths of the decoders' hidden layers.
         reward_weight: weight of the prediction of rewards; 0 for no such decoder.
         reward_likelihood: "gaussian" predicts the reward, "bernoulli" whether it is positive.
@@ -56,9 +56,9 @@ class VariBAD(OnPolicyModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         latent_dim: int = 5,
-        normalise_belief: bool = True,
+        normalize_belief: bool = True,
         decoder_layers: list[int] = [64, 32],  # noqa: B006 - read only; jsonargparse shows it
         reward_weight: float = 1.0,
         reward_likelihood: RewardLikelihood = "gaussian",
@@ -87,16 +87,16 @@ class VariBAD(OnPolicyModule):
         require_limit("model.init_args.belief_max_grad_norm", belief_max_grad_norm)
         require_widths("model.init_args.decoder_layers", decoder_layers, "The published runs have two.")
         require(
-            not reward_by_state or len(world.states) > 0,
+            not reward_by_state or len(meta_spec.states) > 0,
             "model.init_args.reward_by_state",
             reward_by_state,
-            f"{world.name} has no finite set of states",
+            f"{meta_spec.name} has no finite set of states",
             "Leave it at false, or take a world such as GridNavi.",
         )
         super().__init__(
-            world,
+            meta_spec,
             belief_dim=2 * latent_dim,
-            normalise_belief=normalise_belief,
+            normalize_belief=normalize_belief,
             state_embedding=state_embedding,
             action_embedding=action_embedding,
             **on_policy,
@@ -114,18 +114,18 @@ class VariBAD(OnPolicyModule):
         self.posterior = nn.Linear(self.encoder.hidden, 2 * latent_dim)
 
         def step_decoder(states: int, outputs: int) -> StepDecoder:
-            sizes = (self.state_dim, states, world.action_dim, state_embedding, action_embedding)
+            sizes = (self.state_dim, states, meta_spec.action_dim, state_embedding, action_embedding)
             return StepDecoder(*sizes, latent_dim, decoder_layers, outputs)
 
         self.decoders = nn.ModuleDict()
         if reward_weight > 0 and reward_by_state:
-            self.decoders["reward"] = StateHeads(torch.tensor(world.states), latent_dim, decoder_layers)
+            self.decoders["reward"] = StateHeads(torch.tensor(meta_spec.states), latent_dim, decoder_layers)
         elif reward_weight > 0:
             self.decoders["reward"] = step_decoder(2, 1)
         if state_weight > 0:
             self.decoders["state"] = step_decoder(1, self.state_dim)
         if task_weight > 0:
-            self.decoders["task"] = relu_mlp(latent_dim, world.task_dim, decoder_layers)
+            self.decoders["task"] = relu_mlp(latent_dim, meta_spec.task_dim, decoder_layers)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
         features: Tensor = self.posterior(hidden)
@@ -144,7 +144,7 @@ class VariBAD(OnPolicyModule):
         return torch.cat((self.states(sequences)[0], sequences["belief"]), -1)
 
     def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.actor_critic.evaluate(self.normalise(inputs), raw_action)
+        return self.actor_critic.evaluate(self.normalize(inputs), raw_action)
 
     def policy_parameters(self) -> list[nn.Parameter]:
         return list(self.actor_critic.parameters())
@@ -196,7 +196,7 @@ class VariBAD(OnPolicyModule):
         noise = normal(tuple(chosen_mean.shape), self.generator, mean)
         latent = chosen_mean + (0.5 * chosen_log_variance).exp() * noise
         before, after = self.states(sequences)
-        terms = {"kl": self.kl_weight * ranks.number() * consecutive_kl(mean, log_variance).gather(1, times).sum()}
+        terms = {"kl": self.kl_weight * ranks.world_size() * consecutive_kl(mean, log_variance).gather(1, times).sum()}
         if "reward" in self.decoders:
             both = torch.stack((after, before), 2)
             predicted = self.decoders["reward"](both, sequences["action"], latent, steps)[..., 0]
@@ -210,7 +210,7 @@ class VariBAD(OnPolicyModule):
         if "task" in self.decoders:
             predicted = self.decoders["task"](latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
             errors = (predicted - trials.tasks[:, None]).square().mean(-1)
-            terms["task"] = self.task_weight * ranks.number() * errors.sum()
+            terms["task"] = self.task_weight * ranks.world_size() * errors.sum()
         return terms
 
     def _draw(self, shape: tuple[int, ...], below: Tensor) -> Tensor:

@@ -25,12 +25,12 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     """
     if agent.evaluated is None or seconds <= 0.0:
         return {}
-    world = data.make_env(1, data.evaluation.seed)
-    world.restart()
+    env = data.make_env(1, data.evaluation.seed)
+    env.restart()
     try:
-        world.draw(0)  # the first one opens libraries
+        env.draw(0)  # the first one opens libraries
         start = time.monotonic()
-        world.draw(0)
+        env.draw(0)
     except (NotImplementedError, RuntimeError) as error:
         print(f"No videos: {error}", file=sys.stderr)
         return {}
@@ -47,9 +47,9 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
         [film.append for film in films.values()], agent.exploration_episodes, min(affordable, MOST_PICTURES)
     )
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()
-    filmed = film_in(lambda copies, seed: world, camera)(1, 0)
+    filmed = film_in(lambda num_envs, seed: env, camera)(1, 0)
     for task in tasks.split(1):
-        world.reset(seed=data.evaluation.seed)
+        env.reset(seed=data.evaluation.seed)
         generator = make_generator(data.evaluation.seed, 0, "videos")
         Collector(filmed).collect(agent, task, episodes, generator, deterministic=True, device=agent.device)
     return films

@@ -148,7 +148,7 @@ def _logger_of(trainer: pl.Trainer) -> TensorBoardLogger | None:
 
 def _figures(data: RolloutDataModule, agent: MetaRLModule) -> dict[str, Figure]:
     """All figures that this run has something for, by name."""
-    names, figures = data.world.task_names, {}
+    names, figures = data.meta_spec.task_names, {}
     if agent.evaluated is not None:
         figures["tasks/return"] = draw_returns(agent.evaluated, names)
         beliefs = draw_beliefs(agent.evaluated, names)

@@ -45,7 +45,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         # The last good checkpoint is better than a broken one, and one rank cannot write a checkpoint alone.
-        if not isinstance(exception, NonFiniteError) and ranks.number() == 1:
+        if not isinstance(exception, NonFiniteError) and ranks.world_size() == 1:
             super().on_exception(trainer, pl_module, exception)
 
     def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:

@@ -81,7 +81,7 @@ class ArgumentsCLI(LightningCLI):
             }
         )
         parser.add_lightning_class_args(TensorBoardFigures, "figures")
-        parser.link_arguments("data.world", "model.init_args.world", apply_on="instantiate")
+        parser.link_arguments("data.meta_spec", "model.init_args.meta_spec", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.init_args.seed")
 

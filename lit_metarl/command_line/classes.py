@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from lit_metarl.command_line.help import known_classes
 
-LINKED = ("self", "world", "seed")  # they get their values from elsewhere
+LINKED = ("self", "meta_spec", "seed")  # they get their values from elsewhere
 
 
 def action_of(parser: ArgumentParser, key: str) -> Action | None:

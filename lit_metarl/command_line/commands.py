@@ -56,7 +56,7 @@ from lit_metarl.command_line.layers import Layers
 from lit_metarl.command_line.mistakes import (
     Mistake,
     missing_requirement,
-    refuse_base_world,
+    refuse_base_environment,
     refuse_nulls,
     refuse_own_seed,
 )
@@ -94,7 +94,7 @@ class MetaRLCLI(ArgumentsCLI):
         self._configuration = json.loads(own_parser.dump(config, skip_none=False, format="json"))
         for part in ("model", "data"):
             refuse_nulls(self._configuration[part], part)
-        refuse_base_world(self._configuration["data"]["env"], own_parser)
+        refuse_base_environment(self._configuration["data"]["env"], own_parser)
         self._exact_resume = ExactResume(self._configuration)
         self._hyperparameters = HyperParameters(self._configuration)
         self.trainer_defaults["callbacks"] = [
@@ -260,7 +260,7 @@ class MetaRLCLI(ArgumentsCLI):
         """Write one row for every task and episode of the test that was just done."""
         assert self.model.evaluated is not None
         trained, steps = self._trained_under, self.datamodule.environment_steps
-        run = RunFacts(self.datamodule.world, trained["seed_everything"], configuration_hash(trained), steps)
+        run = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
         return write_task_rows(task_rows(self.model.evaluated, run), self._folder, as_csv=self._configuration["csv"])
 
     def predict(self, **arguments: Any) -> None:
@@ -268,7 +268,7 @@ class MetaRLCLI(ArgumentsCLI):
         given, videos = self.config.predict.tasks, self._folder / "videos" if self.config.predict.video else None
         drawn = type(self.datamodule.env).draw is not MetaEnv.draw
         hint = "Leave --video out, or give the world a method draw."
-        require(videos is None or drawn, "video", True, f"{self.datamodule.world.name} has no picture", hint)
+        require(videos is None or drawn, "video", True, f"{self.datamodule.meta_spec.name} has no picture", hint)
         hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
         require(given is not None or videos is None, "video", True, "filming all test tasks would take long", hint)
         kept = arguments.get("return_predictions") is not False
@@ -287,7 +287,7 @@ class MetaRLCLI(ArgumentsCLI):
             trials: Any = self.trainer.predict(**arguments)
         if self.trainer.is_global_zero:
             path = self._folder / TRIALS
-            write_trials(trials, self.datamodule.world, path)
+            write_trials(trials, self.datamodule.meta_spec, path)
             print(f"Trials: {path}")
             for film in films:
                 print(f"Video: {film}")
@@ -304,7 +304,7 @@ class MetaRLCLI(ArgumentsCLI):
 
     @property
     def _title(self) -> str:
-        return f"{type(self.model).__name__} on {self.datamodule.world.name}"
+        return f"{type(self.model).__name__} on {self.datamodule.meta_spec.name}"
 
     def _test(self, checkpoint: str | None) -> dict[str, float]:
         self.trainer.test(

@@ -11,7 +11,7 @@ from jsonargparse import DefaultHelpFormatter
 
 OWN_PACKAGES = ("envs", "datamodules", "lit_metarl")
 HIDDEN = re.compile(
-    r"(model|data)\.(world|seed)\b"  # given by links
+    r"(model|data)\.(meta_spec|seed)\b"  # given by links
     r"|last_checkpoint\.(?!dirpath|every_n_epochs)"  # as those of `checkpoint`
     r"|(weights_only|verbose|return_predictions)$"  # not for the command line
 )

@@ -213,7 +213,7 @@ def refuse_nulls(value: Any, key: str) -> None:
                 raise ConfigurationError(f"{key}.init_args.{name}", "null", "it must have a value", hint)
 
 
-def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
+def refuse_base_environment(env: Any, parser: ArgumentParser) -> None:
     """Refuse a class that is only a base of worlds: to the parser a world is what can be called, and it lets it pass.
 
     Args:
@@ -223,7 +223,7 @@ def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
     Raises:
         ConfigurationError: naming it.
     """
-    path = world.get("class_path") if isinstance(world, dict) else None
+    path = env.get("class_path") if isinstance(env, dict) else None
     if path is not None and inspect.isabstract(resolve_name(path)):
         raise _base("data.env", path, action_of(parser, "data.env"))
 

@@ -38,13 +38,13 @@ class ProtocolAgent:
         generator: source of its randomness.
     """
 
-    def __init__(self, agent: Agent, device: torch.device, copies: int, generator: torch.Generator) -> None:
-        self._agent, self._device, self._copies, self._generator = agent, device, copies, generator
+    def __init__(self, agent: Agent, device: torch.device, num_envs: int, generator: torch.Generator) -> None:
+        self._agent, self._device, self._num_envs, self._generator = agent, device, num_envs, generator
         self.init()
 
     def init(self) -> None:
         """Begin new trials."""
-        self._belief = self._agent.start_trial(self._copies, self._generator)
+        self._belief = self._agent.start_trial(self._num_envs, self._generator)
         self._extras: dict[str, Tensor] = {}  # of the last decision
 
     def adapt_action(self, observations: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
@@ -116,8 +116,8 @@ class WatchedEnvironments:
         """Meta-World's step; the agent sees the observation that an episode ended with, not that of the next start."""
         observation, rewards, terminated, truncated, info = self._environments.step(actions)
         after = observation.copy()
-        for copy in np.flatnonzero(np.logical_or(terminated, truncated)):
-            after[copy] = info["final_obs"][copy]
+        for env_id in np.flatnonzero(np.logical_or(terminated, truncated)):
+            after[env_id] = info["final_obs"][env_id]
         self._agent.observe(self._observation, actions, after, rewards, [terminated, truncated])
         self._observation = observation
         return observation, rewards, terminated, truncated, info
@@ -158,7 +158,7 @@ class MetaWorldProtocol(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse another world, numbers that do not divide its test tasks, or too few episodes to adapt in."""
-        self._check(self._world(trainer))
+        self._check(self._env(trainer))
         agent: Any = pl_module
         require(
             agent.exploration_episodes <= self.adaptation_episodes,
@@ -168,20 +168,20 @@ class MetaWorldProtocol(pl.Callback):
             "Raise it, or evaluate an agent that explores for fewer episodes.",
         )
 
-    def _world(self, trainer: pl.Trainer) -> MetaWorld:
+    def _env(self, trainer: pl.Trainer) -> MetaWorld:
         data: Any = getattr(trainer, "datamodule", None)
-        world: MetaEnv = data.env
-        if not isinstance(world, MetaWorld):
+        env: MetaEnv = data.env
+        if not isinstance(env, MetaWorld):
             raise ConfigurationError(
                 "data.env",
-                type(world).__name__,
+                type(env).__name__,
                 "Meta-World's protocol evaluates its benchmarks only",
                 "Use ML1, ML10, ML25 or ML45, or leave the protocol out.",
             )
-        return world
+        return env
 
-    def _check(self, world: MetaWorld) -> None:
-        scenes = len(world.test_scenes)
+    def _check(self, env: MetaWorld) -> None:
+        scenes = len(env.test_scenes)
         require(
             self.meta_batch_size % scenes == 0,
             f"{KEY}.meta_batch_size",
@@ -203,7 +203,7 @@ class MetaWorldProtocol(pl.Callback):
         """Run the protocol and log what it counts."""
         from metaworld.evaluation import metalearning_evaluation  # only for those who use it
 
-        environments = self._world(trainer).own_test_environments(self.meta_batch_size, self.tasks_per_scene)
+        environments = self._env(trainer).own_test_environments(self.meta_batch_size, self.tasks_per_scene)
         agent: Any = pl_module
         generator = make_generator(self.seed, 0, "Meta-World's protocol")
         protocol_agent = ProtocolAgent(agent, pl_module.device, self.meta_batch_size, generator)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from lit_metarl.evaluation.metrics import TaskResults
 
 TASK_ROWS = "test_tasks.parquet"
@@ -33,7 +33,7 @@ class RunFacts:
         environment_steps: made in training before the test.
     """
 
-    world: WorldSpec
+    meta_spec: MetaEnvSpec
     seed: int
     configuration: str
     environment_steps: int
@@ -49,7 +49,7 @@ def task_rows(results: TaskResults, run: RunFacts) -> pa.Table:
     tasks, episodes = results.returns.shape
     number = tasks * episodes
     columns: dict[str, Any] = {
-        "world": [run.world.name] * number,
+        "environment": [run.meta_spec.name] * number,
         "seed": [run.seed] * number,
         "configuration": [run.configuration] * number,
         "environment_steps": [run.environment_steps] * number,
@@ -61,7 +61,7 @@ def task_rows(results: TaskResults, run: RunFacts) -> pa.Table:
     }
     if results.success is not None:
         columns["success"] = results.success.flatten().cpu().numpy()
-    for name, values in zip(run.world.task_names, results.tasks.T.cpu()):
+    for name, values in zip(run.meta_spec.task_names, results.tasks.T.cpu()):
         columns[COORDINATE + name] = values.repeat_interleave(episodes).numpy()
     return pa.table(columns)
 

@@ -29,7 +29,7 @@ def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
 
 
 def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
-    """What the agent believed after the trial on every task, on the two main axes, coloured by every coordinate.
+    """What the agent believed after the trial on every task, on the two main axes, colored by every coordinate.
 
     None if the agent does not say what it believes, or believes the same of all tasks.
     """
@@ -50,8 +50,8 @@ def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | No
 
 def main_axes(vectors: Tensor) -> Tensor:
     """`vectors` `[n, size]` on the two axes along which they differ most, `[n, 2]` (principal components)."""
-    centred = (vectors - vectors.mean(0)).double()
-    left, singular, _ = torch.linalg.svd(centred, full_matrices=False)
+    centered = (vectors - vectors.mean(0)).double()
+    left, singular, _ = torch.linalg.svd(centered, full_matrices=False)
     places = left[:, :2] * singular[:2]
     return torch.nn.functional.pad(places, (0, 2 - places.shape[1]))
 

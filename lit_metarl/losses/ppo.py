@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) and its advantages (1506.02438)."""
+"""Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347) and its advantages (1506.02438)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def discounted_sums(inputs: Tensor, decays: Tensor) -> Tensor:
 def generalized_advantages(
     reward: Tensor, value: Tensor, cut_off: Tensor, discount: float, gae_lambda: float
 ) -> Tensor:
-    """Generalised advantage estimates of whole trials (eq. 16), `[trials, time]`.
+    """Generalized advantage estimates of whole trials (eq. 16), `[trials, time]`.
 
     Values flow over the borders between a trial's episodes, and the trial's end is worth 0. What
     follows a step in `cut_off` is not known: such a step says nothing (its advantage is 0), and the one

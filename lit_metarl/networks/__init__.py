@@ -7,7 +7,7 @@ from lit_metarl.networks.action_distributions import (
     GaussianActions,
     action_distribution,
 )
-from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
+from lit_metarl.networks.actor_critic import ActorCritic, Initialization, initialized
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate
 from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
@@ -23,7 +23,7 @@ __all__ = [
     "ActorCritic",
     "CategoricalActions",
     "GaussianActions",
-    "Initialisation",
+    "Initialization",
     "MLPInitialization",
     "PolicySample",
     "RecurrentEncoder",
@@ -36,7 +36,7 @@ __all__ = [
     "action_distribution",
     "bounded",
     "evaluate",
-    "initialised",
+    "initialized",
     "relu_mlp",
     "squash",
 ]

@@ -10,18 +10,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.networks.task_linear import TaskLinear
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
 ActionBounds = Literal["clip", "tanh"]
-Initialise = Callable[[nn.Linear], nn.Linear]
+Initialize = Callable[[nn.Linear], nn.Linear]
 
 
 class ActionDistribution(nn.Module, ABC):
-    """The last layer of a policy, and the distribution over actions that it parameterises.
+    """The last layer of a policy, and the distribution over actions that it parameterizes.
 
     `forward` takes features `[..., n, features]` to the parameters of as many distributions, one tensor
     `[..., n, parameters]`; the other methods are functions of these.
@@ -113,14 +113,14 @@ class GaussianActions(ActionDistribution):
         action_dim: size of an action.
         initial_std: deviation at the start.
         bounds: how a raw action is brought into [-1, 1].
-        initialise: sets the layer's weights.
+        initialize: sets the layer's weights.
     """
 
     def __init__(
-        self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
+        self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
     ) -> None:
         super().__init__()
-        self.mean = initialise(TaskLinear(features, action_dim))
+        self.mean = initialize(TaskLinear(features, action_dim))
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
         self.bounds = bounds
 
@@ -139,9 +139,9 @@ class GaussianActions(ActionDistribution):
 
     def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
         mean, log_std = distribution.chunk(2, -1)
-        standardised = (raw - mean) * (-log_std).exp()
-        log_normaliser = log_std.sum(-1) + 0.5 * LOG_TWO_PI * raw.shape[-1]
-        return -0.5 * standardised.square().sum(-1) - log_normaliser
+        standardized = (raw - mean) * (-log_std).exp()
+        log_normalizer = log_std.sum(-1) + 0.5 * LOG_TWO_PI * raw.shape[-1]
+        return -0.5 * standardized.square().sum(-1) - log_normalizer
 
     def entropy(self, distribution: Tensor) -> Tensor:
         log_std = distribution.chunk(2, -1)[1]
@@ -155,9 +155,9 @@ class GaussianActions(ActionDistribution):
 
 
 def action_distribution(
-    world: WorldSpec, features: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
+    meta_spec: MetaEnvSpec, features: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
 ) -> ActionDistribution:
     """Categorical where the world's actions are discrete, else Gaussian with the rest of the arguments."""
-    if world.discrete_actions:
-        return CategoricalActions(features, world.action_dim)
-    return GaussianActions(features, world.action_dim, initial_std, bounds, initialise)
+    if meta_spec.discrete_actions:
+        return CategoricalActions(features, meta_spec.action_dim)
+    return GaussianActions(features, meta_spec.action_dim, initial_std, bounds, initialize)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from lit_metarl.networks.action_distributions import ActionDistribution
 
-Initialisation = Literal["normc", "orthogonal"]
+Initialization = Literal["normc", "orthogonal"]
 
 
-def initialised(layer: nn.Linear, initialisation: Initialisation, gain: float) -> nn.Linear:
+def initialized(layer: nn.Linear, initialization: Initialization, gain: float) -> nn.Linear:
     """`layer` with bias 0 and weights whose rows have norm `gain` ("normc"), or that are orthogonal times `gain`."""
     nn.init.zeros_(layer.bias)
-    if initialisation == "orthogonal":
+    if initialization == "orthogonal":
         nn.init.orthogonal_(layer.weight, gain)
     else:
         nn.init.normal_(layer.weight)
@@ -33,7 +33,7 @@ class ActorCritic(nn.Module):
         state_embedding: size of the state's embedding; None passes it on as it is.
         belief_embedding: size of the belief's embedding; None passes it on as it is.
         layers: widths of each tower's layers.
-        initialisation: of the towers' weights.
+        initialization: of the towers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
     """
 
@@ -44,7 +44,7 @@ class ActorCritic(nn.Module):
         state_embedding: int | None,
         belief_embedding: int | None,
         layers: list[int],
-        initialisation: Initialisation,
+        initialization: Initialization,
         actions: ActionDistribution,
     ) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ActorCritic(nn.Module):
         for _ in range(2):
             tower: list[nn.Module] = []
             for width_in, width in zip([inputs, *layers], layers):
-                tower += [initialised(nn.Linear(width_in, width), initialisation, gain), nn.Tanh()]
+                tower += [initialized(nn.Linear(width_in, width), initialization, gain), nn.Tanh()]
             towers.append(nn.Sequential(*tower))
         self.actor, self.critic = towers
         self.actions = actions

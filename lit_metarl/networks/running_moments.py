@@ -1,4 +1,4 @@
-"""Running statistics of training data, for normalisation."""
+"""Running statistics of training data, for normalization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datamodules import ranks
 class RunningMoments(nn.Module):
     """Mean and variance of all rows seen so far, by all ranks (Chan et al. 1979); saved with the module.
 
-    Before the first update, `normalise` changes nothing.
+    Before the first update, `normalize` changes nothing.
 
     Args:
         size: numbers in a row.
@@ -50,6 +50,6 @@ class RunningMoments(nn.Module):
         self.scale.copy_((self.variance + 1e-8).rsqrt())
         self.shift.copy_(-self.mean * self.scale)
 
-    def normalise(self, rows: Tensor) -> Tensor:
+    def normalize(self, rows: Tensor) -> Tensor:
         """(rows − mean) / deviation, `[..., size]`."""
         return torch.addcmul(self.shift, rows, self.scale)

@@ -80,7 +80,7 @@ class TanhGaussianPolicy(nn.Module):
         return torch.tanh(mean)
 
     def sample(self, inputs: Tensor, noise: Tensor) -> PolicySample:
-        """A reparameterised action from standard normal `noise` `[..., action_dim]`."""
+        """A reparameterized action from standard normal `noise` `[..., action_dim]`."""
         mean, log_std = self(inputs)
         action, log_prob = squash(mean, log_std, noise)
         return PolicySample(action, log_prob, mean, log_std)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_metarl.networks.action_distributions import ActionDistribution
-from lit_metarl.networks.actor_critic import Initialisation, initialised
+from lit_metarl.networks.actor_critic import Initialization, initialized
 from lit_metarl.networks.task_linear import TaskLinear
 
 
@@ -18,18 +18,18 @@ class TaskPolicy(nn.Module):
     Args:
         inputs: size of the input.
         layers: widths of the layers.
-        initialisation: of the layers' weights.
+        initialization: of the layers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
     """
 
     def __init__(
-        self, inputs: int, layers: list[int], initialisation: Initialisation, actions: ActionDistribution
+        self, inputs: int, layers: list[int], initialization: Initialization, actions: ActionDistribution
     ) -> None:
         super().__init__()
         gain = nn.init.calculate_gain("tanh")
         sizes = zip([inputs, *layers], layers)
         self.layers = nn.ModuleList(
-            initialised(TaskLinear(width_in, width), initialisation, gain) for width_in, width in sizes
+            initialized(TaskLinear(width_in, width), initialization, gain) for width_in, width in sizes
         )
         self.actions = actions
 

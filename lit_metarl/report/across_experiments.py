@@ -19,15 +19,15 @@ class AcrossExperiments:
     """Figures over all experiments that can be put together.
 
     Attributes:
-        normalised: by method, the interquartile mean of normalised final returns over all seeds of all experiments
+        normalized: by method, the interquartile mean of normalized final returns over all seeds of all experiments
             in `on_scale`.
-        on_scale: experiments whose returns could be normalised.
+        on_scale: experiments whose returns could be normalized.
         improvement: by pair (X, Y), the probability of improvement averaged over `experiments`.
         experiments: all that could be compared.
         left_out: methods that not all of them have.
     """
 
-    normalised: Mapping[str, Estimate]
+    normalized: Mapping[str, Estimate]
     on_scale: Sequence[str]
     improvement: Mapping[tuple[str, str], Estimate]
     experiments: Sequence[str]
@@ -42,7 +42,7 @@ def across(
     Args:
         comparisons: the experiments.
         methods: all methods of the report, in order.
-        reference: the method whose final return is 1 on the normalised scale.
+        reference: the method whose final return is 1 on the normalized scale.
         bootstrap: how resamples are drawn.
     """
     finals = {one.experiment.name: one.finals.get(FINAL_RETURN, {}) for one in comparisons}
@@ -52,18 +52,18 @@ def across(
     left_out = [method for method in methods if method not in shared]
     scales = {one.experiment.name: _scale(one, reference) for one in comparisons} if reference in shared else {}
     usable = {name: ends for name, ends in scales.items() if ends is not None}
-    normalised = {}
+    normalized = {}
     for method in shared if usable else []:
         scores = [(finals[name][method].values - zero) / (one - zero) for name, (zero, one) in usable.items()]
         purposes = [(name, method, FINAL_RETURN) for name in usable]
-        normalised[method] = estimate(_pooled_iqm, scores, bootstrap, purposes)
+        normalized[method] = estimate(_pooled_iqm, scores, bootstrap, purposes)
     ordered = [method for method in shared if method != reference] + [m for m in shared if m == reference]
     improvement = {}
     for x, y in combinations(ordered, 2):
         strata = [by_method[method].values for by_method in finals.values() for method in (x, y)]
         purposes = [(name, method, FINAL_RETURN) for name in finals for method in (x, y)]
         improvement[x, y] = estimate(_mean_improvement, strata, bootstrap, purposes)
-    return AcrossExperiments(normalised, list(usable), improvement, list(finals), left_out)
+    return AcrossExperiments(normalized, list(usable), improvement, list(finals), left_out)
 
 
 def _scale(comparison: Comparison, reference: str | None) -> tuple[float, float] | None:

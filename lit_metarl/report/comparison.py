@@ -37,7 +37,7 @@ class Final:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One experiment, analysed.
+    """One experiment, analyzed.
 
     Attributes:
         experiment: the runs.

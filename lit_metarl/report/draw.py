@@ -63,7 +63,7 @@ def draw(drawing: Drawing) -> Path:
         for experiment in experiments:
             comparison = None
             pictures: page.Pictures = {}
-            if len(experiment.worlds) == 1:
+            if len(experiment.environments) == 1:
                 metrics = list(dict.fromkeys((*drawing.metrics, *experiment.further_curves)))
                 comparison = compare(experiment, methods, metrics, drawing.reference, drawing.bootstrap)
                 comparisons.append(comparison)
@@ -130,16 +130,16 @@ def _figures(comparison: Comparison, look: Look, reference: str | None) -> dict[
     }
     coordinates = {name for runs in with_tasks.values() for run in runs if run.tasks for name in run.tasks.coordinates}
     for name in sorted(coordinates):
-        caption = f"Return against the task's {name}. Dots: test tasks, IQM over seeds; line: mean of neighbours."
+        caption = f"Return against the task's {name}. Dots: test tasks, IQM over seeds; line: mean of neighbors."
         found[f"task_{_file_name(name)}"] = (figures.returns_by_task(with_tasks, name, look), caption)
     return found
 
 
 def _across_figures(together: AcrossExperiments, look: Look, reference: str | None) -> dict[str, tuple[Figure, str]]:
     found = {}
-    if together.normalised and reference is not None:
-        caption = "Normalised final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
-        found["normalised_return"] = (figures.normalised_returns(together.normalised, reference, look), caption)
+    if together.normalized and reference is not None:
+        caption = "Normalized final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
+        found["normalized_return"] = (figures.normalized_returns(together.normalized, reference, look), caption)
     improvement = _of_interest(together.improvement, reference)
     if improvement:
         caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."

@@ -1,4 +1,4 @@
-"""The estimators of Agarwal et al. (2021), vectorised over resamples."""
+"""The estimators of Agarwal et al. (2021), vectorized over resamples."""
 
 from __future__ import annotations
 

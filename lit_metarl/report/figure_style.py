@@ -17,9 +17,9 @@ from lit_metarl.report.row_files import unwritable
 
 REFERENCE_COLOUR = "#4d4d4d"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette, told apart with every kind of colour vision, without the yellow that white swallows."""
+"""Okabe and Ito's palette, told apart with every kind of color vision, without the yellow that white swallows."""
 LINES = ("-", "--", ":")
-"""With more methods than colours, these tell the rounds apart."""
+"""With more methods than colors, these tell the rounds apart."""
 
 LEGEND_WIDTH, LEGEND_LINE = 70, 6
 """Characters that fit into a legend's row, and what an entry takes beside its name."""
@@ -59,24 +59,24 @@ def styled() -> Iterator[None]:
 
 
 class Look:
-    """One colour and line a method, the same in all figures.
+    """One color and line a method, the same in all figures.
 
     Args:
         methods: all methods of the report, in order.
-        reference: drawn in grey.
+        reference: drawn in gray.
     """
 
     def __init__(self, methods: Sequence[str], reference: str | None) -> None:
         others = [method for method in methods if method != reference]
         self.methods = tuple(methods)
-        self._colours = {method: COLOURS[place % len(COLOURS)] for place, method in enumerate(others)}
+        self._colors = {method: COLOURS[place % len(COLOURS)] for place, method in enumerate(others)}
         self._lines = {method: LINES[place // len(COLOURS) % len(LINES)] for place, method in enumerate(others)}
         if reference is not None:
-            self._colours[reference], self._lines[reference] = REFERENCE_COLOUR, "-"
+            self._colors[reference], self._lines[reference] = REFERENCE_COLOUR, "-"
 
-    def colour(self, method: str) -> str:
-        """A method's colour."""
-        return self._colours[method]
+    def color(self, method: str) -> str:
+        """A method's color."""
+        return self._colors[method]
 
     def line(self, method: str) -> str:
         """A method's line style."""

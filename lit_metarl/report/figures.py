@@ -1,4 +1,4 @@
-"""The figures, each from analysed numbers only."""
+"""The figures, each from analyzed numbers only."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def learning_curves(curves: Mapping[str, Curve], label: str, look: Look, referen
     """Interquartile means over seeds against environment steps, with intervals and the reference's last value."""
     figure, axes = new_figure()
     for method, curve in curves.items():
-        colour = look.colour(method)
+        color = look.color(method)
         marker = "o" if len(curve.steps) == 1 else ""  # one point makes no line
-        axes.plot(curve.steps, curve.value, look.line(method), color=colour, label=method, marker=marker)
+        axes.plot(curve.steps, curve.value, look.line(method), color=color, label=method, marker=marker)
         if curve.low is not None and curve.high is not None:
-            axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=INTERVAL_OPACITY, linewidth=0)
+            axes.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=INTERVAL_OPACITY, linewidth=0)
     if reference is not None and reference in curves:
         axes.axhline(curves[reference].value[-1], color=REFERENCE_COLOUR, linewidth=0.9, dashes=(2, 3), zorder=1)
     step_axis(axes)
@@ -66,8 +66,8 @@ def final_returns(finals: Mapping[str, Final], look: Look) -> Figure:
     """One row a method: every seed a light dot, the interquartile mean with its interval."""
     figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(finals))
     for place, (method, final) in enumerate(finals.items()):
-        axes.scatter(final.values, [place] * len(final.values), s=26, color=look.colour(method), alpha=0.35, lw=0)
-        _bar(axes, place, final.iqm, look.colour(method))
+        axes.scatter(final.values, [place] * len(final.values), s=26, color=look.color(method), alpha=0.35, lw=0)
+        _bar(axes, place, final.iqm, look.color(method))
     _method_rows(axes, list(finals))
     axes.set_xlabel("Return of the adapted episode on test tasks (sum of rewards)")
     return figure
@@ -78,7 +78,7 @@ def improvements(pairs: Mapping[tuple[str, str], Estimate], look: Look) -> Figur
     figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(pairs))
     axes.axvline(0.5, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
     for place, ((better, _), probability) in enumerate(pairs.items()):
-        _bar(axes, place, probability, look.colour(better))
+        _bar(axes, place, probability, look.color(better))
     _method_rows(axes, [f"{x} > {y}" for x, y in pairs])
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("Probability of improvement")
@@ -90,11 +90,11 @@ def adaptation(curves: Mapping[str, Sequence[Estimate]], look: Look) -> Figure:
     figure, axes = new_figure()
     for place, (method, estimates) in enumerate(curves.items()):
         episodes = np.arange(1, len(estimates) + 1) + 0.06 * (place - (len(curves) - 1) / 2)  # bars side by side
-        colour, values = look.colour(method), [estimate.value for estimate in estimates]
-        axes.plot(episodes, values, look.line(method), color=colour, marker="o", markersize=4, label=method)
+        color, values = look.color(method), [estimate.value for estimate in estimates]
+        axes.plot(episodes, values, look.line(method), color=color, marker="o", markersize=4, label=method)
         for episode, estimate in zip(episodes, estimates):
             if estimate.low is not None and estimate.high is not None:
-                axes.vlines(episode, estimate.low, estimate.high, color=colour, alpha=0.45, linewidth=2.5)
+                axes.vlines(episode, estimate.low, estimate.high, color=color, alpha=0.45, linewidth=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Episode of the trial")
     axes.set_ylabel("Return of the episode\n(sum of rewards)")
@@ -108,11 +108,11 @@ def returns_by_task(methods: Mapping[str, list[Run]], coordinate: str, look: Loo
     figure, axes = new_figure()
     for method, runs in methods.items():
         place, value = by_task(runs, coordinate)
-        colour = look.colour(method)
-        axes.scatter(place, value, s=12, color=colour, alpha=0.3, linewidth=0)
+        color = look.color(method)
+        axes.scatter(place, value, s=12, color=color, alpha=0.3, linewidth=0)
         bins = [chunk for chunk in np.array_split(np.argsort(place, kind="stable"), BINS) if len(chunk)]
         middle, mean = [place[chunk].mean() for chunk in bins], [value[chunk].mean() for chunk in bins]
-        axes.plot(middle, mean, look.line(method), color=colour, label=method)
+        axes.plot(middle, mean, look.line(method), color=color, label=method)
     axes.set_xlabel(f"Task: {coordinate.replace('_', ' ')}")
     axes.set_ylabel(RETURN_LABEL)
     legend_above(figure, axes)
@@ -139,21 +139,21 @@ def by_task(runs: Sequence[Run], coordinate: str) -> tuple[FloatArray, FloatArra
     return np.array([place for place, _ in ordered]), np.array(values)
 
 
-def normalised_returns(estimates: Mapping[str, Estimate], reference: str, look: Look) -> Figure:
-    """One row a method: the normalised final return over all experiments."""
+def normalized_returns(estimates: Mapping[str, Estimate], reference: str, look: Look) -> Figure:
+    """One row a method: the normalized final return over all experiments."""
     figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(estimates))
     axes.axvline(1.0, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
     for place, (method, value) in enumerate(estimates.items()):
-        _bar(axes, place, value, look.colour(method))
+        _bar(axes, place, value, look.color(method))
     _method_rows(axes, list(estimates))
-    axes.set_xlabel(f"Normalised final return (0 untrained, 1 as {reference})")
+    axes.set_xlabel(f"Normalized final return (0 untrained, 1 as {reference})")
     return figure
 
 
-def _bar(axes: Axes, place: int, value: Estimate, colour: str) -> None:
+def _bar(axes: Axes, place: int, value: Estimate, color: str) -> None:
     if value.low is not None and value.high is not None:
-        axes.hlines(place, value.low, value.high, color=colour, alpha=0.45, linewidth=6)
-    axes.plot([value.value], [place], marker="|", markersize=15, markeredgewidth=2.4, color=colour)
+        axes.hlines(place, value.low, value.high, color=color, alpha=0.45, linewidth=6)
+    axes.plot([value.value], [place], marker="|", markersize=15, markeredgewidth=2.4, color=color)
 
 
 def _method_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, RunName, find_
 
 RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv.gz"
 NAME = ("experiment", "method", "seed")
-RUN_COLUMNS = (*NAME, "status", "world", "cvar_alpha", "configuration", "lightning")
+RUN_COLUMNS = (*NAME, "status", "environment", "cvar_alpha", "configuration", "lightning")
 CURVE_COLUMNS = (*NAME, "environment_steps")
 FINAL_COLUMNS = (*NAME, "training", "environment_steps")
 TASK_COLUMNS = (*NAME, "task", "episode", "return")
@@ -162,21 +162,21 @@ def _configuration(path: Path) -> dict[str, str | float | None]:
     text = path.read_text(encoding="utf-8")
     try:
         config: dict[str, Any] = yaml.safe_load(text)
-        world, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
+        env, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
         name = configuration_hash(config)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its {path.name} is damaged") from error
     first = text.splitlines()[0]
     return {
-        "world": _described(world),
+        "environment": _described(env),
         "cvar_alpha": alpha,
         "configuration": name,
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }
 
 
-def _described(world: dict[str, Any] | str) -> str:
+def _described(env: dict[str, Any] | str) -> str:
     """A world's class, with its arguments if it was given any, such as `PointRobot(horizon=20)`."""
-    path, given = (world, {}) if isinstance(world, str) else (world["class_path"], world.get("init_args") or {})
+    path, given = (env, {}) if isinstance(env, str) else (env["class_path"], env.get("init_args") or {})
     name = path.rpartition(".")[2]
     return f"{name}({', '.join(f'{key}={value}' for key, value in sorted(given.items()))})" if given else name

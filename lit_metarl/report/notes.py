@@ -26,11 +26,11 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
 
 
 def _worlds(experiment: Experiment) -> list[str]:
-    if len(experiment.worlds) < 2:
+    if len(experiment.environments) < 2:
         return []
     where = "; ".join(
-        f"{world}: {', '.join(sorted(str(run.name) for run in experiment.runs if run.facts['world'] == world))}"
-        for world in experiment.worlds
+        f"{env_class}: {', '.join(sorted(str(run.name) for run in experiment.runs if run.facts['environment'] == env_class))}"
+        for env_class in experiment.environments
     )
     return [f"Not compared, because its runs are of different worlds ({where})."]
 

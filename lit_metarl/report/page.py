@@ -36,7 +36,7 @@ def experiment_section(
     seeds = ", ".join(f"{method} {len(runs)}" for method, runs in experiment.methods.items()) or "none"
     body = [
         html.heading(2, experiment.name, experiment.name),
-        html.paragraph(f"World: {', '.join(experiment.worlds) or 'unknown'}. Finished runs (seeds): {seeds}."),
+        html.paragraph(f"World: {', '.join(experiment.environments) or 'unknown'}. Finished runs (seeds): {seeds}."),
         html.notes(sentences),
     ]
     if comparison is None:
@@ -62,8 +62,8 @@ def across_section(together: AcrossExperiments, reference: str | None, pictures:
     if together.left_out:
         missing = ", ".join(together.left_out)
         body.append(html.notes([f"Left out, because not every experiment has finite returns of them: {missing}."]))
-    if together.normalised:
-        body.append(html.heading(3, "Normalised final return"))
+    if together.normalized:
+        body.append(html.heading(3, "Normalized final return"))
         left_out = sorted(set(together.experiments) - set(together.on_scale))
         text = (
             f"0 is the untrained agent, 1 the interquartile mean of {reference}; the interquartile mean is over all "
@@ -71,7 +71,7 @@ def across_section(together: AcrossExperiments, reference: str | None, pictures:
         )
         if left_out:
             text += f" Without {', '.join(left_out)}, where {reference} did not end above the untrained agent."
-        rows = [[method, rounded(one.value), between(one)] for method, one in together.normalised.items()]
+        rows = [[method, rounded(one.value), between(one)] for method, one in together.normalized.items()]
         body += [html.paragraph(text, small=True), html.table(["Method", "IQM", "95 % interval"], rows)]
     body += [html.heading(3, "Probability of improvement, averaged"), _improvement_table(together.improvement)]
     return body + [html.picture(svg, caption) for svg, caption in pictures.values()]

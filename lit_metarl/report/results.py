@@ -100,9 +100,9 @@ class Experiment:
         return sorted(name for name in names if name == SUCCESS or name.startswith(TASK_MEAN))
 
     @property
-    def worlds(self) -> list[str]:
+    def environments(self) -> list[str]:
         """The worlds of its runs; more than one cannot be compared."""
-        return sorted({run.facts["world"] for run in self.runs})
+        return sorted({run.facts["environment"] for run in self.runs})
 
 
 def load_results(folder: Path) -> list[Experiment]:

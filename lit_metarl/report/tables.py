@@ -69,8 +69,8 @@ def _finals(comparisons: Sequence[Comparison], together: AcrossExperiments | Non
                     }
                 )
     if together is not None:
-        for method, estimate in together.normalised.items():
-            key = {"experiment": ALL_EXPERIMENTS, "method": method, "metric": "normalised return"}
+        for method, estimate in together.normalized.items():
+            key = {"experiment": ALL_EXPERIMENTS, "method": method, "metric": "normalized return"}
             rows.append({**key, **_estimate(estimate)})
     return rows
 

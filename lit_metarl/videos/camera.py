@@ -34,9 +34,9 @@ class Camera:
         self._pictures_per_episode = pictures_per_episode
         self._first_task, self._next_task = 0, 0
 
-    def trials_begin(self, copies: int) -> None:
+    def trials_begin(self, num_envs: int) -> None:
         """The world's `copies` have been given their tasks."""
-        self._first_task, self._next_task = self._next_task, self._next_task + copies
+        self._first_task, self._next_task = self._next_task, self._next_task + num_envs
         self._episode = -1
 
     def episode_begins(self, env: MetaEnv) -> None:
@@ -44,36 +44,38 @@ class Camera:
         self._episode += 1
         self._time = 0
         self._reward, self._return = torch.zeros(env.num_envs), torch.zeros(env.num_envs)
-        for copy in self._filmed(env):
-            self._take(env, copy)
+        for env_id in self._filmed(env):
+            self._take(env, env_id)
 
     def step_was_made(self, env: MetaEnv, step: Step, active: Tensor) -> None:
         """The `active` `[copies]` have made a step."""
         self._time += 1
         self._reward = step.reward.sparse_reward
         self._return = self._return + torch.where(active, self._reward, 0.0)
-        every = -(-env.world.horizon // self._pictures_per_episode)
+        every = -(-env.meta_spec.horizon // self._pictures_per_episode)
         ended = step.reward.terminated | step.truncated
-        for copy in self._filmed(env):
-            if active[copy] and (ended[copy] or self._time % every == 0):
-                self._take(env, copy)
+        for env_id in self._filmed(env):
+            if active[env_id] and (ended[env_id] or self._time % every == 0):
+                self._take(env, env_id)
 
     def _filmed(self, env: MetaEnv) -> range:
         """The copies whose tasks there is a film for; others are there because a world has a fixed size."""
         return range(min(env.num_envs, len(self._films) - self._first_task))
 
-    def _take(self, env: MetaEnv, copy: int) -> None:
-        task = "  ".join(f"{name} {value:.2f}" for name, value in zip(env.world.task_names, env.tasks[copy].tolist()))
+    def _take(self, env: MetaEnv, env_id: int) -> None:
+        task = "  ".join(
+            f"{name} {value:.2f}" for name, value in zip(env.meta_spec.task_names, env.tasks[env_id].tolist())
+        )
         exploring = " (exploration)" if self._episode < self._exploration_episodes else ""
         lines = (
-            f"{env.world.name}  {task}",
+            f"{env.meta_spec.name}  {task}",
             f"episode {self._episode + 1}{exploring}  step {self._time}",
-            f"reward {float(self._reward[copy]):.2f}  return {float(self._return[copy]):.2f}",
+            f"reward {float(self._reward[env_id]):.2f}  return {float(self._return[env_id]):.2f}",
         )
-        self._films[self._first_task + copy](with_caption(env.draw(copy), lines))
+        self._films[self._first_task + env_id](with_caption(env.draw(env_id), lines))
 
 
-class FilmedWorld:
+class FilmedEnv:
     """A world that shows every state of its trials to a camera; all else is the world's own business."""
 
     def __init__(self, env: MetaEnv, camera: Camera) -> None:
@@ -88,9 +90,9 @@ class FilmedWorld:
         self._env.set_tasks(tasks)
         self._camera.trials_begin(self._env.num_envs)
 
-    def restart(self, copies: Tensor | None = None) -> Tensor:
+    def restart(self, env_ids: Tensor | None = None) -> Tensor:
         """As the world's, with a picture of every copy."""
-        observation = self._env.restart(copies)
+        observation = self._env.restart(env_ids)
         self._camera.episode_begins(self._env)
         return observation
 
@@ -104,4 +106,4 @@ class FilmedWorld:
 
 def film_in(make_env: Callable[[int, int], MetaEnv], camera: Camera) -> Callable[[int, int], MetaEnv]:
     """`make_env`, but its worlds are filmed."""
-    return lambda copies, seed: cast(MetaEnv, FilmedWorld(make_env(copies, seed), camera))
+    return lambda num_envs, seed: cast(MetaEnv, FilmedEnv(make_env(num_envs, seed), camera))

@@ -49,7 +49,7 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("logs")
     parts = [f"--config={CONFIGS}/{part}.yaml" for part in ("point_robot", "relabel/hfr", "robust/roml")]
     changes = [
-        "--data.env=tests.worlds.ShortPoint",
+        "--data.env=tests.environments.ShortPoint",
         "--data.task_sampler.init_args.round_size=5",
         "--trainer.max_epochs=3",
         "--figures.share=1",

@@ -17,7 +17,7 @@ from datamodules.replay import RewardModel, TaskReplay
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
-from tests.worlds import Blind
+from tests.environments import Blind
 
 SLOTS, TASKS, HORIZON = 6, 3, 20
 
@@ -35,7 +35,7 @@ class Recorder(UniformTaskSampler):
 def build(
     seed: int = 1,
     algorithm: type[MetaRLModule] | None = None,
-    world: type[MetaEnv] = PointRobot,
+    env_class: type[MetaEnv] = PointRobot,
     **changes: Any,
 ) -> RolloutDataModule:
     settings: dict[str, Any] = {
@@ -44,16 +44,16 @@ def build(
         "task_slots": SLOTS,
         "collection": CollectionPlan(TASKS, adapted_episodes=2, initial_episodes=2),
         "batches": MetaBatchPlan(meta_steps=4, tasks=2, transitions=5, context=3),
-        "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, copies=4),
+        "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, num_envs=4),
         **changes,
     }
-    data = RolloutDataModule(world, seed=seed, **settings)
+    data = RolloutDataModule(env_class, seed=seed, **settings)
     torch.manual_seed(0)
     agent: MetaRLModule
     if algorithm is None:
-        agent = PEARL(data.world, exploration_episodes=1, layers=[8], encoder_layers=[8])
+        agent = PEARL(data.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8])
     else:
-        agent = algorithm(data.world)
+        agent = algorithm(data.meta_spec)
     data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
     data.setup("fit")
     return data
@@ -88,7 +88,7 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
     numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
     returns = [
-        replay_of(data).price(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
+        replay_of(data).compute_rewards(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
         for slot, rows in zip(latest, numbers)
     ]
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
@@ -247,7 +247,7 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
 
 
 def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
-    data = build(world=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
+    data = build(env_class=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
     (batch,) = data.train_dataloader()
     assert torch.equal(replay_of(data).tasks, FourCorners.task_distribution.tasks)
     assert batch.batch_size == (8,)
@@ -271,7 +271,7 @@ def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_
 
 def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:
     data = build()
-    data.check_agent(Blind(data.world))
+    data.check_agent(Blind(data.meta_spec))
 
 
 def test_an_epoch_may_hold_several_meta_iterations() -> None:

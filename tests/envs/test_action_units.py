@@ -12,9 +12,9 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from torch import Tensor
 
-from envs import ContractError, GridNavi, MetaEnv, PointRobot, register_world
+from envs import ContractError, GridNavi, MetaEnv, PointRobot, register_environment
 from envs.action_units import ActionUnits
-from envs.torchrl_adapter import TorchRLWorld
+from envs.torchrl_adapter import TorchRLEnv
 
 
 class OffsetGrid(GridNavi):
@@ -66,8 +66,8 @@ def test_an_action_space_without_such_units_is_refused_when_its_environment_is_m
 def test_the_batch_takes_choices_in_its_own_numbers(steps: tuple[type[MetaEnv], int]) -> None:
     kind, start = steps
     env, other, by_number = kind(5, seed=1), GridNavi(5, seed=1), kind(5, seed=1)
-    for world in (env, other, by_number):
-        world.restart()
+    for env_class in (env, other, by_number):
+        env_class.restart()
     expected = other.advance(torch.eye(5)).observation
     observation, *_ = env.step(np.arange(5) + start)
     assert np.array_equal(observation, expected.numpy())
@@ -79,15 +79,15 @@ def test_the_batch_takes_choices_in_its_own_numbers(steps: tuple[type[MetaEnv], 
 
 def test_a_single_environment_takes_every_choice_of_its_space_and_torchrl_the_same_ones() -> None:
     class SingleOffsetGrid(OffsetGrid):
-        world = OffsetGrid.world.__class__(**{**OffsetGrid.world.__dict__, "name": "SingleOffsetGrid"})
+        meta_spec = OffsetGrid.meta_spec.__class__(**{**OffsetGrid.meta_spec.__dict__, "name": "SingleOffsetGrid"})
 
-    register_world(SingleOffsetGrid)
+    register_environment(SingleOffsetGrid)
     for choice in range(5):
         env = gymnasium.make("lit_metarl/SingleOffsetGrid-v0", task=[4.0, 4.0])
         env.reset(seed=0)
         assert env.action_space.contains(choice + 10)
         observation, *_ = env.step(choice + 10)
-        adapter = TorchRLWorld(SingleOffsetGrid(1))
+        adapter = TorchRLEnv(SingleOffsetGrid(1))
         begun = adapter.reset().set("action", torch.eye(5)[choice][None])
         assert np.array_equal(adapter.step(begun)["next", "observation"][0].numpy(), observation)
 

@@ -13,27 +13,27 @@ import torch
 from torch import Tensor
 
 from envs import AntBody, AntMass, HalfCheetahMass, HumanoidBody, HumanoidMass, HumanoidVel
-from envs.locomotion.mujoco_world import ASSETS, MujocoWorld
+from envs.locomotion.mujoco_env import ASSETS, MujocoEnv
 
 RECORDED = json.loads(Path(__file__).with_name("locomotion.json").read_text())
 IDLE, RANDOM = RECORDED["idle_humanoid"], RECORDED["random_half_cheetah"]
 
 
-def started(make: Callable[..., MujocoWorld], factors: list[float], **arguments: bool) -> MujocoWorld:
+def started(make: Callable[..., MujocoEnv], factors: list[float], **arguments: bool) -> MujocoEnv:
     """The environment at the start of an episode; the first coordinate of each task is a mass factor."""
     env = make(len(factors), seed=0, **arguments)
-    tasks = torch.ones(len(factors), env.world.task_dim)
+    tasks = torch.ones(len(factors), env.meta_spec.task_dim)
     tasks[:, 0] = torch.tensor(factors)
     env.set_tasks(tasks)
     env.restart()
     return env
 
 
-def returns(env: MujocoWorld, random: bool = False) -> Tensor:
+def returns(env: MujocoEnv, random: bool = False) -> Tensor:
     """Returns `[num_envs]` of one episode of action 0, or of uniformly random actions."""
     generator, total = torch.Generator().manual_seed(0), torch.zeros(env.num_envs)
-    for _ in range(env.world.horizon):
-        unit = 2.0 * torch.rand(env.num_envs, env.world.action_dim, generator=generator) - 1.0
+    for _ in range(env.meta_spec.horizon):
+        unit = 2.0 * torch.rand(env.num_envs, env.meta_spec.action_dim, generator=generator) - 1.0
         total += env.advance(env.action_high * unit if random else torch.zeros_like(unit)).reward.reward
     return total
 
@@ -53,7 +53,7 @@ def test_idle_humanoids_with_contact_forces_earn_what_made_them_an_artifact() ->
 
 @pytest.mark.parametrize("make", [HumanoidVel, HumanoidMass, HumanoidBody, AntMass, AntBody])
 def test_contact_forces_are_off_unless_asked_for_and_no_observation_changes_its_size(
-    make: Callable[..., MujocoWorld],
+    make: Callable[..., MujocoEnv],
 ) -> None:
     without, with_forces = started(make, [1.0] * 2), started(make, [1.0] * 2, contact_forces=True)
     most_paid = 0.0
@@ -114,8 +114,8 @@ def test_the_published_half_cheetah_moves_as_mujoco_moves_a_model_with_nothing_b
     [(HalfCheetahMass, 2.0, 0.3), (AntMass, 2.0, 4.0), (HumanoidMass, 1.0, 0.272)],  # published: 1.2, 16, 0.272
 )
 def test_control_costs_count_the_action_within_its_bounds(
-    make: Callable[..., MujocoWorld], action: float, cost: float
+    make: Callable[..., MujocoEnv], action: float, cost: float
 ) -> None:
     env = started(make, [1.0])
-    step = env.advance(torch.full((1, env.world.action_dim), action))
+    step = env.advance(torch.full((1, env.meta_spec.action_dim), action))
     assert float(step.features[0, 1]) == pytest.approx(cost, rel=1e-5)

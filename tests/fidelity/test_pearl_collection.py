@@ -22,7 +22,7 @@ from envs import PointRobot
 from lit_metarl.algorithms import PEARL
 
 PUBLISHED = Path(__file__).parents[2] / "configs" / "published" / "hfr"
-HORIZON = PointRobot.world.horizon
+HORIZON = PointRobot.meta_spec.horizon
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Spy(PEARL):
     """Notes where the z of every episode comes from, and the size of every context that z is inferred from."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(PointRobot.world, layers=[8], encoder_layers=[8], **settings)
+        super().__init__(PointRobot.meta_spec, layers=[8], encoder_layers=[8], **settings)
         self.sources = ""
         self.contexts: list[int] = []
 

@@ -82,9 +82,9 @@ def test_the_other_relabelers_are_one_more_config_too(
     assert "relabel/entropy" in scalars(tmp_path).Tags()["scalars"]
 
 
-@pytest.mark.parametrize("world", ["half_cheetah_vel", "sparse_point_robot", "four_corners"])
-def test_the_world_is_one_more_config_and_sizes_follow(run_tiny: Run, configs: Path, world: str) -> None:
-    assert run_tiny("fit", f"--config={configs}/env/{world}.yaml", "--trainer.max_epochs=1") == 0
+@pytest.mark.parametrize("environment", ["half_cheetah_vel", "sparse_point_robot", "four_corners"])
+def test_the_world_is_one_more_config_and_sizes_follow(run_tiny: Run, configs: Path, environment: str) -> None:
+    assert run_tiny("fit", f"--config={configs}/env/{environment}.yaml", "--trainer.max_epochs=1") == 0
 
 
 @pytest.mark.parametrize("algorithm", ["varibad", "rl2"])
@@ -306,13 +306,13 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
         (["--trainer.logger.init_args.save_dir=/dev/null/runs"], ["save_dir", "/dev/null/runs", "cannot be written"]),
         (
             [
-                "--data.env=tests.worlds.DriftingPoint",
+                "--data.env=tests.environments.DriftingPoint",
                 "--data.relabeler=datamodules.relabeling.RandomRelabeler",
             ],
             ["data.relabeler", "RandomRelabeler", "dynamics", "NoRelabeler"],
         ),
         (
-            ["--model=tests.worlds.Blind", "--data.relabeler=datamodules.relabeling.HFRRelabeler"],
+            ["--model=tests.environments.Blind", "--data.relabeler=datamodules.relabeling.HFRRelabeler"],
             ["data.relabeler", "HFRRelabeler", "foresight", "Blind"],
         ),
         (

@@ -13,7 +13,16 @@ from torch import Tensor
 
 from datamodules.collection import Collector, RunningTrial
 from datamodules.contracts import Decision
-from envs import ContractError, FourCorners, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot, register_world
+from envs import (
+    ContractError,
+    FourCorners,
+    GridNavi,
+    KhazadDum,
+    MetaEnv,
+    PointRobot,
+    SparsePointRobot,
+    register_environment,
+)
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
 
@@ -24,19 +33,19 @@ KINDS: list[type[MetaEnv]] = [PointRobot, SparsePointRobot, FourCorners, GridNav
 class OffsetGrid(GridNavi):
     """GridNavi with choices from 10 to 14."""
 
-    world = GridNavi.world.__class__(**{**GridNavi.world.__dict__, "name": "OffsetGrid"})
+    meta_spec = GridNavi.meta_spec.__class__(**{**GridNavi.meta_spec.__dict__, "name": "OffsetGrid"})
     single_action_space = Discrete(5, start=10)
 
 
-register_world(OffsetGrid)
+register_environment(OffsetGrid)
 
 
 def make_agent(env: MetaEnv) -> MetaRLModule:
     """An agent with weights of its own, which acts by choice or by coordinates."""
     torch.manual_seed(0)
-    if env.world.discrete_actions:
-        return RL2(env.world, hidden=8).eval()
-    return PEARL(env.world, exploration_episodes=1, layers=[16], encoder_layers=[16]).eval()
+    if env.meta_spec.discrete_actions:
+        return RL2(env.meta_spec, hidden=8).eval()
+    return PEARL(env.meta_spec, exploration_episodes=1, layers=[16], encoder_layers=[16]).eval()
 
 
 def collected(kind: type[MetaEnv], tasks: Tensor, deterministic: bool) -> Tensor:
@@ -70,7 +79,7 @@ def test_the_return_by_hand_is_that_of_the_collector(kind: type[MetaEnv], determ
 @pytest.mark.parametrize("kind", [PointRobot, SparsePointRobot, GridNavi, OffsetGrid])
 def test_a_single_gymnasium_environment_brings_the_same(kind: type[MetaEnv]) -> None:
     task = kind(1).task_distribution.sample(1, torch.Generator().manual_seed(0))
-    env = gymnasium.make(f"lit_metarl/{kind.world.name}-v0", task=task[0].tolist())
+    env = gymnasium.make(f"lit_metarl/{kind.meta_spec.name}-v0", task=task[0].tolist())
     trial = RunningTrial(make_agent(kind(1)), env, torch.Generator().manual_seed(2), deterministic=True)
     env.unwrapped._batch.reset(seed=1)  # type: ignore[attr-defined]
     returns = torch.zeros(1, EPISODES)

@@ -19,7 +19,7 @@ from datamodules.replay import TaskReplay, Trajectories
 from envs import ConfigurationError, PointRobot
 
 MakeTrials = Callable[..., Trials]
-HORIZON = PointRobot.world.horizon
+HORIZON = PointRobot.meta_spec.horizon
 GOALS = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [0.0, -0.9]])
 PLACES = torch.tensor([[0.4, 0.1], [-0.6, 0.2], [0.8, -0.7]])  # where each slot's own episodes are
 SCALE = 2.0

@@ -25,11 +25,11 @@ TWO_EPISODES = torch.ones(2, dtype=torch.bool)
 class DriftingPoint(PointRobot):
     """A world that claims that its tasks change the dynamics."""
 
-    world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+    meta_spec = replace(PointRobot.meta_spec, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
 
 
-def make_replay(world: type[PointRobot] = PointRobot, capacity: int = 1000) -> TaskReplay:
-    replay = TaskReplay(world(num_envs=4), slots=4, capacity=capacity)
+def make_replay(env_class: type[PointRobot] = PointRobot, capacity: int = 1000) -> TaskReplay:
+    replay = TaskReplay(env_class(num_envs=4), slots=4, capacity=capacity)
     replay.tasks.copy_(GOALS)
     return replay
 
@@ -160,7 +160,7 @@ def test_terminations_are_recomputed_for_the_task_drawn_for(
 def test_pricing_broadcasts_trajectories_against_tasks(make_trials: MakeTrials) -> None:
     replay = make_replay()
     steps = replay.trajectory_steps(fill(replay, make_trials, length=6))
-    grid = replay.price(steps[:, None], replay.tasks[None, :, None])
+    grid = replay.compute_rewards(steps[:, None], replay.tasks[None, :, None])
     assert grid.batch_size == (4, 4, 6)
     for trajectory in range(4):
         for task in range(4):
@@ -172,7 +172,7 @@ def test_pricing_broadcasts_trajectories_against_tasks(make_trials: MakeTrials) 
 def test_pricing_leaves_its_input_alone() -> None:
     replay = make_replay()
     transitions = TensorDict({"features": torch.zeros(1, 3, 2), "reward": torch.full((1, 3), 5.0)}, [1, 3])
-    replay.price(transitions, GOALS[:, None])
+    replay.compute_rewards(transitions, GOALS[:, None])
     assert set(transitions.keys()) == {"features", "reward"}
     assert transitions["reward"].tolist() == [[5.0, 5.0, 5.0]]
 

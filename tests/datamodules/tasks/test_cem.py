@@ -30,7 +30,7 @@ SMALL = {"round_size": 20, "reference_share": 0.3, "selection_share": 0.25}
 
 def make_sampler(seed: int = 3, rank: int = 0, margin: float = 0.02, **settings: Any) -> CEMTaskSampler:
     sampler = CEMTaskSampler(BetaFamily(margin, margin), **settings)
-    sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed, rank)
+    sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed, rank)
     return sampler
 
 
@@ -181,7 +181,7 @@ def test_every_family_in_every_mode_moves_as_in_the_package(family: str, mode: s
     ours, theirs = MODES[mode]
     sampler = CEMTaskSampler(**PUBLISHED, **ours)
     names = tuple(f"x{i}" for i in range(reference.task_dim))
-    sampler.bind(replace(HalfCheetahVel.world, task_names=names), reference, seed=1, rank=0)
+    sampler.bind(replace(HalfCheetahVel.meta_spec, task_names=names), reference, seed=1, rank=0)
     oracle = FamilyOracle(
         density,
         fit,
@@ -225,7 +225,7 @@ def test_validation_scores_set_the_threshold_once_there_are_any() -> None:
 
 def test_a_fixed_set_of_tasks_is_drawn_once_and_the_hard_ones_become_more_probable() -> None:
     sampler = CEMTaskSampler(CategoricalFamily(), round_size=60)
-    sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
+    sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
     tasks = sampler.initial(10)
     assert not sampler.draws_new_tasks
     for _ in range(6):
@@ -241,7 +241,7 @@ def test_a_resumed_sampler_of_a_fixed_set_goes_on_with_the_same_tasks() -> None:
     samplers = []
     for seed in (2, 9):
         sampler = CEMTaskSampler(CategoricalFamily(), round_size=10)
-        sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=seed, rank=0)
+        sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed=seed, rank=0)
         sampler.initial(5)
         samplers.append(sampler)
     first, resumed = samplers
@@ -304,7 +304,7 @@ def test_a_family_that_misses_tasks_of_the_world_is_refused() -> None:
             return torch.where(tasks[:, 0] < 6.0, super().log_prob(parameters, tasks), -torch.inf)
 
     with pytest.raises(ConfigurationError, match=r"family = 'Narrow' .* gives no density to \[6\."):
-        CEMTaskSampler(Narrow()).bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), 1, 0)
+        CEMTaskSampler(Narrow()).bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_the_reference_quantile_is_that_of_the_reference_distribution_wherever_p
 
 def test_coordinates_move_independently() -> None:
     sampler = CEMTaskSampler(BetaFamily(), alpha=0.1, round_size=256, selection_share=0.1)
-    sampler.bind(PointRobot.world, PointRobot.task_distribution, 0, 0)
+    sampler.bind(PointRobot.meta_spec, PointRobot.task_distribution, 0, 0)
     for _ in range(12):
         tasks = sampler.sample(256)
         sampler.update(tasks, -tasks[:, 1])
@@ -562,7 +562,7 @@ def test_the_whole_distribution_is_an_acceptable_tail() -> None:
 
 def test_a_world_whose_tasks_are_not_uniform_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="FiniteTasks"):
-        CEMTaskSampler(BetaFamily()).bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+        CEMTaskSampler(BetaFamily()).bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
@@ -585,5 +585,5 @@ def test_more_scores_than_draws_are_refused() -> None:
 
 def test_a_world_of_another_name_logs_its_own_coordinates() -> None:
     sampler = CEMTaskSampler(BetaFamily(), **SMALL)
-    sampler.bind(replace(PointRobot.world, task_names=("mass", "damping")), PointRobot.task_distribution, 0, 0)
+    sampler.bind(replace(PointRobot.meta_spec, task_names=("mass", "damping")), PointRobot.task_distribution, 0, 0)
     assert {"cem/mean_mass", "cem/mean_damping", "cem/quantile_0.50_damping"} <= set(sampler.metrics())

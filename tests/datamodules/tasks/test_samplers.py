@@ -11,7 +11,7 @@ from envs import ConfigurationError, FourCorners, PointRobot
 
 
 def bound(sampler: TaskSampler, seed: int = 0, rank: int = 0) -> TaskSampler:
-    sampler.bind(PointRobot.world, PointRobot.task_distribution, seed, rank)
+    sampler.bind(PointRobot.meta_spec, PointRobot.task_distribution, seed, rank)
     return sampler
 
 
@@ -64,7 +64,7 @@ def test_scores_do_not_change_what_is_drawn_uniformly() -> None:
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), FixedTaskSampler(), CEMTaskSampler()])
 def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     initial = sampler.initial(100)
     assert torch.equal(initial, FourCorners.task_distribution.tasks)
     assert not sampler.draws_new_tasks
@@ -73,7 +73,7 @@ def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSam
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), CEMTaskSampler()])
 def test_a_world_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     assert sampler.initial(3).shape == (3, 2)
     assert sampler.draws_new_tasks
 
@@ -103,7 +103,7 @@ def test_a_drawn_set_follows_the_reference_distribution_and_never_changes() -> N
 
 def test_whole_numbers_are_as_good_as_decimals() -> None:
     sampler = FixedTaskSampler([[1, 1], [-1, 1]])
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     assert sampler.initial(2).dtype == torch.float32
     assert sampler.sample(3).dtype == torch.float32
 

@@ -17,7 +17,7 @@ import pytest
 
 from envs.compiled import mujoco_loop
 from envs.compiled.mujoco_loop import ASLEEP, MujocoLoop
-from envs.locomotion.mujoco_world import load_model
+from envs.locomotion.mujoco_env import load_model
 from envs.physics import PHYSICS_STATE, Models
 
 MODEL = load_model("hopper.xml")
@@ -30,9 +30,9 @@ def loop_of(threads: int, fields: list[str] | None = None) -> MujocoLoop:
     return MujocoLoop([mujoco.MjData(MODEL) for _ in range(threads)], PHYSICS_STATE, fields or [])
 
 
-def states(copies: int) -> np.ndarray:
-    rows = np.zeros((copies, SIZE))
-    rows[:, 1 : 1 + MODEL.nq] = MODEL.qpos0 + GENERATOR.uniform(-0.1, 0.1, (copies, MODEL.nq))
+def states(num_envs: int) -> np.ndarray:
+    rows = np.zeros((num_envs, SIZE))
+    rows[:, 1 : 1 + MODEL.nq] = MODEL.qpos0 + GENERATOR.uniform(-0.1, 0.1, (num_envs, MODEL.nq))
     return rows
 
 
@@ -52,24 +52,24 @@ def sleeps(loop: MujocoLoop) -> bool:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("copies", [1, 3, 17])
-def test_every_copy_moves_as_mujoco_steps_it_under_its_own_model(threads: int, copies: int) -> None:
-    models = Models(MODEL, copies)
-    models.own(copies - 1).opt.gravity[2] = -2.0
-    before, controls = states(copies), GENERATOR.uniform(-1.0, 1.0, (copies, MODEL.nu))
+@pytest.mark.parametrize("num_envs", [1, 3, 17])
+def test_every_copy_moves_as_mujoco_steps_it_under_its_own_model(threads: int, num_envs: int) -> None:
+    models = Models(MODEL, num_envs)
+    models.own(num_envs - 1).opt.gravity[2] = -2.0
+    before, controls = states(num_envs), GENERATOR.uniform(-1.0, 1.0, (num_envs, MODEL.nu))
     moved = loop_of(threads, FIELDS).run(models.addresses, 3, before, controls)
     assert not moved.diverged.size
-    for copy in range(copies):
-        after, readings = stepped(models[copy], before[copy], controls[copy])
-        assert np.array_equal(moved.state[copy], after)
-        assert np.array_equal(moved.readings[copy], readings)
+    for env_id in range(num_envs):
+        after, readings = stepped(models[env_id], before[env_id], controls[env_id])
+        assert np.array_equal(moved.state[env_id], after)
+        assert np.array_equal(moved.readings[env_id], readings)
 
 
 def test_calls_that_follow_each_other_do_not_disturb_each_other() -> None:
     alone, shared = loop_of(1), loop_of(4)
     for _ in range(300):
-        copies = int(GENERATOR.integers(1, 9))
-        models, before, controls = Models(MODEL, copies).addresses, states(copies), np.zeros((copies, MODEL.nu))
+        num_envs = int(GENERATOR.integers(1, 9))
+        models, before, controls = Models(MODEL, num_envs).addresses, states(num_envs), np.zeros((num_envs, MODEL.nu))
         ours, theirs = shared.run(models, 1, before, controls), alone.run(models, 1, before, controls)
         assert np.array_equal(ours.state, theirs.state)
 

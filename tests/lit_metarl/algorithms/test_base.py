@@ -11,11 +11,11 @@ import torch
 
 from envs import PointRobot
 from lit_metarl.checkpoints import ExactResume
-from tests.worlds import Blind
+from tests.environments import Blind
 
 
 def training() -> Blind:
-    model = Blind(PointRobot.world)
+    model = Blind(PointRobot.meta_spec)
     model._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), callbacks=[ExactResume()], ckpt_path=None)  # type: ignore[assignment]
     return model
 

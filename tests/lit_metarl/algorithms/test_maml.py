@@ -19,38 +19,38 @@ from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
 from lit_metarl.adaptation import Parameters
 from lit_metarl.algorithms import MAML
 from lit_metarl.algorithms.maml import ProximalPlan
-from lit_metarl.algorithms.meta_objective import MetaObjective, standardised
+from lit_metarl.algorithms.meta_objective import MetaObjective, standardized
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.trust_region import TrustRegionPlan, hessian_vector_product
-from tests.worlds import EndingPoint
+from tests.environments import EndingPoint
 
 TASKS, ADAPTED = 4, 2
 SMALL: dict[str, Any] = {"layers": [6, 5], "episodes_per_step": 2, "inner_rate": 0.5, "initial_std": 0.6}
-WORLDS = [GridNavi, PointRobot, EndingPoint]  # discrete actions; continuous ones; with true ends too
+ENVIRONMENTS = [GridNavi, PointRobot, EndingPoint]  # discrete actions; continuous ones; with true ends too
 
 
-def build(world: type[MetaEnv] = PointRobot, **settings: Any) -> MAML:
+def build(env_class: type[MetaEnv] = PointRobot, **settings: Any) -> MAML:
     torch.manual_seed(0)
-    model = MAML(world.world, **{**SMALL, **settings})
+    model = MAML(env_class.meta_spec, **{**SMALL, **settings})
     optimizers: Any = model.configure_optimizers()
     model.optimizers = lambda: optimizers  # type: ignore[method-assign]
     model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
     return model
 
 
-def collect(model: MAML, world: type[MetaEnv] = PointRobot, seed: int = 0, **how: Any) -> Trials:
-    env = world(TASKS, seed)
+def collect(model: MAML, env_class: type[MetaEnv] = PointRobot, seed: int = 0, **how: Any) -> Trials:
+    env = env_class(TASKS, seed)
     generator = torch.Generator().manual_seed(seed)
     tasks = env.task_distribution.sample(TASKS, generator)
     return Collector(env).collect(model, tasks, model.exploration_episodes + ADAPTED, generator, **how)
 
 
-def final_parameters(model: MAML, world: type[MetaEnv], **how: Any) -> tuple[Trials, Parameters]:
+def final_parameters(model: MAML, env_class: type[MetaEnv], **how: Any) -> tuple[Trials, Parameters]:
     """A set of trials, and the parameters that every task's policy ended with."""
     beliefs: list[TensorDict] = []
     end_episode = model.end_episode
     model.end_episode = lambda *given: beliefs.append(end_episode(*given)) or beliefs[-1]  # type: ignore
-    trials = collect(model, world, **how)
+    trials = collect(model, env_class, **how)
     model.end_episode = end_episode  # type: ignore[method-assign]
     return trials, dict(beliefs[-1]["parameters"].items())
 
@@ -78,14 +78,14 @@ def test_it_implements_the_contract_and_explores_until_the_last_inner_step(inner
     assert collect(model).exploration_episodes == episodes
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @pytest.mark.parametrize("inner_steps", [1, 2])
-def test_learning_adapts_to_the_policies_that_acted(world: type[MetaEnv], inner_steps: int) -> None:
-    model = build(world, inner_steps=inner_steps)
-    trials, parameters = final_parameters(model, world)
+def test_learning_adapts_to_the_policies_that_acted(env_class: type[MetaEnv], inner_steps: int) -> None:
+    model = build(env_class, inner_steps=inner_steps)
+    trials, parameters = final_parameters(model, env_class)
     objective = MetaObjective(model, trials.steps)
     theta = dict(model.policy.named_parameters())
-    for adapted in (objective.behaviour, objective.adapt(theta)):
+    for adapted in (objective.behavior, objective.adapt(theta)):
         for name, value in parameters.items():
             torch.testing.assert_close(adapted[name], value, rtol=1e-4, atol=1e-6)
             assert not torch.allclose(value, theta[name].expand_as(value))
@@ -128,12 +128,12 @@ def test_all_tasks_adapt_at_once_as_each_alone() -> None:
             torch.testing.assert_close(together[name][task], value[0], rtol=1e-4, atol=1e-6)
 
 
-def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() -> None:
+def test_an_inner_step_is_a_policy_gradient_step_with_standardized_advantages() -> None:
     model = build(EndingPoint)
     model.input_moments.update(1.0 + 3.0 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0)))
     steps = double(model, collect(model, EndingPoint))
     steps["reward"].neg_()  # as if it were shaped: inner steps learn from what the task really pays
-    adapted = MetaObjective(model, steps).behaviour
+    adapted = MetaObjective(model, steps).behavior
     for task in range(TASKS):
         total, count, advantages, scores = 0.0, 0, [], []
         explored = steps[task : task + 1, :2]
@@ -147,7 +147,7 @@ def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() 
         advantage = returns - fitted_values(explored["observation"], returns, explored["valid"])
         for episode in range(2):
             valid = explored["valid"][0, episode]
-            hidden = model.input_moments.normalise(explored["observation"][0, episode, valid])
+            hidden = model.input_moments.normalize(explored["observation"][0, episode, valid])
             for layer in model.policy.layers:
                 hidden = (hidden @ layer.weight.T + layer.bias).tanh()
             mean = hidden @ model.policy.actions.mean.weight.T + model.policy.actions.mean.bias
@@ -165,13 +165,13 @@ def test_an_inner_step_is_a_policy_gradient_step_with_standardised_advantages() 
             torch.testing.assert_close(adapted[name][task], value + 0.5 * gradient, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @pytest.mark.parametrize("clip", [None, 0.2])
 def test_the_meta_gradient_is_that_of_finite_differences_through_the_inner_steps(
-    world: type[MetaEnv], clip: float | None
+    env_class: type[MetaEnv], clip: float | None
 ) -> None:
-    model = build(world, inner_steps=2)
-    objective = MetaObjective(model, double(model, collect(model, world)))
+    model = build(env_class, inner_steps=2)
+    objective = MetaObjective(model, double(model, collect(model, env_class)))
     theta = {name: value.requires_grad_() for name, value in moved(model, seed=1, size=0.01).items()}
     direction = {name: value.detach() - theta[name].detach() for name, value in moved(model, seed=2, size=1.0).items()}
     for part in range(2):  # loss and KL
@@ -195,7 +195,7 @@ def test_the_divergence_is_from_the_adapted_policies_that_acted() -> None:
         Normal(*(part if index == 0 else part.exp() for index, part in enumerate(distribution.chunk(2, -1))))
         for distribution in (
             model.policy.with_parameters(parameters, objective._outer.inputs)
-            for parameters in (objective.behaviour, objective.adapt(theta))
+            for parameters in (objective.behavior, objective.adapt(theta))
         )
     )
     torch.testing.assert_close(objective.evaluate(theta)[1], kl_divergence(old, new).sum(-1).mean())
@@ -214,7 +214,7 @@ def test_to_first_order_the_meta_gradient_is_the_gradient_at_the_adapted_paramet
     steps["sparse_reward"].neg_()  # as if "reward" were shaped: the outer objective counts it
     objective = MetaObjective(model, steps)
     first_order = meta_gradient(objective, dict(model.policy.named_parameters()))
-    adapted = {name: value.detach().requires_grad_() for name, value in objective.behaviour.items()}
+    adapted = {name: value.detach().requires_grad_() for name, value in objective.behavior.items()}
     outer = model.steps_to_learn_from(*(steps[:, 2:][key] for key in ("observation", "raw_action", "reward", "valid")))
     distribution = model.policy.with_parameters(adapted, outer.inputs)
     scores = model.policy.actions.log_probability(distribution, outer.raw_action)
@@ -227,10 +227,10 @@ def test_to_first_order_the_meta_gradient_is_the_gradient_at_the_adapted_paramet
     assert float((second_order - first_order).norm()) > 0.01 * float(first_order.norm())
 
 
-@pytest.mark.parametrize("world", [GridNavi, PointRobot])
-def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(world: type[MetaEnv]) -> None:
-    model = build(world, layers=[3])
-    objective = MetaObjective(model, double(model, collect(model, world)))
+@pytest.mark.parametrize("env_class", [GridNavi, PointRobot])
+def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(env_class: type[MetaEnv]) -> None:
+    model = build(env_class, layers=[3])
+    objective = MetaObjective(model, double(model, collect(model, env_class)))
     parameters = dict(model.policy.named_parameters())
     sizes = [value.numel() for value in parameters.values()]
 
@@ -245,17 +245,17 @@ def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(world: type[
     assert float(torch.linalg.eigvalsh(hessian)[0]) > -1e-9
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @pytest.mark.parametrize("first_order", [False, True])
 def test_a_trust_region_update_improves_the_objective_within_the_kl_limit(
-    world: type[MetaEnv], first_order: bool
+    env_class: type[MetaEnv], first_order: bool
 ) -> None:
-    model = build(world, first_order=first_order)
-    trials = collect(model, world)
+    model = build(env_class, first_order=first_order)
+    trials = collect(model, env_class)
     objective = MetaObjective(model, trials.steps)
     before, _ = objective.evaluate(dict(model.policy.named_parameters()))
     scalars = model.update(TrialBatch(trials))
-    model.input_moments = type(model.input_moments)(model.world.observation_dim)  # as it was
+    model.input_moments = type(model.input_moments)(model.meta_spec.observation_dim)  # as it was
     with torch.no_grad():
         loss, kl = objective.evaluate(dict(model.policy.named_parameters()))
     assert float(loss) < float(before.detach())
@@ -290,13 +290,13 @@ def test_cvar_ml_learns_from_the_worst_trials_only_and_the_statistics_from_all()
     assert torch.equal(share.input_moments.mean, everything.input_moments.mean)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @pytest.mark.parametrize("settings", [{"outer": "trpo"}, {"outer": "ppo", "first_order": True}])
-def test_updates_are_finite_and_deterministic(world: type[MetaEnv], settings: dict[str, Any]) -> None:
+def test_updates_are_finite_and_deterministic(env_class: type[MetaEnv], settings: dict[str, Any]) -> None:
     def run() -> dict[str, Tensor]:
-        model = build(world, **settings)
+        model = build(env_class, **settings)
         for seed in range(2):
-            scalars = model.update(TrialBatch(collect(model, world, seed)))
+            scalars = model.update(TrialBatch(collect(model, env_class, seed)))
             assert all(torch.isfinite(value) for value in scalars.values())
         return dict(model.state_dict())
 
@@ -379,10 +379,10 @@ def test_evaluation_in_inference_mode_adapts_the_same_and_changes_nothing() -> N
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_advantages_are_standardised_over_the_steps_that_exist() -> None:
+def test_advantages_are_standardized_over_the_steps_that_exist() -> None:
     values = torch.tensor([[1.0, 2.0, 6.0, 99.0], [4.0, 4.0, 4.0, 4.0], [7.0, 8.0, 9.0, 9.0]])
     valid = torch.tensor([[True, True, True, False], [True] * 4, [False] * 4])
-    result = standardised(values, valid)
+    result = standardized(values, valid)
     expected = (values[0, :3] - 3.0) / values[0, :3].std(correction=0)
     torch.testing.assert_close(result[0, :3], expected)
     assert (result[0, 3], result[1].abs().sum(), result[2].abs().sum()) == (0.0, 0.0, 0.0)

@@ -16,7 +16,7 @@ from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot
 from lit_metarl.algorithms import RL2, OnPolicyModule, VariBAD
 from lit_metarl.losses import ppo
-from tests.worlds import EndingPoint
+from tests.environments import EndingPoint
 
 TASKS, EPISODES = 6, 3
 SMALL: dict[str, Any] = {
@@ -28,20 +28,24 @@ SMALL: dict[str, Any] = {
     "minibatches": 2,
 }
 ALGORITHMS = [VariBAD, RL2]
-WORLDS = [GridNavi, EndingPoint, SparsePointRobot]  # discrete actions; true ends; a shaped reward beside the true one
+ENVIRONMENTS = [
+    GridNavi,
+    EndingPoint,
+    SparsePointRobot,
+]  # discrete actions; true ends; a shaped reward beside the true one
 
 
-def build(algorithm: type[OnPolicyModule], world: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
+def build(algorithm: type[OnPolicyModule], env_class: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
     torch.manual_seed(0)
-    model = algorithm(world.world, **{**SMALL, **settings})
+    model = algorithm(env_class.meta_spec, **{**SMALL, **settings})
     optimizers: Any = model.configure_optimizers()
     model.optimizers = lambda: optimizers  # type: ignore[method-assign]
     model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
     return model
 
 
-def collect(model: OnPolicyModule, world: type[MetaEnv] = GridNavi, seed: int = 0, tasks: int = TASKS) -> Trials:
-    env = world(tasks, seed)
+def collect(model: OnPolicyModule, env_class: type[MetaEnv] = GridNavi, seed: int = 0, tasks: int = TASKS) -> Trials:
+    env = env_class(tasks, seed)
     generator = torch.Generator().manual_seed(seed)
     return Collector(env).collect(model, env.task_distribution.sample(tasks, generator), EPISODES, generator)
 
@@ -61,13 +65,13 @@ def test_they_implement_the_contract_and_explore_all_the_time(algorithm: type[On
     assert collect(model).exploration_episodes == 0
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @torch.no_grad()
-def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type[MetaEnv]) -> None:
-    model = build(VariBAD, world)
+def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(env_class: type[MetaEnv]) -> None:
+    model = build(VariBAD, env_class)
     assert isinstance(model, VariBAD)
-    trials = collect(model, world)
-    assert bool(trials.steps["valid"].all()) == (world is not EndingPoint)
+    trials = collect(model, env_class)
+    assert bool(trials.steps["valid"].all()) == (env_class is not EndingPoint)
     sequences = as_sequences(trials)
     recomputed = torch.cat(model.encode(sequences), -1)[:, :-1]
     valid = sequences["valid"]
@@ -75,14 +79,14 @@ def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @torch.no_grad()
-def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
-    model = build(algorithm, world)
+def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], env_class: type[MetaEnv]) -> None:
+    model = build(algorithm, env_class)
     seen: list[Tensor] = []
     features = model.actor_critic.policy_features
     model.actor_critic.policy_features = lambda inputs: seen.append(inputs) or features(inputs)  # type: ignore
-    trials = collect(model, world)
+    trials = collect(model, env_class)
     sequences = as_sequences(trials)
     raw_action = sequences.get("raw_action", sequences["action"])
     log_probability, _, _ = model.evaluate(model.policy_inputs(sequences), raw_action)
@@ -96,7 +100,7 @@ def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], wo
 @torch.no_grad()
 def test_the_border_between_episodes_is_marked_before_and_after() -> None:
     model = build(VariBAD)
-    horizon = GridNavi.world.horizon
+    horizon = GridNavi.meta_spec.horizon
     before, after = model.states(as_sequences(collect(model)))
     assert [int(step) for step in before[0, :, -1].nonzero()] == [horizon, 2 * horizon]
     assert [int(step) for step in after[0, :, -1].nonzero()] == [horizon - 1, 2 * horizon - 1, 3 * horizon - 1]
@@ -131,7 +135,7 @@ def test_rl_gradients_shape_the_belief_of_rl2() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_gradient_is_that_of_finite_differences(algorithm: type[OnPolicyModule]) -> None:
-    model = build(algorithm, world=PointRobot, truncation=None)
+    model = build(algorithm, env_class=PointRobot, truncation=None)
     trials = collect(model, PointRobot)
     sequences = as_sequences(trials)
     samples = model.policy_samples(sequences, trials.returns)
@@ -159,7 +163,7 @@ def test_rewards_are_divided_by_the_running_deviation_of_the_discounted_return()
     valid = torch.arange(10) < torch.tensor([10, 10, 6, 3])[:, None]
     seen: list[float] = []
     for reward in rewards:
-        normalised = model.normalised_rewards(reward, valid)
+        normalized = model.normalized_rewards(reward, valid)
         for row, exists in zip(reward, valid):
             total = 0.0
             for value in row[exists].tolist():
@@ -167,13 +171,13 @@ def test_rewards_are_divided_by_the_running_deviation_of_the_discounted_return()
                 seen.append(total)
         deviation = torch.tensor(seen).std(correction=0)
         expected = torch.where(valid, reward / deviation, 0.0)
-        torch.testing.assert_close(normalised, expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(normalized, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_normalised_rewards_are_kept_within_ten_deviations() -> None:
+def test_normalized_rewards_are_kept_within_ten_deviations() -> None:
     reward = torch.zeros(1, 1000)
     reward[0, 500] = -1.0
-    assert float(build(VariBAD, discount=0.1).normalised_rewards(reward, torch.ones(1, 1000).bool()).min()) == -10.0
+    assert float(build(VariBAD, discount=0.1).normalized_rewards(reward, torch.ones(1, 1000).bool()).min()) == -10.0
 
 
 RETURNS = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
@@ -211,7 +215,7 @@ def test_time_limits_are_left_out_of_the_advantages_only_if_they_are_proper() ->
         model = build(RL2, proper_time_limits=proper)
         trials = collect(model)
         samples = model.policy_samples(as_sequences(trials), trials.returns)
-        return (samples.target - samples.value)[:, GridNavi.world.horizon - 1 :: GridNavi.world.horizon]
+        return (samples.target - samples.value)[:, GridNavi.meta_spec.horizon - 1 :: GridNavi.meta_spec.horizon]
 
     assert (targets(True) == 0).all()
     assert (targets(False) != 0).all()
@@ -276,12 +280,12 @@ def test_an_update_is_clipped_gradient_steps_on_shuffled_minibatches_of_existing
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
+def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], env_class: type[MetaEnv]) -> None:
     def run() -> TensorDict:
-        model = build(algorithm, world)
+        model = build(algorithm, env_class)
         for seed in range(2):
-            trials = collect(model, world, seed)
+            trials = collect(model, env_class, seed)
             scalars = model.update(TrialBatch(trials, (trials, trials) if model.remembers_trials else ()))
             assert all(torch.isfinite(value) for value in scalars.values())
         return TensorDict({name.replace(".", "/"): value for name, value in model.state_dict().items()}, [])

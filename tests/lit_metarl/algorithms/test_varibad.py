@@ -12,7 +12,7 @@ from envs import GridNavi
 from envs.errors import ConfigurationError
 from envs.randomness import normal
 from lit_metarl.algorithms import VariBAD
-from tests.worlds import EndingPoint
+from tests.environments import EndingPoint
 
 TASKS, EPISODES, LATENT, TERMS, STEPS = 4, 2, 3, 5, 6
 
@@ -20,7 +20,7 @@ TASKS, EPISODES, LATENT, TERMS, STEPS = 4, 2, 3, 5, 6
 def build() -> VariBAD:
     torch.manual_seed(0)
     return VariBAD(
-        EndingPoint.world,
+        EndingPoint.meta_spec,
         latent_dim=LATENT,
         decoder_layers=[16, 8],
         state_weight=0.7,
@@ -123,7 +123,7 @@ def test_every_set_of_remembered_trials_is_a_gradient_step_in_which_each_network
 
 def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
     torch.manual_seed(0)
-    assert set(VariBAD(EndingPoint.world).decoders) == {"reward"}
+    assert set(VariBAD(EndingPoint.meta_spec).decoders) == {"reward"}
     assert set(build().decoders) == {"reward", "state", "task"}
 
 
@@ -131,7 +131,7 @@ def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
 def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None:
     torch.manual_seed(0)
     model = VariBAD(
-        GridNavi.world,
+        GridNavi.meta_spec,
         latent_dim=LATENT,
         decoder_layers=[16],
         reward_likelihood="bernoulli",
@@ -169,4 +169,4 @@ def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None
 
 def test_heads_by_state_are_refused_in_a_continuous_world() -> None:
     with pytest.raises(ConfigurationError, match="reward_by_state.*no finite set of states"):
-        VariBAD(EndingPoint.world, reward_by_state=True)
+        VariBAD(EndingPoint.meta_spec, reward_by_state=True)

@@ -26,7 +26,9 @@ RESULTS = TaskResults(
     beliefs=None,
     exploration_episodes=1,
 )
-RUN = RunFacts(replace(GridNavi.world, task_names=("x", "y")), seed=3, configuration="c0ffee", environment_steps=100)
+RUN = RunFacts(
+    replace(GridNavi.meta_spec, task_names=("x", "y")), seed=3, configuration="c0ffee", environment_steps=100
+)
 
 
 def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_
         (1, 1, True, 2.0, 0.5, 3.0, 4.0),
         (1, 2, False, float(np.float32(0.1)), 1.0, 3.0, 4.0),
     ]
-    assert {(row["world"], row["seed"], row["configuration"], row["environment_steps"]) for row in rows} == {
+    assert {(row["environment"], row["seed"], row["configuration"], row["environment_steps"]) for row in rows} == {
         ("GridNavi", 3, "c0ffee", 100)
     }
     versions = dict(entry.split(" ") for entry in rows[0]["versions"].split("; "))

@@ -50,7 +50,7 @@ def test_beliefs_are_drawn_only_where_they_differ() -> None:
 
 def test_the_density_of_the_tasks_drawn_moves_away_from_the_reference_and_disturbs_nothing() -> None:
     sampler = CEMTaskSampler(round_size=20)
-    sampler.bind(PointRobot.world, PointRobot(1).task_distribution, seed=0, rank=0)
+    sampler.bind(PointRobot.meta_spec, PointRobot(1).task_distribution, seed=0, rank=0)
     before = sampler.generator.get_state()
     first = draw_density(*sampler.example_tasks(500), sampler.table(), ("goal_x", "goal_y"))
     assert torch.equal(sampler.generator.get_state(), before)

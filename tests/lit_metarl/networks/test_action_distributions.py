@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
-from lit_metarl.networks import CategoricalActions, GaussianActions, initialised
+from lit_metarl.networks import CategoricalActions, GaussianActions, initialized
 from lit_metarl.networks.action_distributions import ActionBounds
 
 FEATURES, ACTIONS = 6, 3
@@ -15,7 +15,7 @@ FEATURES, ACTIONS = 6, 3
 
 def gaussian(bounds: ActionBounds = "clip") -> GaussianActions:
     torch.manual_seed(0)
-    return GaussianActions(FEATURES, ACTIONS, 0.7, bounds, lambda layer: initialised(layer, "normc", 1.0))
+    return GaussianActions(FEATURES, ACTIONS, 0.7, bounds, lambda layer: initialized(layer, "normc", 1.0))
 
 
 def categorical() -> CategoricalActions:
@@ -63,10 +63,10 @@ def test_actions_are_brought_into_the_bounds(bounds: ActionBounds) -> None:
     torch.testing.assert_close(applied[[0, 2]], torch.tensor([-1.0, 1.0]), atol=1e-6, rtol=0)
 
 
-def test_initialised_rows_have_the_norm_of_the_gain_or_are_orthogonal() -> None:
-    normc = initialised(nn.Linear(7, 4), "normc", 2.0).weight
+def test_initialized_rows_have_the_norm_of_the_gain_or_are_orthogonal() -> None:
+    normc = initialized(nn.Linear(7, 4), "normc", 2.0).weight
     torch.testing.assert_close(normc.norm(dim=1), torch.full((4,), 2.0))
-    orthogonal = initialised(nn.Linear(7, 4), "orthogonal", 2.0).weight
+    orthogonal = initialized(nn.Linear(7, 4), "orthogonal", 2.0).weight
     torch.testing.assert_close(orthogonal @ orthogonal.T, 4.0 * torch.eye(4), atol=1e-5, rtol=0)
 
 

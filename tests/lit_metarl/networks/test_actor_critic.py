@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from envs import PointRobot
-from lit_metarl.networks import ActorCritic, action_distribution, initialised
+from lit_metarl.networks import ActorCritic, action_distribution, initialized
 
 
 def build() -> ActorCritic:
     torch.manual_seed(0)
     actions = action_distribution(
-        PointRobot.world, 8, 0.5, "clip", lambda layer: initialised(layer, "orthogonal", gain=1.0)
+        PointRobot.meta_spec, 8, 0.5, "clip", lambda layer: initialized(layer, "orthogonal", gain=1.0)
     )
     return ActorCritic(3, 4, 5, None, [6, 8], "orthogonal", actions)
 

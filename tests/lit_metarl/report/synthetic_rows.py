@@ -37,7 +37,7 @@ def _add(rows: make_rows.RunRows, name: Row) -> None:
     speed = 2.0 if name["method"] == "hfr" else 1.0
     last = -100.0 / (1.0 + seed / 10.0) + 5.0 * (speed - 1.0)
     returns = last - 60.0 * np.exp(-speed * STEPS / 4000.0)
-    rows.runs.append({**name, **FACTS, "world": f"World{name['experiment']}()"})
+    rows.runs.append({**name, **FACTS, "environment": f"World{name['experiment']}()"})
     rows.curves += [
         {**name, "environment_steps": int(step) + 7 * seed, "val/return": value, "val/cvar": 2.0 * value}
         for step, value in zip(STEPS, returns)

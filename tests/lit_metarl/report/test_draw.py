@@ -27,7 +27,7 @@ FIGURES = [
     "cheetah_task_velocity",
     "point_curve_return",
     "point_curve_success",
-    "all_normalised_return",
+    "all_normalized_return",
     "all_probability_of_improvement",
 ]
 
@@ -114,7 +114,7 @@ def test_tables_equal_what_a_few_lines_make_of_the_rows(report: Path) -> None:
     assert improvement["(all)"] == pytest.approx((improvement["cheetah"] + improvement["point"]) / 2)
 
 
-def test_normalised_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
+def test_normalized_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
     rows = [row for row in read(report.parent / "finals.csv") if row["training"] == "after"]
     scores = []
     for experiment in ("cheetah", "point"):
@@ -129,7 +129,7 @@ def test_normalised_returns_are_0_untrained_and_1_where_the_reference_ends(repor
     (found,) = (
         float(row["value"])
         for row in read(report / "tables" / "final.csv")
-        if (row["metric"], row["method"]) == ("normalised return", "hfr")
+        if (row["metric"], row["method"]) == ("normalized return", "hfr")
     )
     assert found == pytest.approx(float(interquartile_mean(np.array(scores))))
 

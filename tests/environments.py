@@ -11,43 +11,45 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
-from envs import ML10, ML25, ML45, WORLDS, HalfCheetahVel, MetaEnv, PointRobot, Reward, TaskChanges, WorldSpec
+from envs import ENVIRONMENTS, ML10, ML25, ML45, HalfCheetahVel, MetaEnv, MetaEnvSpec, PointRobot, Reward, TaskChanges
 from envs.base import box
 from lit_metarl.algorithms import MetaRLModule
 
-QUICK_WORLDS: tuple[type[MetaEnv], ...] = tuple(world for world in WORLDS if world not in (ML10, ML25, ML45))
+QUICK_ENVS: tuple[type[MetaEnv], ...] = tuple(
+    env_class for env_class in ENVIRONMENTS if env_class not in (ML10, ML25, ML45)
+)
 """All worlds but those whose scenes take seconds to load; what holds for them is in envs/manipulation."""
 
 
 class DriftingPoint(PointRobot):
     """A point robot whose tasks are declared to change the dynamics."""
 
-    world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+    meta_spec = replace(PointRobot.meta_spec, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
 
 
 class ShortPoint(PointRobot):
     """A point robot with few steps to film."""
 
-    world = replace(PointRobot.world, name="ShortPoint", horizon=5)
+    meta_spec = replace(PointRobot.meta_spec, name="ShortPoint", horizon=5)
 
 
 class Undrawn(PointRobot):
     """A point robot that cannot be drawn."""
 
-    world = replace(PointRobot.world, name="Undrawn")
+    meta_spec = replace(PointRobot.meta_spec, name="Undrawn")
     draw = MetaEnv.draw
 
 
 class ShortCheetah(HalfCheetahVel):
     """A half-cheetah with few steps to film."""
 
-    world = replace(HalfCheetahVel.world, name="ShortCheetah", horizon=4)
+    meta_spec = replace(HalfCheetahVel.meta_spec, name="ShortCheetah", horizon=4)
 
 
 class EndingPoint(PointRobot):
     """A point robot whose episodes end for good near the goal, so that copies end at different times."""
 
-    world = replace(PointRobot.world, name="EndingPoint")
+    meta_spec = replace(PointRobot.meta_spec, name="EndingPoint")
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, sparse_reward, _ = super().reward(features, tasks)
@@ -85,15 +87,15 @@ class Wordy(PointRobot):
 class Blind(MetaRLModule):
     """An algorithm that acts at random, learns nothing and has no foresight."""
 
-    def __init__(self, world: WorldSpec, **common: Any) -> None:
-        super().__init__(world, exploration_episodes=1, **common)
+    def __init__(self, meta_spec: MetaEnvSpec, **common: Any) -> None:
+        super().__init__(meta_spec, exploration_episodes=1, **common)
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
         return TensorDict({}, [n])
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
-        return Decision(2 * torch.rand(len(observation), self.world.action_dim, generator=generator) - 1)
+        return Decision(2 * torch.rand(len(observation), self.meta_spec.action_dim, generator=generator) - 1)
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         return belief

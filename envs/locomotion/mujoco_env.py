@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Array, Copies, MetaEnv, Reward, TaskChanges, WorldSpec
+from envs.base import Array, EnvIds, MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.physics import BatchedPhysics, Models, State
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
@@ -40,9 +40,9 @@ def robot_spec(
     task_names: Sequence[str],
     feature_names: Sequence[str],
     task_changes: TaskChanges,
-) -> WorldSpec:
+) -> MetaEnvSpec:
     """The sizes and names of a MuJoCo world of 200 steps; `diverged` is added to the features."""
-    return WorldSpec(
+    return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
         action_dim=action_dim,
@@ -98,7 +98,7 @@ def ones_where(flags: Any, like: Numbers) -> Numbers:
     return of_numpy
 
 
-class MujocoWorld(MetaEnv):
+class MujocoEnv(MetaEnv):
     """A world whose state is a MuJoCo simulation.
 
     The last feature of every such world is `diverged`: 1 where the simulation broke down in this
@@ -124,7 +124,7 @@ class MujocoWorld(MetaEnv):
     def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics) -> None:
         super().__init__(num_envs, seed)
         self._physics = physics
-        self._own_models = self.world.task_changes is not TaskChanges.REWARD
+        self._own_models = self.meta_spec.task_changes is not TaskChanges.REWARD
         self._models = Models(physics.model, num_envs)
         self._model_tasks = torch.full_like(self.tasks, torch.nan)
         self._state: State = np.tile(physics.initial_state, (num_envs, 1))
@@ -150,18 +150,18 @@ class MujocoWorld(MetaEnv):
         worth = self._worth(features, tasks)
         return Reward(worth, worth, self._ended(features).expand_as(worth))
 
-    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
-        if copies.size < self.num_envs or type(self).reward is not MujocoWorld.reward:
-            return super()._transition(actions, copies)
+    def _transition(self, actions: Array, env_ids: EnvIds) -> tuple[Tensor, Reward]:
+        if env_ids.size < self.num_envs or type(self).reward is not MujocoEnv.reward:
+            return super()._transition(actions, env_ids)
         # In numpy: between two steps of MuJoCo, an operation of torch takes several times as long.
-        features = self._move(actions, copies)
+        features = self._move(actions, env_ids)
         worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
         return torch.from_numpy(features), Reward(worth, worth.clone(), torch.from_numpy(self._ended(features)))
 
-    def _start(self, copies: Tensor) -> None:
+    def _start(self, env_ids: Tensor) -> None:
         if self._own_models:
-            self._shape_models(copies)
-        physics, number = self._physics, len(copies)
+            self._shape_models(env_ids)
+        physics, number = self._physics, len(env_ids)
         unit = torch.rand(number, physics.model.nq, generator=self.generator, dtype=torch.float64)
         if self.normal_velocity_noise:
             push = torch.randn(number, physics.model.nv, generator=self.generator, dtype=torch.float64)
@@ -170,30 +170,30 @@ class MujocoWorld(MetaEnv):
         state = np.tile(physics.initial_state, (number, 1))
         physics.positions(state)[:] += self.position_noise * (2.0 * unit.numpy() - 1.0)
         physics.velocities(state)[:] += self.velocity_noise * push.numpy()
-        rows = copies.numpy()
+        rows = env_ids.numpy()
         self._state[rows] = state
         readings = physics.read(self._models.addresses[rows], state)
         if self._readings.shape[1] != readings.shape[1]:
             self._readings = np.zeros((self.num_envs, readings.shape[1]))
         self._readings[rows] = readings
 
-    def _shape_models(self, copies: Tensor) -> None:
+    def _shape_models(self, env_ids: Tensor) -> None:
         """Bring the models of `copies` (indices) in line with their tasks."""
-        changed = (self._model_tasks[copies] != self.tasks[copies]).any(-1)
-        for row in copies[changed].tolist():
+        changed = (self._model_tasks[env_ids] != self.tasks[env_ids]).any(-1)
+        for row in env_ids[changed].tolist():
             self._shape_model(self._models.own(row), self._models.shared, self.tasks[row].double().numpy())
             self._model_tasks[row] = self.tasks[row]
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        return torch.from_numpy(self._move(actions.numpy(), copies.numpy()))
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        return torch.from_numpy(self._move(actions.numpy(), env_ids.numpy()))
 
-    def _move(self, actions: NDArray[np.float32], copies: NDArray[np.int64]) -> Features:
+    def _move(self, actions: NDArray[np.float32], env_ids: NDArray[np.int64]) -> Features:
         """What `_simulate` does, in numpy."""
         controls = actions.astype(np.float64)
         before, readings_before, models = self._state, self._readings, self._models.addresses
-        whole = copies.size == self.num_envs
+        whole = env_ids.size == self.num_envs
         if not whole:
-            before, readings_before, models = before[copies], readings_before[copies], models[copies]
+            before, readings_before, models = before[env_ids], readings_before[env_ids], models[env_ids]
         after, readings, diverged = self._physics.advance(models, before, controls)
         if diverged.size:
             self.diverged += diverged.size
@@ -204,13 +204,13 @@ class MujocoWorld(MetaEnv):
         if whole:
             self._state, self._readings = after, readings
         else:
-            self._state[copies], self._readings[copies] = after, readings
+            self._state[env_ids], self._readings[env_ids] = after, readings
         return features
 
-    def draw(self, copy: int) -> NDArray[np.uint8]:
+    def draw(self, env_id: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask
 
-        return draw_state(self._models[copy], self._physics.positions(self._state)[copy])
+        return draw_state(self._models[env_id], self._physics.positions(self._state)[env_id])
 
     def _simulation_state(self) -> dict[str, Tensor]:
         return {
