@@ -257,11 +257,11 @@ def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
 def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_on_one(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranks, "number", lambda: number)
+    monkeypatch.setattr(ranks, "world_size", lambda: number)
     data = RolloutDataModule(FourCorners, UniformTaskSampler(), NoRelabeler())
     to_fill = []
     for rank in range(number):
-        monkeypatch.setattr(ranks, "own", lambda rank=rank: rank)
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
         tasks, slots = data._slots()
         assert len(tasks) == 4
         to_fill.append(slots.tolist())

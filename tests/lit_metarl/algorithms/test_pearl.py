@@ -175,7 +175,7 @@ def test_of_several_ranks_whose_gradients_are_averaged_the_kl_is_still_a_sum_ove
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone = run_update(pearl(), meta_batch())["kl"]
-    monkeypatch.setattr(ranks, "number", lambda: 3)
+    monkeypatch.setattr(ranks, "world_size", lambda: 3)
     torch.testing.assert_close(run_update(pearl(), meta_batch())["kl"], 3 * alone)
 
 
