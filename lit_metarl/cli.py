@@ -137,6 +137,8 @@ class Check:
                 self._parsing.parse_arguments(self._parsing.parser, args)
         except (ConfigurationError, MisconfigurationException, Mistake) as error:
             return str(error)
+        except SystemExit:  # of --help and --print_config
+            return "it only prints, and runs nothing"
         return None
 
 

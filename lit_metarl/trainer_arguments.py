@@ -108,14 +108,16 @@ def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -
         "no batch is seen twice, for every meta-step samples its own",
         "Use trainer.limit_train_batches for fewer meta-steps an epoch, or trainer.fast_dev_run to try a run out.",
     )
+    limit = trainer.limit_train_batches
+    made = int(limit * batches) if isinstance(limit, float) else min(limit, batches)
     every = getattr(trainer, "val_check_interval", None)  # there is none where it is a time
     if isinstance(every, int) and not isinstance(every, bool):
         across = trainer.check_val_every_n_epoch is None  # then it counts on from epoch to epoch
         require(
-            every >= 1 and (across or every <= batches),
+            every >= 1 and (across or every <= made or trainer.limit_val_batches == 0),
             "trainer.val_check_interval",
             every,
-            f"an epoch has {batches} meta-steps",
+            f"an epoch has {made} meta-steps",
             "Use trainer.check_val_every_n_epoch to count epochs, or set that to null to count meta-steps on and on.",
         )
     require(

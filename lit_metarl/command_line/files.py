@@ -87,6 +87,8 @@ def read_configuration(given: str) -> ConfigurationFile | None:
 
 def _text_of(given: str) -> str:
     """The YAML of a file, or what was given itself, if that is a mapping and not a path."""
+    if "\n" in given or given.lstrip().startswith("{"):
+        return given
     path = Path(given)
     hint = f"Give one: {EXAMPLE}"
     require(given != "", "config", given, "it names no file", hint)
@@ -103,7 +105,7 @@ def _text_of(given: str) -> str:
         inside = sorted(str(file) for file in path.iterdir() if file.suffix in (".yaml", ".yml", ".json"))
         named = f"Name a file in it, such as {inside[0]}." if inside else hint
         raise ConfigurationError("config", given, "it is a folder", named)
-    require(re.search(r"^\s*\{|:\s", given) is not None, "config", given, "there is no such file", hint)
+    require(re.search(r":\s", given) is not None, "config", given, "there is no such file", hint)
     return given
 
 

@@ -11,7 +11,10 @@ from typing import Any
 
 import yaml
 
+from envs.errors import require
+
 CONFIG = ("--config", "-c")
+YAML_FILES = (".yaml", ".yml", ".json")
 CALLBACKS = "trainer.callbacks"
 
 
@@ -49,18 +52,28 @@ def typed(arguments: Sequence[str]) -> list[Typed]:
 
 
 def files_first(arguments: Sequence[str], subcommands: Sequence[str]) -> list[str]:
-    """The arguments with a subcommand's configuration files before the rest of it, each kind in its own order.
+    """The arguments with a subcommand's files before the rest of it, each kind in its own order.
 
-    So what is typed overrides what files hold, wherever it stands.
+    Configurations come first, then files of a single section (`--trainer FILE`), then values. So what is typed
+    overrides what files hold, wherever it stands.
 
     Args:
         arguments: of the program.
         subcommands: their names.
+
+    Raises:
+        ConfigurationError: if a configuration stands before the subcommand.
     """
     begin = next((index for index, argument in enumerate(arguments) if argument in subcommands), None)
     if begin is None:
         return list(arguments)
+    for index, argument in enumerate(arguments[:begin]):
+        option, joined, joined_value = argument.partition("=")
+        given = joined_value if joined else arguments[index + 1]
+        hint = f"Give it after the subcommand: {arguments[begin]} --config {given}"
+        require(option not in CONFIG, "config", given, "a configuration belongs to a subcommand", hint)
     files: list[str] = []
+    sections: list[str] = []
     rest: list[str] = []
     after = iter(arguments[begin + 1 :])
     for argument in after:
@@ -70,11 +83,15 @@ def files_first(arguments: Sequence[str], subcommands: Sequence[str]) -> list[st
             value = next(after, None)
             part = [argument] if value is None else [argument, value]
             (rest if value is None or value.startswith("--") else files).extend(part)
-        elif argument.startswith(tuple(f"{option}=" for option in CONFIG)):
+        elif argument.startswith("--config=") or (argument.startswith("-c") and not argument.startswith("--")):
             files.append(argument)
+        elif argument.startswith("--") and argument.endswith(YAML_FILES) and "=" in argument:
+            sections.append(argument)
+        elif argument.endswith(YAML_FILES) and rest and rest[-1].startswith("--") and "=" not in rest[-1]:
+            sections += [rest.pop(), argument]
         else:
             rest.append(argument)
-    return [*arguments[: begin + 1], *files, *rest]
+    return [*arguments[: begin + 1], *files, *sections, *rest]
 
 
 def warn_of_overridden(arguments: Sequence[Typed]) -> Iterator[str]:
@@ -83,9 +100,10 @@ def warn_of_overridden(arguments: Sequence[Typed]) -> Iterator[str]:
     for given in arguments:
         if given.appends or given.key.startswith(CALLBACKS):  # each may be of another callback
             continue
-        if last.get(given.key, given.value) != given.value:
-            yield f"--{given.key} was given twice: {given.value} counts, {last[given.key]} does not."
-        last[given.key] = given.value
+        key = given.key.replace("init_args.", "")  # which may be left out
+        if last.get(key, given.value) != given.value:
+            yield f"--{given.key} was given twice: {given.value} counts, {last[key]} does not."
+        last[key] = given.value
 
 
 def warn_of_environment(subcommands: Iterable[str]) -> Iterator[str]:
@@ -96,16 +114,25 @@ def warn_of_environment(subcommands: Iterable[str]) -> Iterator[str]:
             yield f"the environment variable {name} is not read. Give its value on the command line."
 
 
-def class_named(value: Any, folder: Path) -> str | None:
-    """The class that a value of a configuration chooses, if it does.
+def expanded(value: Any, folder: Path) -> Any:
+    """A value of a configuration with the contents of the files that stand in it in the place of settings.
 
     Args:
-        value: a name, a mapping with a `class_path`, or the path of a file that holds one.
-        folder: what paths are relative to.
+        value: as primitives.
+        folder: what the paths of files are relative to.
     """
-    if isinstance(value, str) and value.endswith((".yaml", ".yml", ".json")):
+    if isinstance(value, dict):
+        return {name: expanded(content, folder) for name, content in value.items()}
+    if isinstance(value, str) and value.endswith(YAML_FILES):
         with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-            value = yaml.safe_load((folder / value).read_text(encoding="utf-8"))
+            path = folder / value
+            content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            return expanded(content, path.parent) if isinstance(content, dict) else value
+    return value
+
+
+def class_named(value: Any) -> str | None:
+    """The class that a value of a configuration chooses, a name or a mapping with a `class_path`, if it does."""
     if isinstance(value, dict):
         value = value.get("class_path")
     is_name = isinstance(value, str) and all(part.isidentifier() for part in value.split("."))

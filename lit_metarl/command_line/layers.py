@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning.cli import ActionConfigFile  # type: ignore[attr-defined]
 
-from envs.errors import ConfigurationError, require
+from envs.errors import require
 from lit_metarl.command_line.classes import action_of, arguments_of, path_of_class
 from lit_metarl.command_line.files import ConfigurationFile, Entry, read_configuration
-from lit_metarl.command_line.given import Typed, class_named
+from lit_metarl.command_line.given import CALLBACKS, Typed, class_named, expanded
+
+CALLBACK_KEYS = ("callbacks", "callbacks+")
+LISTS_OF_CLASSES = (CALLBACKS, "trainer.logger")
 
 
 class Layers:
@@ -54,8 +58,9 @@ class Layers:
         if file is None:
             lay()
             return
-        self.files.append(file)
         self._check_sections(file, parser)
+        file = replace(file, content=expanded(file.content, Path(file.name).parent))
+        self.files.append(file)
         self._replace(file.content, "", cfg, file, parser)
         self._reading = True
         lay()
@@ -103,24 +108,21 @@ class Layers:
         named = [entry for file in self.files for entry in file.entries if entry.key == key and entry.text is not None]
         return bool(named) or self.gives(f"{key}.class_path") or any(given.key == key for given in self.arguments)
 
-    def gives_to_callback(self, class_name: str, name: str) -> bool:
-        """Whether an argument of one of Lightning's callbacks was given, in a file or typed."""
-        key = "trainer.callbacks"
-        if any(argument.key in (f"{key}.{name}", f"{key}.init_args.{name}") for argument in self.arguments):
+    def gives_to_callback(self, class_name: str, monitor: str | None, name: str) -> bool:
+        """Whether an argument of the callback of this class and monitor was given, in a file or typed."""
+        if any(given.key in (f"{CALLBACKS}.{name}", f"{CALLBACKS}.init_args.{name}") for given in self.arguments):
             return True
-        values = [argument.loaded for argument in self.arguments if argument.key == key]
-        values += [(file.content.get("trainer") or {}).get("callbacks") for file in self.files]
-        parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
-        own = [part for part in parts if _is_of_class(part, class_name)]
-        return any(name in (part.get("init_args") or {}) for part in own)
+        sections = [file.content.get("trainer") or {} for file in self.files]
+        values = [(section[key], key.endswith("+")) for section in sections for key in CALLBACK_KEYS if key in section]
+        values += [(given.loaded, given.appends) for given in self.arguments if given.key == CALLBACKS]
+        parts: list[Any] = []
+        for value, appends in values:
+            parts = [*(parts if appends else []), *(value if isinstance(value, list) else [value])]
+        given = [part.get("init_args") or {} for part in parts if _is_of_class(part, class_name)]
+        return any(name in arguments for arguments in given if arguments.get("monitor", monitor) == monitor)
 
     def _check_sections(self, file: ConfigurationFile, parser: ArgumentParser) -> None:
-        """Refuse a section that is not made of keys, and a file before the subcommand that is meant for after it."""
-        for action in parser._actions:
-            if isinstance(action.choices, dict) and not set(file.content) & {*action.choices, action.dest}:
-                reason = "before the subcommand, a file has a section for each subcommand"
-                hint = f"Give it after the subcommand: fit --config {file.name}"
-                raise ConfigurationError("config", file.name, reason, hint)
+        """Refuse a section that is not made of keys."""
         known = [action.dest for action in parser._actions if not action.dest.endswith(".help")]
         groups = {key[: dot.start()] for key in known for dot in re.finditer(r"\.", key)}
         for entry in file.entries:
@@ -143,9 +145,9 @@ class Layers:
         for name, value in content.items():
             key = f"{above}{name}"
             now = cfg.get(key)
-            if isinstance(now, list) and isinstance(value, list):
+            if isinstance(value, list) and now is not None:
                 cfg[key] = None  # jsonargparse would give the old members' arguments to the new ones
-            chosen = class_named(value, Path(file.name).parent)
+            chosen = class_named(value)
             if chosen is not None and _has_class(now) and _differ(now["class_path"], chosen):
                 path = path_of_class(parser, key, chosen)
                 if path is not None:  # else the parser says more about it
@@ -166,13 +168,17 @@ class Layers:
     def _choose(self, argument: Typed, parser: ArgumentParser, cfg: Namespace) -> None:
         """Put a class that was typed in the place of a file's."""
         key = _slot(cfg, argument.key.removesuffix(".class_path"))
-        now, chosen = cfg.get(key), class_named(argument.loaded, Path())
+        value = expanded(argument.loaded, Path())
+        now, chosen = cfg.get(key), class_named(value)
+        if isinstance(value, list) and now is not None and not argument.appends and key in LISTS_OF_CLASSES:
+            cfg[key] = None  # as in `_replace`
+            return
         if argument.appends or chosen is None or not _has_class(now) or not _differ(now["class_path"], chosen):
             return
         path = path_of_class(parser, key, chosen)
         if path is None:
             return  # the parser says more about it
-        given = _given_to_class(argument.loaded)
+        given = _given_to_class(value)
         own = f"{key}.init_args."
         slots = [_slot(cfg, typed.key) for typed in self.arguments]
         given |= {slot.removeprefix(own).partition(".")[0] for slot in slots if slot.startswith(own)}
@@ -195,6 +201,7 @@ class Layers:
         for slot in [slot for slot in self._written if slot.startswith(f"{key}.")]:
             del self._written[slot]
         understood = {name.partition(".")[0] for name in arguments_of(chosen)}
+        lost = understood | self._understood_by_typed(key, parser)
         now = cfg[key].get("init_args")
         default = getattr(action_of(parser, key), "default", None)
         defaults = default.get("init_args") or {} if isinstance(default, (dict, Namespace)) else {}
@@ -203,7 +210,7 @@ class Layers:
                 del now[name]
             elif name in dropped:
                 now[name] = defaults[name]
-        shared = [name for name in dropped if name in understood and name not in given]
+        shared = [name for name in dropped if name in lost and name not in given]
         if shared:
             files = ", ".join(dict.fromkeys(dropped[name] for name in shared))
             new = chosen.rpartition(".")[2]
@@ -211,6 +218,12 @@ class Layers:
                 f"{key} is {new} ({where}). What {files} gave to {old} does not count for it: "
                 f"{', '.join(shared)}. Give again what is to be kept."
             )
+
+    def _understood_by_typed(self, key: str, parser: ArgumentParser) -> set[str]:
+        """The arguments of the class that was typed for `key`, which a file's class comes in between of."""
+        named = [class_named(given.loaded) for given in self.arguments if given.key.removesuffix(".class_path") == key]
+        paths = [path_of_class(parser, key, name) for name in named if name is not None]
+        return {name.partition(".")[0] for path in paths if path is not None for name in arguments_of(path)}
 
 
 class LayeredFile(ActionConfigFile):

@@ -24,8 +24,10 @@ def set_modes(config: Any, layers: Layers) -> None:
     callbacks = config.get("trainer.callbacks")
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
         if isinstance(callback, Namespace) and "class_path" in callback:
-            given = layers.gives_to_callback(callback["class_path"].rpartition(".")[2], "mode")
-            _set_mode(callback.get("init_args"), "trainer.callbacks.init_args.mode", layers, given)
+            arguments = callback.get("init_args")
+            monitor = arguments.get("monitor") if isinstance(arguments, Namespace) else None
+            given = layers.gives_to_callback(callback["class_path"].rpartition(".")[2], monitor, "mode")
+            _set_mode(arguments, "trainer.callbacks.init_args.mode", layers, given)
 
 
 def _set_mode(arguments: Any, key: str, layers: Layers, given: bool) -> None:

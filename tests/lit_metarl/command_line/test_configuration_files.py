@@ -93,10 +93,14 @@ def test_a_file_for_after_the_subcommand_is_refused_before_it(parse: Parse) -> N
     assert "after the subcommand: fit --config" in parse(PRESET, "fit").refusal
 
 
-def test_a_file_before_the_subcommand_has_sections_for_each(parse: Parse, write: Write) -> None:
-    assert parse(write("fit: {seed_everything: 9}"), "fit", "--threads=1", PRESET).config.threads == 1
-    everything = "fit:\n" + "".join(f"  {line}\n" for line in (CONFIGS / "point_robot.yaml").read_text().splitlines())
-    assert parse(write(everything), "fit", "--seed_everything=3").config.seed_everything == 3
+def test_a_configuration_before_the_subcommand_is_refused_whatever_it_holds(parse: Parse, write: Write) -> None:
+    file = write("fit: {model: {init_args: {seed: 5}}}")
+    assert "after the subcommand: fit --config" in parse(file, "fit", PRESET).refusal
+
+
+def test_long_settings_may_be_given_in_the_place_of_a_file(parse: Parse) -> None:
+    text = (CONFIGS / "quickstart.yaml").read_text()
+    assert parse("fit", "--config", text).config.trainer.max_epochs == 30
 
 
 def test_settings_may_be_given_in_the_place_of_a_file(parse: Parse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -87,9 +88,51 @@ data:
     chosen = ["--data.env=envs.HalfCheetahVelSparse", "--data.relabeler=RandomRelabeler"]
     parsed = parse("fit", PRESET, first, *chosen, "--data.task_sampler=UniformTaskSampler")
     assert "max_velocity" not in parsed.config.data.env.init_args
-    assert parsed.config.data.relabeler.init_args.probability == 0.5
+    assert parsed.config.data.relabeler.init_args.probability == 1.0
     assert "data.relabeler is RandomRelabeler" in parsed.said
     assert "alpha" not in parsed.config.data.task_sampler.get("init_args", {})
+
+
+STOPPING = "[{class_path: EarlyStopping, init_args: {monitor: val/return, patience: 9}}]"
+OTHER = '[{"class_path": "EarlyStopping", "init_args": {"monitor": "val/cvar"}}]'
+
+
+@pytest.mark.parametrize("later", [["--trainer.callbacks", OTHER], [f"--config={{trainer: {{callbacks: {OTHER}}}}}"]])
+def test_a_list_that_takes_the_place_of_another_inherits_nothing(parse: Parse, write: Write, later: list[str]) -> None:
+    (given,) = parse("fit", PRESET, write(f"trainer: {{callbacks: {STOPPING}}}"), *later).config.trainer.callbacks
+    assert given.init_args.monitor == "val/cvar"
+    assert given.init_args.patience == 3  # the class's own
+
+
+@pytest.mark.parametrize("nested", ["data: {relabeler: part.yaml}", "data: data.yaml"])
+def test_arguments_of_a_nested_file_are_dropped_with_its_class(
+    parse: Parse, write: Write, tmp_path: Path, nested: str
+) -> None:
+    (tmp_path / "part.yaml").write_text("class_path: HFRRelabeler\ninit_args: {probability: 0.9}")
+    (tmp_path / "data.yaml").write_text("relabeler: part.yaml")
+    parsed = parse("fit", PRESET, write(nested), "--data.relabeler=RandomRelabeler")
+    assert parsed.config.data.relabeler.init_args.probability == 1.0
+    assert "probability" in parsed.said
+
+
+def test_a_class_that_is_typed_as_a_file_keeps_what_the_file_gives(parse: Parse, tmp_path: Path) -> None:
+    file = tmp_path / "varibad.yaml"
+    file.write_text(f"class_path: {VARIBAD}\ninit_args: {{kl_weight: 0.3}}")
+    parsed = parse("fit", PRESET, f"--model={file}")
+    assert parsed.config.model.init_args.kl_weight == 0.3
+    assert "discount" in parsed.said
+    assert "kl_weight" not in parsed.said
+
+
+def test_what_a_file_of_another_class_takes_from_the_typed_one_is_named(parse: Parse) -> None:
+    files = [f"--config={CONFIGS / name}" for name in ("robust/cvar_ml.yaml", "algorithm/pearl.yaml")]
+    assert "cvar_share" in parse("fit", "--model=VariBAD", PRESET, *files).said
+
+
+def test_a_section_of_callbacks_in_a_nested_file_is_read(parse: Parse, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "trainer.yaml").write_text(f"callbacks: {STOPPING}")
+    (given,) = parse("fit", PRESET, write("trainer: trainer.yaml")).config.trainer.callbacks
+    assert given.init_args.mode == "max"
 
 
 def test_a_logger_keeps_the_defaults_of_the_program_and_not_what_a_file_gave_to_another(

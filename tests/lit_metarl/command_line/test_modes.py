@@ -41,6 +41,21 @@ def test_a_metric_without_a_direction_may_be_watched_in_either(parse: Parse, wri
     assert given.init_args.mode == mode
 
 
+def test_the_mode_of_a_callback_that_is_replaced_or_of_another_one_is_not_its_own(parse: Parse, write: Write) -> None:
+    replaced = [
+        write(CALLBACK.format("EarlyStopping", name, mode))
+        for name, mode in (("val/return", ", mode: max"), ("train/critic_loss", ""))
+    ]
+    (given,) = parse("fit", PRESET, *replaced).config.trainer.callbacks
+    assert given.init_args.mode == "min"
+    two = (
+        "[{class_path: EarlyStopping, init_args: {monitor: train/critic_loss, mode: min}}, "
+        "{class_path: EarlyStopping, init_args: {monitor: val/return}}]"
+    )
+    callbacks = parse("fit", PRESET, write(f"trainer: {{callbacks: {two}}}")).config.trainer.callbacks
+    assert [callback.init_args.mode for callback in callbacks] == ["min", "max"]
+
+
 STOPPING = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/cvar"]
 
 

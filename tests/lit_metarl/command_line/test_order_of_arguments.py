@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ FILE = str(CONFIGS / "point_robot.yaml")
         ["-c", FILE, "--seed_everything", "7"],
         ["--seed_everything", "7", "-c", FILE],
         [f"--config={FILE}", "--seed_everything=7", "--config", str(CONFIGS / "quickstart.yaml")],
+        ["--seed_everything=7", f"-c{FILE}"],
     ],
 )
 def test_a_seed_that_is_typed_is_the_seed_of_the_run(parse: Parse, arguments: list[str]) -> None:
@@ -31,6 +33,15 @@ def test_a_seed_that_is_typed_is_the_seed_of_the_run(parse: Parse, arguments: li
 
 def test_the_number_of_test_tasks_that_is_typed_is_used(parse: Parse) -> None:
     assert parse("test", "--data.evaluation.test_tasks", "4", PRESET).config.data.evaluation.test_tasks == 4
+
+
+def test_a_value_that_is_typed_overrides_the_file_of_a_section(parse: Parse, tmp_path: Path) -> None:
+    section = tmp_path / "section.yaml"
+    section.write_text("test_tasks: 8\ntrials_per_task: 2")
+    typed = "--data.evaluation.test_tasks=4"
+    for given in ([f"--data.evaluation={section}"], ["--data.evaluation", str(section)]):
+        evaluation = parse("fit", PRESET, typed, *given).config.data.evaluation
+        assert (evaluation.test_tasks, evaluation.trials_per_task) == (4, 2)
 
 
 def test_a_later_file_overrides_an_earlier_one(parse: Parse, write: Callable[..., str]) -> None:
@@ -50,7 +61,6 @@ def test_a_callback_that_is_typed_is_added_to_those_of_a_file(parse: Parse, writ
     ("arguments", "ordered"),
     [
         (["fit", "--a", "1", "--config", "x", "--b"], ["fit", "--config", "x", "--a", "1", "--b"]),
-        (["--config", "all", "fit", "--a=1", "-c", "x"], ["--config", "all", "fit", "-c", "x", "--a=1"]),
         (["fit", "--a", "--config=x", "--config", "y"], ["fit", "--config=x", "--config", "y", "--a"]),
         (["fit", "--a", "-1", "--print_config", "-c=x"], ["fit", "-c=x", "--a", "-1", "--print_config"]),
         (["fit", "--a", "--config"], ["fit", "--a", "--config"]),  # without a value: the parser says so
@@ -68,6 +78,11 @@ def test_a_key_that_is_typed_twice_is_named_with_the_value_that_counts(parse: Pa
     assert parsed.config.seed_everything == 4
     assert "--seed_everything was given twice: 4 counts, 3 does not" in parsed.said
     assert "twice" not in parse("fit", PRESET, "--seed_everything=3", "--seed_everything", "3").said
+
+
+def test_two_spellings_of_a_key_are_one_key(parse: Parse) -> None:
+    said = parse("fit", PRESET, "--model.layers=[8]", "--model.init_args.layers=[9]").said
+    assert "was given twice: [9] counts, [8] does not" in said
 
 
 @pytest.mark.parametrize("name", ["PL_TRAINER_MAX_EPOCHS", "PL_FIT__SEED_EVERYTHING", "PL_CONFIG"])
