@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 
 from jsonargparse import set_parsing_settings
@@ -45,6 +46,12 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
 
 
+def _print_in_any_encoding() -> None:
+    """Replace characters that the encoding of standard output lacks, such as a formula's γ, instead of failing."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _how_to_resume(args: list[str], checkpoint: Path) -> str:
     """The command that goes on from `checkpoint` with the rest of `args` as it was."""
     kept: list[str] = []
@@ -71,6 +78,7 @@ def main(args: list[str] | None = None) -> int:
 
     0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
     """
+    _print_in_any_encoding()
     _quiet_libraries()
     register()
     set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options

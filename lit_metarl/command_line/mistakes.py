@@ -130,7 +130,7 @@ def refuse_own_seed(arguments: Sequence[str]) -> None:
             raise _own_seed(value)
         if key in ("--config", "-c"):
             with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # the parser says more about it
-                content: Any = yaml.safe_load(Path(value).read_text())
+                content: Any = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
                 for name in ("model", "init_args", "seed"):
                     content = content.get(name) if isinstance(content, dict) else None
                 if content is not None:
