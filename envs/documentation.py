@@ -114,9 +114,9 @@ def returns_of(text: str) -> dict[str, Returns]:
 
 def main(names: list[str]) -> int:
     """Measure the worlds of those names (none: all of them), write the page; the exit status."""
-    known = returns_of(PAGE.read_text()) if names else {}
+    known = returns_of(PAGE.read_text(encoding="utf-8")) if names else {}
     measured = [world for world in WORLDS if not names or world.world.name in names]
-    PAGE.write_text(page({**known, **{world.world.name: measure(world) for world in measured}}))
+    PAGE.write_text(page({**known, **{world.world.name: measure(world) for world in measured}}), encoding="utf-8")
     return 0
 
 
