@@ -91,7 +91,7 @@ class Run:
     def finished_with_others(self) -> bool:
         """Whether it came to its end with other settings; unknown, so False, of runs that have kept none."""
         kept = self.folder / SETTINGS
-        return self.finished and kept.is_file() and kept.read_text() != self._settings_text
+        return self.finished and kept.is_file() and kept.read_text(encoding="utf-8") != self._settings_text
 
     @property
     def _settings_text(self) -> str:
@@ -100,9 +100,9 @@ class Run:
     def execute(self) -> str:
         """Run it or go on with it, its output added to `run.log`; `FINISHED`, `STOPPED` by a signal, or `FAILED`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SETTINGS).write_text(self._settings_text)
+        (self.folder / SETTINGS).write_text(self._settings_text, encoding="utf-8")
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-        with (self.folder / "run.log").open("a") as log:
+        with (self.folder / "run.log").open("a", encoding="utf-8") as log:
             command = [sys.executable, "-m", "lit_metarl", *self.arguments]
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=one_thread, check=False)
         if status.returncode in STOPPING:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +48,12 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is of all ranks already
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
+
+
+def _print_in_any_encoding() -> None:
+    """Replace characters that the encoding of standard output lacks, such as a formula's γ, instead of failing."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _how_to_resume(args: list[str], checkpoint: Path) -> str:
@@ -147,6 +154,7 @@ def main(args: list[str] | None = None) -> int:
 
     0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
     """
+    _print_in_any_encoding()
     try:
         command_line(MetaRLCLI, args)
     except (ConfigurationError, MisconfigurationException, Mistake) as error:  # ours, Lightning's, and the parser's

@@ -22,7 +22,7 @@ def sources(package: str) -> list[Path]:
 def imported(path: Path) -> set[str]:
     """Top-level packages that a file imports."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -40,7 +40,7 @@ def test_imports_go_one_way(package: str) -> None:
 def test_every_random_draw_names_its_generator(package: str) -> None:
     nameless = []
     for path in sources(package):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             owner = node.func.value

@@ -200,7 +200,7 @@ class HalfCheetahHighDim(HalfCheetah):
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, threads)
-        statistics = json.loads(STATE_STATISTICS.read_text())
+        statistics = json.loads(STATE_STATISTICS.read_text(encoding="utf-8"))
         self._mean, self._deviation = np.array(statistics["mean"]), np.array(statistics["std"])
 
     def _features(self, move: Move) -> Features:

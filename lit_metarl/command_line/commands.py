@@ -197,7 +197,7 @@ class MetaRLCLI(ArgumentsCLI):
             packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco")}
             self._folder.mkdir(parents=True, exist_ok=True)
             content = {**packages, **self.datamodule.env.versions}
-            (self._folder / "versions.json").write_text(json.dumps(content, indent=1) + "\n")
+            (self._folder / "versions.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def _find_last(self) -> str | None:
         """The newest whole checkpoint of the newest run that has any; None to start afresh."""
@@ -240,7 +240,7 @@ class MetaRLCLI(ArgumentsCLI):
             print_results(results, trained)
         if self._keeps_results:
             self._write_task_rows()
-            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            (self._folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         if best and self.trainer.is_global_zero:
             print(f"Best checkpoint: {best}")
 

@@ -24,7 +24,7 @@ class OwnFiles:
     def write(self, page: str, *names: str) -> None:
         """The page's blocks as files with these names, in order."""
         for name, code in zip(names, python_on(page), strict=True):
-            (self._folder / name).write_text(code)
+            (self._folder / name).write_text(code, encoding="utf-8")
 
 
 @pytest.fixture

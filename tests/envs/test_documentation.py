@@ -7,7 +7,7 @@ from envs.documentation import PAGE, measure, page, returns_of
 
 
 def test_the_page_is_what_the_docstrings_give() -> None:
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     assert text == page(returns_of(text)), "run `python -m envs.documentation`"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -482,6 +483,16 @@ def test_help_shows_what_can_be_set_without_markup_or_bases(capsys: pytest.Captu
         shown = capsys.readouterr().out
         assert not any(noise in shown for noise in (":paramref:", "<class", "WalkingBody", "model.world", "[options]"))
     assert "--model.kl_weight" in shown
+
+
+def test_help_is_shown_where_the_terminal_lacks_its_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = TextIOWrapper(shown := BytesIO(), encoding="ascii", write_through=True)
+    with monkeypatch.context() as context:
+        context.setattr("sys.stdout", terminal)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["fit", "--model.help=PEARL"])
+    assert ended.value.code in (None, 0)
+    assert "DISCOUNT ?. (type: float" in " ".join(shown.getvalue().decode("ascii").split())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])

@@ -68,7 +68,7 @@ def test_there_is_every_figure_as_png_and_svg(report: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere(report: Path) -> None:
-    text = (report / "index.html").read_text()
+    text = (report / "index.html").read_text(encoding="utf-8")
     links = Links(text).links
     assert len(links) > len(FIGURES)
     assert all(link.startswith(("data:", "#")) for link in links)
@@ -78,7 +78,7 @@ def test_the_page_needs_nothing_from_elsewhere(report: Path) -> None:
 
 
 def test_the_page_says_what_a_reader_must_know(report: Path) -> None:
-    text = Links((report / "index.html").read_text()).text
+    text = Links((report / "index.html").read_text(encoding="utf-8")).text
     for part in (
         "15 finished runs of 2 methods (hfr, none) in 2 experiments, with 5 seeds (1, 2, 3, 4, 5).",
         "none lacks seed 3 (2 of 3 seeds are there).",
@@ -152,12 +152,12 @@ def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
 
 
 def test_runs_of_different_worlds_are_not_compared(rows: Path, tmp_path: Path) -> None:
-    text = (rows / "runs.csv").read_text()
+    text = (rows / "runs.csv").read_text(encoding="utf-8")
     (rows / "runs.csv").write_text(
         text.replace("cheetah,hfr,1,finished,Worldcheetah()", "cheetah,hfr,1,finished,Ant()")
     )
     assert main(["draw", str(rows), f"--output={tmp_path}", "--resamples=20", "--metrics=[val/return]"]) == 0
-    said = Links((tmp_path / "index.html").read_text()).text
+    said = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
     assert "Not compared, because its runs are of different worlds (Ant(): cheetah/hfr/seed_1; Worldcheetah()" in said
     assert not list((tmp_path / "figures").glob("cheetah*"))
     assert not [row for row in read(tmp_path / "tables" / "final.csv") if row["experiment"] == "cheetah"]
@@ -173,7 +173,7 @@ def test_a_test_figure_that_is_not_finite_is_named_and_left_out_of_what_is_estim
             row["test/return"] = lost
     write_rows(rows / "finals.csv", list(finals[0]), finals)
     assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
-    text = Links((tmp_path / "index.html").read_text()).text
+    text = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
     for training in ("before", "after"):
         assert f"cheetah/hfr/seed_1 has no finite test/return {training} training and is left out" in text
     assert "1: never" not in text
@@ -249,7 +249,7 @@ def test_a_mistake_is_told_in_one_message(
 def test_rows_that_do_not_fit_together_are_refused_by_name(
     rows: Path, capsys: pytest.CaptureFixture[str], file: str, old: str, new: str, parts: list[str]
 ) -> None:
-    text = (rows / file).read_text()
+    text = (rows / file).read_text(encoding="utf-8")
     assert old in text
     (rows / file).write_text(text.replace(old, new, 1))
     assert main(["draw", str(rows)]) == 2
