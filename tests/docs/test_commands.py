@@ -11,7 +11,12 @@ import pytest
 from lit_metarl import cli
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "configs").rglob("README.md")),
+    *sorted((ROOT / "results").rglob("*.md")),
+]
 OWN_FILES = "my_"  # of the examples, which have tests of their own
 
 
