@@ -11,9 +11,9 @@ from jsonargparse import ArgumentError, auto_cli
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.bootstrap import Bootstrap
 from lit_metarl.report.draw import ALWAYS, Drawing, draw
 from lit_metarl.report.make_rows import make_rows
+from lit_metarl.report.statistics import Bootstrap
 
 PROGRAM = "python -m lit_metarl.report"
 
