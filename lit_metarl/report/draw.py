@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,57 +20,49 @@ ALWAYS = ("val/return", "val/cvar")
 PAGE = "index.html"
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """What to draw.
+def draw(
+    rows: Path,
+    output: Path,
+    reference: str | None = None,
+    metrics: Sequence[str] = ALWAYS,
+    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008  immutable
+    command: str = "",
+) -> Path:
+    """Draw everything; the path of the page.
 
-    Attributes:
+    Args:
         rows: folder of the rows.
         output: folder of figures, tables and page.
         reference: the method that others are measured against, if any.
         metrics: validation metrics to draw curves of.
         bootstrap: how resamples are drawn.
         command: that draws it again; shown on the page.
-    """
-
-    rows: Path
-    output: Path
-    reference: str | None = None
-    metrics: Sequence[str] = ALWAYS
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
-    command: str = ""
-
-
-def draw(drawing: Drawing) -> Path:
-    """Draw everything; the path of the page.
 
     Raises:
         ConfigurationError: if the rows are wrong, the reference or a metric is in none of them, or a file cannot be
             written.
     """
-    experiments = load_experiments(drawing.rows)
-    methods = _methods(experiments, drawing.reference)
-    _check_metrics(experiments, drawing.metrics)
-    analysis = Analysis(methods, drawing.metrics, drawing.reference, drawing.bootstrap)
-    styles = styles_of(methods, drawing.reference)
+    experiments = load_experiments(rows)
+    methods = _methods(experiments, reference)
+    _check_metrics(experiments, metrics)
+    analysis = Analysis(methods, metrics, reference, bootstrap)
+    styles = styles_of(methods, reference)
     pictures = {}
     with mpl.rc_context(RC):
         for experiment in experiments:
             if len(experiment.environments) == 1:
                 analysis.add(experiment)
-                drawn = figures_of(experiment, analysis, styles)
-                pictures[experiment.name] = _save(drawn, drawing.output, experiment.name)
+                pictures[experiment.name] = _save(figures_of(experiment, analysis, styles), output, experiment.name)
         across = analysis.add_across()
         if across is not None:
-            pictures[ACROSS] = _save(figures_across(analysis, styles), drawing.output, "all")
-    analysis.write(drawing.output / "tables")
-    title = f"Report: {drawing.rows.resolve().name}"
-    path = drawing.output / PAGE
+            pictures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
+    analysis.write(output / "tables")
+    text = page(f"Report: {rows.resolve().name}", command, experiments, analysis, across, pictures)
     try:
-        path.write_text(page(title, drawing.command, experiments, analysis, across, pictures), encoding="utf-8")
+        (output / PAGE).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise unwritable(path, error) from error
-    return path
+        raise unwritable(output / PAGE, error) from error
+    return output / PAGE
 
 
 def _methods(experiments: Sequence[Experiment], reference: str | None) -> list[str]:

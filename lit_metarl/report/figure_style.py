@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lit_metarl.report.rows import unwritable
 
@@ -70,14 +69,6 @@ def new_figure(height: float = 3.5, width: float = 5.8) -> tuple[Figure, Axes]:
     """A figure with one pair of axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def step_axis(axes: Axes) -> None:
-    """The x-axis of environment steps, with thousands as "100 k"."""
-    axes.set_xlabel("Environment steps")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=NO_BREAK))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.margins(x=0.02)
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lit_metarl.evaluation import COORDINATE
 from lit_metarl.report.analysis import ACROSS, FINAL_RETURN, INTERVAL, Analysis
@@ -21,7 +21,6 @@ from lit_metarl.report.figure_style import (
     Style,
     legend_above,
     new_figure,
-    step_axis,
 )
 from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment
 from lit_metarl.report.statistics import interquartile_mean
@@ -122,7 +121,10 @@ def _learning_curves(curves: pd.DataFrame, label: str, styles: Styles, reference
     goal = curves.loc[curves["method"] == reference, "value"]
     if len(goal):
         axes.axhline(goal.iloc[-1], color=REFERENCE_COLOR, linewidth=0.9, dashes=(2, 3), zorder=1)
-    step_axis(axes)
+    axes.set_xlabel("Environment steps")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=NO_BREAK))  # 100 k
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.02)
     axes.set_ylabel(label)
     legend_above(figure, axes)
     return figure
