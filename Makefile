@@ -85,6 +85,6 @@ lock:
 	cp $(VENV)-lock/all $(VENV)-lock/run
 	echo "torch==2.13.0" | $(UV) --constraint $(VENV)-lock/all --output-file $(VENV)-lock/run >/dev/null
 	(head -n 1 requirements.lock; grep -v -E '$(PLATFORM)' $(VENV)-lock/run) > $(VENV)-lock/requirements.lock
-	(head -n 1 requirements-dev.lock; grep -v -x -F -f $(VENV)-lock/run $(VENV)-lock/all) > requirements-dev.lock
-	mv $(VENV)-lock/requirements.lock requirements.lock
+	(head -n 1 requirements-dev.lock; grep -v -x -F -f $(VENV)-lock/run $(VENV)-lock/all) > $(VENV)-lock/requirements-dev.lock
+	mv $(VENV)-lock/requirements.lock $(VENV)-lock/requirements-dev.lock .
 	rm -r $(VENV)-lock
