@@ -14,7 +14,6 @@ from pytorch_lightning.utilities import LightningEnum
 from lit_metarl.callbacks import TensorBoardFigures
 from lit_metarl.checkpoints import LAST, LastCheckpoint, RunCheckpoint
 from lit_metarl.command_line.layers import LayeredFile
-from lit_metarl.evaluation import TASK_ROWS, TASK_ROWS_CSV
 
 SUBCOMMANDS = {
     "fit": "Train, then compare the best checkpoint with the untrained agent on the test tasks.",
@@ -27,9 +26,9 @@ SUBCOMMANDS = {
 # Options of other subcommands, at their defaults: so the config.yaml of any can be given to any.
 ELSEWHERE: dict[str, dict[str, bool | None]] = {
     "fit": {"verbose": False, "tasks": None, "video": False},
-    "validate": {"csv": False, "tasks": None, "video": False},
+    "validate": {"tasks": None, "video": False},
     "test": {"tasks": None, "video": False},
-    "predict": {"csv": False, "verbose": False},
+    "predict": {"verbose": False},
 }
 
 
@@ -108,13 +107,6 @@ class ArgumentsCLI(LightningCLI):
             parser.set_defaults(verbose=False)  # the results are printed by `print_results`
         for option, default in ELSEWHERE[subcommand].items():
             parser.add_argument(f"--{option}", type=Literal[default], default=default, help=SUPPRESS)
-        if subcommand in ("fit", "test"):
-            parser.add_argument(
-                "--csv",
-                type=bool,
-                default=False,
-                help=f"Write the test's rows by task and episode ({TASK_ROWS}) as {TASK_ROWS_CSV} too.",
-            )
         if subcommand == "predict":
             parser.add_argument(
                 "--tasks",

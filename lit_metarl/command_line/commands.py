@@ -261,7 +261,7 @@ class MetaRLCLI(ArgumentsCLI):
         assert self.model.evaluated is not None
         trained, steps = self._trained_under, self.datamodule.environment_steps
         run = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
-        return write_task_rows(task_rows(self.model.evaluated, run), self._folder, as_csv=self._configuration["csv"])
+        return write_task_rows(task_rows(self.model.evaluated, run), self._folder)
 
     def predict(self, **arguments: Any) -> None:
         """Run trials on the tasks that were asked for, or on the test tasks, and write and film them."""

@@ -11,9 +11,9 @@ from jsonargparse import ArgumentError, auto_cli
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.bootstrap import Bootstrap
-from lit_metarl.report.draw import ALWAYS, Drawing, draw
+from lit_metarl.report.draw import ALWAYS, draw
 from lit_metarl.report.make_rows import make_rows
+from lit_metarl.report.statistics import Bootstrap
 
 PROGRAM = "python -m lit_metarl.report"
 
@@ -59,7 +59,7 @@ def draw_command(
         command.append(f"--bootstrap_seed {bootstrap_seed}")
     place = output or rows / "report"
     how = Bootstrap(resamples, bootstrap_seed)
-    print(f"Report: {draw(Drawing(rows, place, reference, metrics, how, ' '.join(command)))}")
+    print(f"Report: {draw(rows, place, reference, metrics, how, ' '.join(command))}")
 
 
 def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:
