@@ -23,7 +23,7 @@ from lit_metarl.checkpoints import (
     Interrupted,
 )
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
-from lit_metarl.command_line.commands import tell
+from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import Mistake
 from lit_metarl.strategy import register
 
@@ -109,6 +109,9 @@ class ParsingOnly(MetaRLCLI):
         """Nothing."""
 
     def instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def after_instantiate_classes(self) -> None:
         """Nothing."""
 
     def _set_seed(self) -> None:

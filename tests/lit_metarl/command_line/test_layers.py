@@ -87,7 +87,7 @@ data:
     chosen = ["--data.env=envs.HalfCheetahVelSparse", "--data.relabeler=RandomRelabeler"]
     parsed = parse("fit", PRESET, first, *chosen, "--data.task_sampler=UniformTaskSampler")
     assert "max_velocity" not in parsed.config.data.env.init_args
-    assert parsed.config.data.relabeler.init_args.probability == 0.5
+    assert parsed.config.data.relabeler.init_args.probability == 1.0
     assert "data.relabeler is RandomRelabeler" in parsed.said
     assert "alpha" not in parsed.config.data.task_sampler.get("init_args", {})
 
