@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -40,7 +41,8 @@ def _report(error: BaseException) -> None:
 
 def _quiet_libraries() -> None:
     """Silence what the libraries say and a user can do nothing about."""
-    for name in ("torchrl", "pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+    os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # torchrl is imported when it is needed
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import SUPPRESS
 from importlib import metadata
 from typing import Any, Literal
@@ -35,6 +36,10 @@ ELSEWHERE: dict[str, dict[str, bool | None]] = {
 
 class ArgumentsCLI(LightningCLI):
     """Declares the options of `fit`, `validate`, `test` and `predict`, and links those that are one value."""
+
+    def __init__(self, *classes: Any, args: list[str] | None = None, **settings: Any) -> None:
+        self._wanted = _subcommands_wanted(sys.argv[1:] if args is None else args)
+        super().__init__(*classes, args=args, **settings)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose configuration files are laid over one another."""
@@ -93,7 +98,9 @@ class ArgumentsCLI(LightningCLI):
             listed.help = SUBCOMMANDS[listed.dest]
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """The options of one subcommand only, for which Lightning has no hook."""
+        """The options of one subcommand only, for which Lightning has no hook; none if the command is of another."""
+        if subcommand not in self._wanted:
+            return self.init_parser(**kwargs)
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         use = "to go on from: its path, or 'last' for the newest" if subcommand == "fit" else "to load (its path)"
         for group in parser._action_groups:
@@ -126,6 +133,13 @@ class ArgumentsCLI(LightningCLI):
                 "--video", action="store_true", help="Film the trial of every one of the tasks into an mp4 file."
             )
         return parser
+
+
+def _subcommands_wanted(arguments: list[str]) -> set[str]:
+    """The subcommands whose options are needed to answer a command; to declare those of all would take long."""
+    if arguments and arguments[0] in SUBCOMMANDS:
+        return {arguments[0]}
+    return set() if set(arguments) <= {"-h", "--help"} else set(SUBCOMMANDS)
 
 
 def spell_out(part: Any) -> None:

@@ -39,8 +39,8 @@ class Parsed:
 
 @pytest.fixture(scope="session")
 def parsing() -> ParsingOnly:
-    """A parser for all tests."""
-    return command_line(ParsingOnly, ["fit", PRESET])
+    """A parser of all subcommands for all tests."""
+    return command_line(ParsingOnly, ["--config={fit: {threads: 1}}", "fit", PRESET])
 
 
 @pytest.fixture
