@@ -25,5 +25,7 @@ def test_help_shows_what_can_be_set_without_markup_or_bases(capsys: pytest.Captu
             cli.main(arguments)
         assert ended.value.code in (None, 0)
         shown = capsys.readouterr().out
-        assert not any(noise in shown for noise in (":paramref:", "<class", "WalkingBody", "model.world", "[options]"))
+        assert not any(
+            noise in shown for noise in (":paramref:", "<class", "WalkingBody", "model.meta_spec", "[options]")
+        )
     assert "--model.kl_weight" in shown
