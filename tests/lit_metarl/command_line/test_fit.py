@@ -30,7 +30,7 @@ def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
     assert set(json.loads(versions.read_text())) == {"torch", "gymnasium", "mujoco"}
 
 
-def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
+def test_the_learning_rate_is_annealed_to_zero_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
     algorithm = f"--config={configs}/algorithm/rl2.yaml"
     run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.anneal_learning_rate=true")
     checkpoint = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
@@ -58,7 +58,7 @@ def test_the_quickstart_runs(run_tiny: Run) -> None:
     assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
 
 
-def test_a_checkpoint_callback_of_ones_own_does_not_choose_what_is_tested(
+def test_a_users_own_checkpoint_callback_does_not_choose_what_is_tested(
     run_tiny: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = "--trainer.callbacks+=pytorch_lightning.callbacks.ModelCheckpoint"
@@ -66,7 +66,7 @@ def test_a_checkpoint_callback_of_ones_own_does_not_choose_what_is_tested(
     assert "checkpoints/best.ckpt" in capsys.readouterr().out
 
 
-def test_a_run_without_logger_does_not_write_over_another(
+def test_a_run_without_logger_does_not_overwrite_another(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = ["--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}/bare"]
@@ -91,7 +91,7 @@ def test_two_runs_with_one_seed_end_with_equal_weights(run_tiny: Run, tmp_path: 
 
 
 @pytest.mark.parametrize("monitor", ["step", "train/critic_loss"])
-def test_the_best_checkpoint_may_be_chosen_by_a_figure_of_training(run_tiny: Run, tmp_path: Path, monitor: str) -> None:
+def test_the_best_checkpoint_may_be_chosen_by_a_training_metric(run_tiny: Run, tmp_path: Path, monitor: str) -> None:
     assert run_tiny("fit", f"--checkpoint.monitor={monitor}", "--trainer.max_epochs=1") == 0
     assert list((tmp_path / "runs").glob("*/checkpoints/best.ckpt"))
 

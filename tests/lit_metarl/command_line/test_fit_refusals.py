@@ -13,7 +13,7 @@ FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
 LATE = "--trainer.callbacks.check_on_train_epoch_end"
 
 
-def test_a_rate_that_is_to_fall_over_an_unknown_number_of_epochs_is_refused(
+def test_annealing_the_learning_rate_over_an_unknown_number_of_epochs_is_refused(
     run_tiny: Run, configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.anneal_learning_rate=true"]
@@ -145,14 +145,14 @@ def test_a_mistake_is_refused_before_anything_runs_with_key_value_and_what_is_al
 def test_a_monitor_that_no_validation_measures_is_refused_before_training_also_of_a_resumed_run(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def misspelt(*more: str) -> str:
+    def misspelled(*more: str) -> str:
         message = refused(lambda: run_tiny("fit", "--checkpoint.monitor=val/retrun", *more), capsys)
         assert not list((tmp_path / "runs").glob("version_1/checkpoints"))
         return message
 
     run_tiny("fit", "--trainer.max_epochs=1")
     checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
-    for message in (misspelt(f"--ckpt_path={checkpoint}"), misspelt()):
+    for message in (misspelled(f"--ckpt_path={checkpoint}"), misspelled()):
         assert "checkpoint.monitor = 'val/retrun'" in message
         assert "'val/return'" in message
 
@@ -173,7 +173,7 @@ def test_a_monitor_that_no_validation_measures_is_refused_before_training_also_o
         ),
     ],
 )
-def test_a_figure_that_will_not_be_there_to_be_watched_is_refused_before_training(
+def test_a_monitored_metric_that_will_not_be_available_is_refused_before_training(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
 ) -> None:
     message = refused(lambda: run_tiny("fit", *arguments), capsys)

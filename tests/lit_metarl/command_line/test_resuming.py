@@ -1,4 +1,4 @@
-"""`fit --ckpt_path` goes on from a checkpoint."""
+"""`fit --ckpt_path` resumes from a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from tests.lit_metarl.command_line.conftest import Run, refused, scalars
 
 
-def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
+def test_an_on_policy_run_resumes_from_its_last_checkpoint_and_can_be_tested(
     run_tiny: Run, configs: Path, tmp_path: Path
 ) -> None:
     algorithm = f"--config={configs}/algorithm/varibad.yaml"
@@ -23,7 +23,7 @@ def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
     assert {"input_moments.mean", "return_moments.variance"} <= set(moments)
 
 
-def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+def test_a_run_resumes_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
     run_tiny("fit")
     checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
     assert run_tiny("fit", f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3") == 0
@@ -31,7 +31,7 @@ def test_a_run_goes_on_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -
     assert continued["epoch"] == 2
 
 
-def test_a_run_goes_on_from_the_checkpoint_of_a_requeued_job_if_it_is_of_this_configuration(
+def test_a_run_resumes_from_the_checkpoint_of_a_requeued_job_if_it_has_this_configuration(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     requeued = ["--last_checkpoint.filename=hpc_ckpt_1", f"--last_checkpoint.dirpath={tmp_path}"]
