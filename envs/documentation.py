@@ -116,7 +116,9 @@ def main(names: list[str]) -> int:
     """Measure the worlds of those names (none: all of them), write the page; the exit status."""
     known = returns_of(PAGE.read_text(encoding="utf-8")) if names else {}
     measured = [env_class for env_class in ENVIRONMENTS if not names or env_class.meta_spec.name in names]
-    PAGE.write_text(page({**known, **{env_class.meta_spec.name: measure(env_class) for env_class in measured}}), encoding="utf-8")
+    PAGE.write_text(
+        page({**known, **{env_class.meta_spec.name: measure(env_class) for env_class in measured}}), encoding="utf-8"
+    )
     return 0
 
 

@@ -11,7 +11,6 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.replay.store import TransitionStore
@@ -91,6 +90,8 @@ class RewardModel(RewardSource):
     def bind(self, meta_spec: MetaEnvSpec, seed: int, rank: int) -> None:
         """Take the world's sizes and a random stream."""
         self._generator = make_generator(seed, rank, "reward model")
+        from torchrl.modules import MLP  # slow to import
+
         inputs = meta_spec.observation_dim + meta_spec.action_dim + meta_spec.task_dim
         with drawing_from(make_generator(seed, 0, "reward model weights")):
             self.network: nn.Module = MLP(

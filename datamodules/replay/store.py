@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torchrl.data import LazyTensorStorage
 
 
 class TransitionStore:
@@ -19,8 +18,14 @@ class TransitionStore:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.written = 0
-        self._storage = LazyTensorStorage(capacity)
+        self._clear(first=0)
+
+    def _clear(self, first: int) -> None:
+        """Hold nothing; the next transition is number `first`."""
+        from torchrl.data import LazyTensorStorage  # slow to import
+
+        self._storage = LazyTensorStorage(self.capacity)
+        self.written = first
 
     @property
     def oldest(self) -> int:
@@ -51,8 +56,7 @@ class TransitionStore:
 
     def refill(self, first: int, blocks: Iterable[dict[str, Tensor]]) -> None:
         """Hold nothing but the transitions of `blocks`, numbered from `first` on without a gap."""
-        self._storage = LazyTensorStorage(self.capacity)
-        self.written = first
+        self._clear(first)
         for columns in blocks:
             rows = len(next(iter(columns.values())))
             self.append(TensorDict(columns, [rows]))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
@@ -20,6 +19,9 @@ from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
 from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 CONTEXT_CHUNK = 256
 

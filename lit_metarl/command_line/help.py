@@ -16,10 +16,10 @@ HIDDEN = re.compile(
     r"|(weights_only|verbose|return_predictions)$"  # not for the command line
 )
 KNOWN_SUBCLASSES = re.compile(r", known subclasses: (?P<paths>[\w., ]+)")
-MANY = 10  # options that a usage has room for
+MANY = 10  # options that fit into a usage line
 TYPES = (
     (r"<class '(\w+)'>", r"\1"),
-    (r"Callable\[\[int, int\], (\w+)\]", r"\1"),  # a world, called with a number of copies and a seed
+    (r"Callable\[\[int, int\], (\w+)\]", r"\1"),  # an environment, called with num_envs and a seed
     (r"Optional\[([^][]+(?:\[[^][]*\])?)\]", r"\1 | null"),
 )
 MARKUP = (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchrl.modules import MLP
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 CPU_CHUNK_ROWS = 512  # of hidden units, so that a chunk's activations stay in a core's cache
 DEVICE_CHUNK_ROWS = 2**17

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
-from torchrl.modules import MLP
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 MLPInitialization = Literal["published", "torch"]
 
@@ -32,6 +34,8 @@ def relu_mlp(
             code does (`initialize_as_published`).
         last_layer_bound: with "published", the largest weight and bias of the last layer.
     """
+    from torchrl.modules import MLP  # slow to import
+
     network = MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU, activation_kwargs={"inplace": True})
     if initialization == "published":
         initialize_as_published(network, last_layer_bound)

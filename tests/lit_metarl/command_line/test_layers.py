@@ -1,4 +1,4 @@
-"""Arguments written for one class do not reach another."""
+"""Arguments written for one class do not apply to another."""
 
 from __future__ import annotations
 

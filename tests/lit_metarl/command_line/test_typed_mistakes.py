@@ -1,4 +1,4 @@
-"""Mistakes on the command line are told with the whole key and what is allowed."""
+"""Mistakes on the command line are reported with the full key and what is allowed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Parse = Callable[..., Parsed]
         (["--data.reward_model=RewardModel", "--data.reward_model.layers=x"], ["data.reward_model.layers = 'x'"]),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_in_one_message(
+def test_a_mistake_on_the_command_line_is_reported_in_one_message(
     parse: Parse, arguments: list[str], parts: list[str]
 ) -> None:
     refusal = parse("fit", PRESET, *arguments).refusal
@@ -57,7 +57,7 @@ def test_a_mistake_on_the_command_line_is_told_in_one_message(
         (["predict", PRESET, "--tasks=[0.5]"], ["tasks = '[0.5]'", "a list of lists of numbers, or null"]),
     ],
 )
-def test_a_command_that_cannot_be_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
+def test_an_invalid_command_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
     refusal = parse(*arguments).refusal
     assert all(part in refusal for part in parts), refusal
 
