@@ -16,12 +16,10 @@ from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import MetaEnvSpec
 from envs.errors import require, require_limit, require_positive, require_positive_and_finite, require_widths
-from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.algorithms.base import MetaRLModule
-from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardized, task_means
+from lit_metarl.algorithms.maml_inner_loop import InnerLoop
+from lit_metarl.algorithms.maml_objective import MetaObjective
 from lit_metarl.evaluation import worst
-from lit_metarl.losses import ppo
-from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.networks import (
     ActionBounds,
     Initialization,
@@ -30,7 +28,8 @@ from lit_metarl.networks import (
     action_distribution,
     initialized,
 )
-from lit_metarl.trust_region import TrustRegionPlan, trust_region_step
+from lit_metarl.optim.task_gradient import Parameters, for_every_task
+from lit_metarl.optim.trust_region import TrustRegionPlan, trust_region_step
 
 Outer = Literal["trpo", "ppo"]
 
@@ -195,10 +194,11 @@ class MAML(MetaRLModule):
                 observation, raw_action, reward, valid = (
                     belief[key].clone() for key in ("observation", "raw_action", "reward", "valid")
                 )
-                steps = self.steps_to_learn_from(observation, raw_action, reward, valid)
+                inner_loop = self.inner_loop
+                steps = inner_loop.steps_to_learn_from(observation, raw_action, reward, valid)
                 parameters = {name: value.clone() for name, value in belief["parameters"].items()}
                 with torch.no_grad():
-                    adapted, _ = self.inner_step(parameters, steps)
+                    adapted, _ = inner_loop.step(parameters, steps)
             belief["parameters"] = TensorDict(adapted, belief.batch_size)
             belief["valid"].zero_()
         return belief
@@ -212,58 +212,21 @@ class MAML(MetaRLModule):
 
     # Learning.
 
-    @torch.no_grad()
-    def steps_to_learn_from(self, observation: Tensor, raw_action: Tensor, reward: Tensor, valid: Tensor) -> Steps:
-        """Episodes `[tasks, episodes, time]` as `Steps`, their advantages taken over a baseline fitted to them.
-
-        An episode is worth nothing after its end, be it the time limit: the baseline sees the time.
-        """
-        reward = torch.where(valid, reward, 0.0)
-        rows = reward.flatten(0, 1)
-        returns = ppo.discounted_sums(rows.flip(1), torch.full_like(rows, self.discount)).flip(1).view_as(reward)
-        value = fitted_values(observation, returns, valid)
-        unknown = torch.zeros_like(rows, dtype=torch.bool)
-        advantage = ppo.generalized_advantages(rows, value.flatten(0, 1), unknown, self.discount, self.gae_lambda)
-        return Steps(
-            self.input_moments.normalize(observation).flatten(1, 2),
-            raw_action.flatten(1, 2),
-            standardized(advantage.view_as(reward).flatten(1), valid.flatten(1)),
-            valid.flatten(1).to(reward.dtype),
+    @property
+    def inner_loop(self) -> InnerLoop:
+        """How a task's policy changes from its own episodes, as of now."""
+        return InnerLoop(
+            self.policy, self.input_moments, self.inner_rate, self.first_order, self.discount, self.gae_lambda
         )
 
-    def inner_step(
-        self, parameters: Parameters, steps: Steps, acted: Tensor | None = None
-    ) -> tuple[Parameters, Tensor]:
-        """The parameters of every task after a policy-gradient step on its own `steps`.
-
-        The loss is the likelihood ratio times the advantage. Where the parameters are those that acted, its
-        gradient is the policy gradient; elsewhere it is corrected for the change, and its own derivative
-        there is what the outer update needs (ProMP, Rothfuss et al. 2019, arXiv 1810.06784, section 5).
-
-        Args:
-            parameters: `[tasks, ...]` each.
-            steps: what to learn from.
-            acted: distributions that the actions were drawn from, `[tasks, n, parameters]`; None for
-                those that `parameters` give.
-
-        Returns:
-            The new parameters, and the distributions that the actions were drawn from.
-        """
-        if acted is None:
-            acted = self.policy.with_parameters(parameters, steps.inputs).detach()
-        old = self.policy.actions.log_probability(acted, steps.raw_action)
-
-        def losses(values: Parameters) -> Tensor:
-            distribution = self.policy.with_parameters(values, steps.inputs)
-            log_ratio = self.policy.actions.log_probability(distribution, steps.raw_action) - old
-            return task_means(-log_ratio.exp() * steps.advantage, steps.counts)
-
-        return gradient_step(parameters, losses, self.inner_rate, self.first_order), acted
+    def meta_objective(self, steps: TensorDict) -> MetaObjective:
+        """The outer objective on the `steps` of trials `[tasks, episodes, time]` that the present policy ran."""
+        return MetaObjective(self.inner_loop, steps, self.episodes_per_step, self.exploration_episodes)
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
         """Change θ so that the adapted episodes of the trials go better."""
         trials = batch.trials
-        objective = MetaObjective(self, trials.steps[worst(trials.returns, self.cvar_share)])
+        objective = self.meta_objective(trials.steps[worst(trials.returns, self.cvar_share)])
         scalars = self._update_by_trpo(objective) if self.outer == "trpo" else self._update_by_ppo(objective)
         valid = trials.steps["valid"]
         self.input_moments.update(trials.steps["observation"][valid])
@@ -277,13 +240,13 @@ class MAML(MetaRLModule):
         theta = self._theta()
         sizes = [value.numel() for value in theta.values()]
 
-        def evaluate(vector: Tensor) -> tuple[Tensor, Tensor]:
+        def loss_and_kl(vector: Tensor) -> tuple[Tensor, Tensor]:
             parts = vector.split(sizes)
             parameters = {name: part.view_as(value) for (name, value), part in zip(theta.items(), parts)}
-            return objective.evaluate(parameters)
+            return objective.loss_and_kl(parameters)
 
         vector = nn.utils.parameters_to_vector(theta.values())
-        found = trust_region_step(evaluate, vector, self.trpo)
+        found = trust_region_step(loss_and_kl, vector, self.trpo)
         for value, part in zip(theta.values(), found.step.split(sizes)):
             value.grad = -part.view_as(value)
         optimizer: Any = self.optimizers()
@@ -299,7 +262,7 @@ class MAML(MetaRLModule):
         """Some gradient steps on the clipped objective."""
         optimizer: Any = self.optimizers()
         for _ in range(self.ppo.epochs):
-            loss, kl = objective.evaluate(self._theta(), self.ppo.clip)
+            loss, kl = objective.loss_and_kl(self._theta(), self.ppo.clip)
             optimizer.zero_grad()
             self.manual_backward(loss)
             norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.ppo.max_grad_norm)
