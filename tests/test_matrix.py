@@ -16,13 +16,14 @@ from datamodules.relabeling import HFRRelabeler, HIPIRelabeler, NoRelabeler, Ran
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
 from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
-from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
 
 ITERATIONS, HORIZON = 2, 3
 ALGORITHMS: dict[type[MetaRLModule], dict[str, Any]] = {
     PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
-    VariBAD: {"hidden": 8, "layers": [8], "minibatches": 2},
-    RL2: {"hidden": 8, "layers": [8], "minibatches": 2},
+    VariBAD: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
+    RL2: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
     MAML: {"layers": [8], "episodes_per_step": 1},
 }
 SAMPLERS: dict[str, Callable[[], TaskSampler]] = {

@@ -5,7 +5,6 @@ Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400) for reinforcem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -15,10 +14,11 @@ from torch import Tensor, nn
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
 from envs.base import MetaEnvSpec
-from envs.errors import require, require_limit, require_positive, require_positive_and_finite, require_widths
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.maml_inner_loop import InnerLoop
 from lit_metarl.algorithms.maml_objective import MetaObjective
+from lit_metarl.algorithms.ppo_plan import PPOStepsPlan
 from lit_metarl.evaluation import worst
 from lit_metarl.networks import (
     ActionBounds,
@@ -32,23 +32,6 @@ from lit_metarl.optim.task_gradient import Parameters, for_every_task
 from lit_metarl.optim.trust_region import TrustRegionPlan, trust_region_step
 
 Outer = Literal["trpo", "ppo"]
-
-
-@dataclass(frozen=True)
-class ProximalPlan:
-    """The outer update by proximal policy optimization.
-
-    Attributes:
-        epochs: gradient steps (Adam), each on all trials.
-        clip: ε of the clipped objective.
-        learning_rate: of Adam.
-        max_grad_norm: largest norm of the gradient.
-    """
-
-    epochs: int = 5
-    clip: float = 0.2
-    learning_rate: float = 1e-3
-    max_grad_norm: float = 0.5
 
 
 class MAML(MetaRLModule):
@@ -99,27 +82,20 @@ class MAML(MetaRLModule):
         gae_lambda: float = 1.0,
         outer: Outer = "trpo",
         trpo: TrustRegionPlan = TrustRegionPlan(),
-        ppo: ProximalPlan = ProximalPlan(),
+        ppo: PPOStepsPlan = PPOStepsPlan(),
         cvar_share: float = 1.0,
         noise_in_evaluation: bool = False,
         **common: Any,
     ) -> None:
-        for name, number in (
-            ("inner_steps", inner_steps),
-            ("episodes_per_step", episodes_per_step),
-            ("ppo.epochs", ppo.epochs),
-        ):
+        for name, number in (("inner_steps", inner_steps), ("episodes_per_step", episodes_per_step)):
             require_positive(f"model.init_args.{name}", number)
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
         for name, value, usual in (
             ("inner_rate", inner_rate, "MAML uses 0.1."),
             ("initial_std", initial_std, "MAML uses 1."),
-            ("ppo.learning_rate", ppo.learning_rate, "0.001 is usual."),
         ):
             require_positive_and_finite(f"model.init_args.{name}", value, usual)
-        for name, limit in (("ppo.clip", ppo.clip), ("ppo.max_grad_norm", ppo.max_grad_norm)):
-            require_limit(f"model.init_args.{name}", limit)
         require_widths("model.init_args.layers", layers, "The published runs have two.")
         super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps

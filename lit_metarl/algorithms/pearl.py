@@ -19,7 +19,7 @@ from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate_frozen, relu_mlp, squash
 
 CONTEXT_CHUNK = 256
 
@@ -224,7 +224,7 @@ class PEARL(MetaRLModule):
         draws = starts.draws.to(self.device)
         tasks = torch.arange(len(draws), device=self.device)[:, None]
         distinct = starts.distinct.to(self.device)
-        policy = bounded(evaluate(self.policy.network, (distinct, z)))  # the same for equal start states
+        policy = bounded(evaluate_frozen(self.policy.network, (distinct, z)))  # the same for equal start states
         mean, log_std = (values[tasks, draws] for values in policy)
         action, _ = squash(mean, log_std, normal(tuple(mean.shape), generator, mean))
         return self._frozen_min_q(distinct[tasks, draws], action, z).mean(-1).cpu()
@@ -233,10 +233,10 @@ class PEARL(MetaRLModule):
         """Minus the critics' loss on the task's transitions, with z from the belief given the trajectory."""
         z = self._adapted_z(trajectories, generator)
         data = transitions.to(self.device)
-        next_value = evaluate(self.target_value, (data["next_observation"], z))[..., 0]
+        next_value = evaluate_frozen(self.target_value, (data["next_observation"], z))[..., 0]
         target = sac.bellman_target(self.reward_scale * data["reward"], data["terminated"], next_value, self.discount)
         inputs = (data["observation"], data["action"], z)
-        errors = [(evaluate(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
+        errors = [(evaluate_frozen(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
         return -torch.stack(errors).sum(0).cpu()
 
     def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
@@ -249,11 +249,11 @@ class PEARL(MetaRLModule):
     def _adapted_z(self, trajectories: TensorDict, generator: torch.Generator) -> Tensor:
         """z from the belief given each trajectory, `[tasks, 1, latent]`."""
         parts = [part.to(self.device) for part in self._context_parts(trajectories)]
-        mean, variance = self._posterior(evaluate(self.encoder, parts), trajectories["valid"].to(self.device))
+        mean, variance = self._posterior(evaluate_frozen(self.encoder, parts), trajectories["valid"].to(self.device))
         return (mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean))[:, None]
 
     def _frozen_min_q(self, observation: Tensor, action: Tensor, z: Tensor) -> Tensor:
-        first, second = (evaluate(critic, (observation, action, z))[..., 0] for critic in self._critics())
+        first, second = (evaluate_frozen(critic, (observation, action, z))[..., 0] for critic in self._critics())
         return torch.minimum(first, second)
 
     def _critics(self) -> list[MLP]:

@@ -51,11 +51,7 @@ class ActionDistribution(nn.Module, ABC):
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """KL(old ‖ new) of distributions, `[...]`."""
 
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """A raw action for every row of `features` `[n, features]`, or the most likely one; `[n, action_dim]`."""
-        return self.sample(self(features), deterministic, generator)
-
-    def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+    def log_prob_and_entropy(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
         distribution = self(features)
         return self.log_probability(distribution, raw), self.entropy(distribution)

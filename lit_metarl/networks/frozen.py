@@ -13,7 +13,7 @@ DEVICE_CHUNK_ROWS = 2**17
 
 
 @torch.no_grad()
-def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
+def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
     """`network` on the concatenation of `parts`, which are broadcast against each other.
 
     The same numbers as `network(torch.cat(expanded_parts, -1))`, for less: the first layer is linear,

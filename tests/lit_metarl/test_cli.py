@@ -133,7 +133,7 @@ def test_an_on_policy_run_goes_on_from_its_last_checkpoint_and_can_be_tested(
 
 def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
     algorithm = f"--config={configs}/algorithm/rl2.yaml"
-    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.anneal_learning_rate=true")
+    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.ppo.anneal_learning_rate=true")
     checkpoint = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
     (group,) = checkpoint["optimizer_states"][0]["param_groups"]
     assert group["lr"] == pytest.approx(7e-4 / 6)  # in the last of 2 × 3 updates
@@ -142,7 +142,7 @@ def test_the_learning_rate_falls_to_zero_over_the_run_if_asked(run_tiny: Run, co
 def test_a_rate_that_is_to_fall_over_an_unknown_number_of_epochs_is_refused(
     run_tiny: Run, configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.anneal_learning_rate=true"]
+    annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.ppo.anneal_learning_rate=true"]
     limits = ["--trainer.max_epochs=null", "--trainer.max_steps=3"]
     message = refused(lambda: run_tiny("fit", *annealed, *limits), capsys)
     assert "trainer.max_epochs = -1" in message

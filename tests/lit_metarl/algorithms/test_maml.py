@@ -17,9 +17,9 @@ from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
 from lit_metarl.algorithms import MAML
-from lit_metarl.algorithms.maml import ProximalPlan
 from lit_metarl.algorithms.maml_inner_loop import standardized
 from lit_metarl.algorithms.maml_objective import MetaObjective
+from lit_metarl.algorithms.ppo_plan import PPOStepsPlan
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.optim.task_gradient import Parameters
 from lit_metarl.optim.trust_region import TrustRegionPlan, hessian_vector_product
@@ -309,7 +309,7 @@ def test_updates_are_finite_and_deterministic(env_class: type[MetaEnv], settings
 
 def test_ppo_takes_as_many_steps_as_epochs_are_asked_for() -> None:
     trials = collect(build())
-    five, one = (build(outer="ppo", ppo=ProximalPlan(epochs=epochs, learning_rate=1e-2)) for epochs in (5, 1))
+    five, one = (build(outer="ppo", ppo=PPOStepsPlan(epochs=epochs, learning_rate=1e-2)) for epochs in (5, 1))
     for model in (five, one):
         model.update(TrialBatch(trials))
     (state,) = {int(entry["step"]) for entry in five.optimizers().state.values()}  # type: ignore[union-attr]
@@ -321,7 +321,7 @@ def test_ppo_takes_as_many_steps_as_epochs_are_asked_for() -> None:
 
 
 def test_ppo_takes_clipped_gradient_steps_on_the_clipped_objective() -> None:
-    plan = ProximalPlan(epochs=4, clip=0.01, max_grad_norm=0.1)
+    plan = PPOStepsPlan(epochs=4, clip=0.01, max_grad_norm=0.1)
     model, plain = build(outer="ppo", ppo=plan), build(outer="ppo", ppo=plan)
     optimizer: Any = torch.optim.SGD(model.parameters(), lr=1.0)
     model.optimizers = lambda: optimizer  # type: ignore[method-assign]
@@ -404,14 +404,15 @@ def test_advantages_are_standardized_over_the_steps_that_exist() -> None:
         ({"cvar_share": 0.0}, "cvar_share"),
         ({"discount": 1.5}, "discount"),
         ({"gae_lambda": 0.0}, "gae_lambda"),
-        ({"ppo": ProximalPlan(epochs=0)}, "ppo.epochs"),
-        ({"ppo": ProximalPlan(learning_rate=-1.0)}, "ppo.learning_rate"),
-        ({"ppo": ProximalPlan(learning_rate=math.inf)}, "ppo.learning_rate"),
-        ({"ppo": ProximalPlan(clip=math.nan)}, "ppo.clip"),
-        ({"ppo": ProximalPlan(max_grad_norm=0.0)}, "ppo.max_grad_norm"),
+        ({"ppo": {"epochs": 0}}, "ppo.epochs"),
+        ({"ppo": {"learning_rate": -1.0}}, "ppo.learning_rate"),
+        ({"ppo": {"learning_rate": math.inf}}, "ppo.learning_rate"),
+        ({"ppo": {"clip": math.nan}}, "ppo.clip"),
+        ({"ppo": {"max_grad_norm": 0.0}}, "ppo.max_grad_norm"),
         ({"trpo": {"max_kl": 0.0}}, "trpo.max_kl"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
+    plans: dict[str, Any] = {"ppo": PPOStepsPlan, "trpo": TrustRegionPlan}
     with pytest.raises(ConfigurationError, match=key):
-        build(**{name: TrustRegionPlan(**value) if name == "trpo" else value for name, value in settings.items()})
+        build(**{name: plans[name](**value) if name in plans else value for name, value in settings.items()})
