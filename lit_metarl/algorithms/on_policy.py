@@ -18,7 +18,7 @@ from envs.errors import require, require_positive_and_finite, require_widths
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.ppo_plan import PPOPlan
 from lit_metarl.evaluation import worst
-from lit_metarl.losses.ppo import discounted_sums, generalized_advantages, policy_loss, value_loss
+from lit_metarl.losses import ppo as ppo_losses
 from lit_metarl.networks import (
     ActionBounds,
     ActorCritic,
@@ -278,8 +278,8 @@ class OnPolicyModule(MetaRLModule):
         log_probability, entropy, value = self.evaluate_actions(samples.inputs, samples.raw_action)
         terms = torch.stack(
             (
-                policy_loss(log_probability - samples.log_probability, samples.advantage, self.ppo.clip),
-                value_loss(value, samples.value, samples.target, self.ppo.clip),
+                ppo_losses.policy_loss(log_probability - samples.log_probability, samples.advantage, self.ppo.clip),
+                ppo_losses.value_loss(value, samples.value, samples.target, self.ppo.clip),
                 entropy,
             )
         )
@@ -304,7 +304,7 @@ class OnPolicyModule(MetaRLModule):
             rest = torch.ones_like(returns, dtype=torch.bool).index_fill(0, tail, False)
             unknown = unknown | rest[:, None]  # a step whose successor is not known has advantage 0
         value = torch.where(valid, value, 0.0)
-        advantage = generalized_advantages(reward, value, unknown, self.ppo.discount, self.ppo.gae_lambda)
+        advantage = ppo_losses.generalized_advantages(reward, value, unknown, self.ppo.discount, self.ppo.gae_lambda)
         target = advantage + value
         counted = ranks.gather(advantage[valid])
         advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)
@@ -315,7 +315,7 @@ class OnPolicyModule(MetaRLModule):
     def normalized_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
         """`reward` `[trials, time]` over the running std of the discounted return so far, 0 where not `valid`."""
         reward = torch.where(valid, reward, 0.0)
-        sums = discounted_sums(reward, torch.full_like(reward, self.ppo.discount))
+        sums = ppo_losses.discounted_sums(reward, torch.full_like(reward, self.ppo.discount))
         self.return_moments.update(sums[valid][:, None])
         return (reward * self.return_moments.scale).clamp(-LARGEST_REWARD, LARGEST_REWARD)
 
