@@ -1,4 +1,4 @@
-"""MAML: the belief is a policy of the task's own, a few gradient steps from a common one.
+"""MAML: the belief is the task's own policy, a few gradient steps from a shared one.
 
 Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400) for reinforcement learning.
 """
@@ -35,29 +35,29 @@ Outer = Literal["trpo", "ppo"]
 
 
 class MAML(MetaRLModule):
-    """Common parameters θ from which one policy-gradient step on a task's first episodes leads to a good policy for it.
+    """Shared parameters θ from which one policy-gradient step on a task's first episodes gives a good policy for it.
 
     A trial begins with `inner_steps · episodes_per_step` exploration episodes. After every
-    `episodes_per_step` of them, the task's policy takes an inner step; it acts in the following
-    episodes, and stays as it is from the last inner step on. The outer update changes θ so that the
-    adapted episodes go better, through the inner steps. Exploration keeps the policy's noise in
+    `episodes_per_step` of them, the task's policy takes an inner step and acts in the following
+    episodes; after the last inner step it no longer changes. The outer update differentiates through
+    the inner steps and improves the adapted episodes. Exploration keeps the policy's noise in
     evaluation too: without it, an inner step would have nothing to learn from.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         inner_steps: gradient steps from θ to the policy of a task.
         episodes_per_step: episodes that each is computed from.
         inner_rate: step size α.
-        first_order: take inner gradients for constants in the outer update (first-order MAML).
+        first_order: treat inner gradients as constants in the outer update (first-order MAML).
         layers: widths of the policy's layers.
         initialization: of these layers.
         action_bounds: how a continuous action is brought into [-1, 1].
-        initial_std: deviation of continuous actions at the start.
+        initial_std: standard deviation of continuous actions at the start.
         discount: γ.
         gae_lambda: λ of the advantages over the linear feature baseline; 1 for the return minus the baseline.
         outer: the outer update, trust region policy optimization (as published) or proximal policy optimization.
-        trpo: settings of the one.
-        ppo: settings of the other.
+        trpo: settings of the trust region step.
+        ppo: settings of the clipped gradient steps.
         cvar_share: share of the trials, those with the lowest returns, that the outer update learns from:
             the baseline CVaR-ML of the RoML paper. 1 for all.
         noise_in_evaluation: keep the noise in the adapted episodes of an evaluation, as published, so
@@ -122,7 +122,7 @@ class MAML(MetaRLModule):
     # The agent.
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """Everybody's policy is θ, and nothing was experienced."""
+        """All tasks start from θ, with empty buffers."""
         episode_steps = (n, self.episodes_per_step, self.meta_spec.horizon)
         return TensorDict(
             {
@@ -148,7 +148,7 @@ class MAML(MetaRLModule):
         )
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
-        """The same policies; what the next inner step will be computed from has grown by a step."""
+        """The same policies; the step is added to what the next inner step is computed from."""
         if self._has_adapted(belief):
             return belief
         place = (slice(None), int(belief["episode"][0]) % self.episodes_per_step, int(belief["time"][0]))
@@ -160,13 +160,13 @@ class MAML(MetaRLModule):
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
-        """After every `episodes_per_step` exploration episodes, the policies that an inner step leads to."""
+        """The same policies, or after every `episodes_per_step` exploration episodes those after an inner step."""
         if self._has_adapted(belief):
             return belief
         belief["episode"] += 1
         belief["time"].zero_()
         if int(belief["episode"][0]) % self.episodes_per_step == 0:
-            with torch.inference_mode(False):  # in which there are no gradients; its tensors must be copied
+            with torch.inference_mode(False):  # inference mode has no gradients, so its tensors are copied
                 observation, raw_action, reward, valid = (
                     belief[key].clone() for key in ("observation", "raw_action", "reward", "valid")
                 )
@@ -200,7 +200,7 @@ class MAML(MetaRLModule):
         return MetaObjective(self.inner_loop, steps, self.episodes_per_step, self.exploration_episodes)
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
-        """Change θ so that the adapted episodes of the trials go better."""
+        """Improve the adapted episodes of the trials by an outer step on θ."""
         trials = batch.trials
         objective = self.meta_objective(trials.steps[worst(trials.returns, self.cvar_share)])
         scalars = self._update_by_trpo(objective) if self.outer == "trpo" else self._update_by_ppo(objective)
@@ -209,7 +209,7 @@ class MAML(MetaRLModule):
         return {**scalars, "entropy": objective.entropy}
 
     def _update_by_trpo(self, objective: MetaObjective) -> dict[str, Tensor]:
-        """A step within a trust region; none where the line search finds none.
+        """A step within a trust region; θ does not change if the line search fails.
 
         The step is handed to the optimizer as a gradient, so that Lightning counts it.
         """
@@ -235,7 +235,7 @@ class MAML(MetaRLModule):
         }
 
     def _update_by_ppo(self, objective: MetaObjective) -> dict[str, Tensor]:
-        """Some gradient steps on the clipped objective."""
+        """Gradient steps on the clipped objective."""
         optimizer: Any = self.optimizers()
         for _ in range(self.ppo.epochs):
             loss, kl = objective.loss_and_kl(self._theta(), self.ppo.clip)
@@ -246,7 +246,7 @@ class MAML(MetaRLModule):
         return {"policy_loss": loss.detach(), "kl": kl.detach(), "gradient_norm": norm.detach()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What applies the step that was found within the trust region, or Adam."""
+        """SGD that applies the trust region step as it is, or Adam."""
         if self.outer == "trpo":
             return torch.optim.SGD(self.policy.parameters(), lr=1.0, fused=True)
         return torch.optim.Adam(self.policy.parameters(), self.ppo.learning_rate, fused=True)

@@ -29,11 +29,11 @@ class PEARL(MetaRLModule):
 
     The belief is a product of Gaussian factors, one a context transition. During exploration
     episodes z comes from the prior, afterwards from the posterior given all that the trial has
-    shown, re-inferred after every episode. The encoder learns from the critics' loss and the KL to
+    shown, inferred again after every episode. The encoder learns from the critics' loss and the KL to
     the prior only. The defaults are the settings that HFR was published with.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         exploration_episodes: episodes of a trial with z from the prior.
         latent_dim: size of z.
         layers: widths of the hidden layers of policy, critics and value network.
@@ -49,7 +49,7 @@ class PEARL(MetaRLModule):
         deterministic_context: let z be the mean of one vector a context transition, and 0 before there
             is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
-        log_std_penalty: weight of the squared log-deviation in the policy loss.
+        log_std_penalty: weight of the squared log-standard-deviation in the policy loss.
         initialization: of all networks: "published" for small last layers and hidden biases of 0.1
             (`lit_metarl.networks.mlp.initialize_as_published`), or "torch" for torch's defaults.
         **common: what every algorithm takes (`MetaRLModule`).
@@ -86,8 +86,8 @@ class PEARL(MetaRLModule):
             not meta_spec.discrete_actions,
             "data.env",
             meta_spec.name,
-            "PEARL's policy needs continuous actions, and this world's are a choice",
-            "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
+            "PEARL's policy needs continuous actions, and this environment's actions are discrete",
+            "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
         )
         require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
@@ -129,7 +129,7 @@ class PEARL(MetaRLModule):
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
-    # The belief: which z this task has.
+    # The belief: a posterior over z.
 
     def infer(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance `[..., latent]` of z given `context` `[..., transitions, context_dim]`.
@@ -147,7 +147,7 @@ class PEARL(MetaRLModule):
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
     def context_features(self, transitions: TensorDict) -> Tensor:
-        """What the encoder sees of transitions: the reward is the one the task really pays, `[..., context_dim]`."""
+        """What the encoder sees of transitions: the reward is the sparse one, `[..., context_dim]`."""
         return torch.cat(self._context_parts(transitions), -1)
 
     def _context_parts(self, transitions: TensorDict) -> list[Tensor]:
@@ -216,7 +216,7 @@ class PEARL(MetaRLModule):
         steps = int(belief["steps"][0])
         return self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])[0]
 
-    # Foresight: what adapting from a trajectory is worth (HFR).
+    # Foresight: the utility of adapting from a trajectory (HFR).
 
     def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
         """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory (eq. 4)."""

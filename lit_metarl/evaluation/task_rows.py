@@ -1,4 +1,4 @@
-"""One row per test task and episode, as a file that figures can be drawn from without the run."""
+"""One row per test task and episode, in a file that figures can be plotted from without the run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RunFacts:
     """What all rows of a test have in common.
 
     Attributes:
-        world: the world's description.
+        meta_spec: sizes and names of the environment.
         seed: of the run.
         configuration: hash of everything that seeds of one method share (`configuration_hash`).
         environment_steps: made in training before the test.
@@ -42,9 +42,9 @@ class RunFacts:
 def task_rows(results: TaskResults, run: RunFacts) -> pa.Table:
     """The rows; several trials of one task are averaged.
 
-    Columns: `world`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter),
+    Columns: `environment`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter),
     `task` (number), `episode` (from 1), `exploration` (whether the episode only gathered information), `return`,
-    `success` (share of the trials; only in a world that defines it), and every coordinate as `task/<name>`.
+    `success` (share of the trials; only if the environment defines it), and every coordinate as `task/<name>`.
     """
     tasks, episodes = results.returns.shape
     number = tasks * episodes

@@ -46,7 +46,7 @@ def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
 
 
 def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
-    """`part` as `[groups or 1, rows or 1, features]`, without the copies that expanding made."""
+    """`part` as `[groups or 1, rows or 1, features]`, without expanded dimensions."""
     missing = len(leading) + 2 - part.dim()
     part = part.reshape(*[1] * missing, *part.shape) if missing else part
     for dimension in range(part.dim() - 1):

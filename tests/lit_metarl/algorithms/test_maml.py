@@ -100,10 +100,12 @@ def test_an_inner_step_learns_from_its_own_episodes_alone() -> None:
     def play(belief: TensorDict, length: int) -> TensorDict:
         for _ in range(2):
             for _ in range(length):
-                drawn = torch.randn(2, TASKS, 2, generator=generator)
+                sampled = torch.randn(2, TASKS, 2, generator=generator)
                 reward, no = torch.randn(TASKS, generator=generator), torch.zeros(TASKS, dtype=torch.bool)
-                extras = {"raw_action": drawn[1]}
-                belief = model.observe(belief, Transition(drawn[0], drawn[1], reward, drawn[0], no, no, ~no, extras))
+                extras = {"raw_action": sampled[1]}
+                belief = model.observe(
+                    belief, Transition(sampled[0], sampled[1], reward, sampled[0], no, no, ~no, extras)
+                )
             belief = model.end_episode(belief, generator)
         return belief
 
@@ -133,7 +135,7 @@ def test_an_inner_step_is_a_policy_gradient_step_with_standardized_advantages() 
     model = build(EndingPoint)
     model.input_moments.update(1.0 + 3.0 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0)))
     steps = double(model, collect(model, EndingPoint))
-    steps["reward"].neg_()  # as if it were shaped: inner steps learn from what the task really pays
+    steps["reward"].neg_()  # as if it were shaped: inner steps learn from the sparse reward
     adapted = model.meta_objective(steps).behavior
     for task in range(TASKS):
         total, count, advantages, scores = 0.0, 0, [], []
@@ -269,7 +271,7 @@ def test_a_trust_region_update_improves_the_objective_within_the_kl_limit(
 
 
 @pytest.mark.parametrize("outer", ["trpo", "ppo"])
-def test_trials_that_all_pay_the_same_change_nothing_and_a_failed_line_search_is_counted(outer: str) -> None:
+def test_trials_with_equal_returns_change_nothing_and_a_failed_line_search_is_counted(outer: str) -> None:
     model = build(outer=outer)
     trials = collect(model)
     trials.steps["reward"].zero_()

@@ -110,7 +110,9 @@ def test_the_border_between_episodes_is_marked_before_and_after() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @torch.no_grad()
-def test_what_comes_after_the_end_of_a_copys_episode_leaves_its_belief_alone(algorithm: type[OnPolicyModule]) -> None:
+def test_what_comes_after_the_end_of_a_sub_environments_episode_leaves_its_belief_alone(
+    algorithm: type[OnPolicyModule],
+) -> None:
     model, generator = build(algorithm, PointRobot), torch.Generator().manual_seed(0)
     belief, no = model.start_trial(2, generator), torch.zeros(2, dtype=torch.bool)
     for terminated, active in ((torch.tensor([True, False]), ~no), (no, torch.tensor([False, True]))):

@@ -31,7 +31,7 @@ def collect(model: VariBAD, seed: int = 0) -> Trials:
     env = EndingPoint(TASKS, seed)
     generator = torch.Generator().manual_seed(seed)
     trials = Collector(env).collect(model, env.task_distribution.sample(TASKS, generator), EPISODES, generator)
-    trials.steps["reward"] += 1.0  # as if it were shaped: the belief is about what the task really pays
+    trials.steps["reward"] += 1.0  # as if it were shaped: the belief is about the sparse reward
     return trials
 
 
@@ -86,9 +86,9 @@ def test_the_bound_is_that_of_a_plain_loop() -> None:
         torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_whole_numbers_are_drawn_equally_often_up_to_each_trials_own_end() -> None:
-    drawn = build()._sample_integers((2, 6000), torch.tensor([3, 5]))
-    for row, below in zip(drawn, (3, 5)):
+def test_integers_are_sampled_equally_often_up_to_each_trials_own_end() -> None:
+    sampled = build()._sample_integers((2, 6000), torch.tensor([3, 5]))
+    for row, below in zip(sampled, (3, 5)):
         assert torch.bincount(row, minlength=below).tolist() == pytest.approx([6000 / below] * below, rel=0.1)
 
 
@@ -122,7 +122,7 @@ def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
 
 
 @torch.no_grad()
-def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None:
+def test_heads_of_a_finite_environment_predict_whether_the_entered_cell_is_rewarded() -> None:
     torch.manual_seed(0)
     model = VariBAD(
         GridNavi.meta_spec,
@@ -157,6 +157,6 @@ def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None
     torch.testing.assert_close(bound, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_heads_by_state_are_refused_in_a_continuous_world() -> None:
+def test_heads_by_state_are_refused_in_a_continuous_environment() -> None:
     with pytest.raises(ConfigurationError, match="reward_by_state.*no finite set of states"):
         VariBAD(EndingPoint.meta_spec, elbo=ELBOPlan(reward_by_state=True))
