@@ -23,7 +23,7 @@ from datamodules.contracts import Decision
 from envs import PointRobot
 from envs.randomness import normal
 from lit_metarl.algorithms import MAML
-from lit_metarl.algorithms.meta_objective import Steps
+from lit_metarl.algorithms.maml_inner_loop import Steps
 from lit_metarl.networks import GaussianActions, TaskPolicy
 
 TASKS, EPISODES, TURNS = 40, 20, 3
@@ -54,7 +54,7 @@ class TaskLoop(MAML):
             for task, policy in enumerate(self.policies):
                 keys = ("observation", "raw_action", "reward", "valid")
                 self.adapt_alone(
-                    policy, self.steps_to_learn_from(*(belief[key][task : task + 1].clone() for key in keys))
+                    policy, self.inner_loop.steps_to_learn_from(*(belief[key][task : task + 1].clone() for key in keys))
                 )
         return belief
 

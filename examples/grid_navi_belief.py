@@ -70,7 +70,7 @@ def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Gener
     promised = agent.decoders["reward"](
         states.expand(len(posterior), -1, -1, -1), actions.expand(len(posterior), -1, -1), latent, pairs
     )[..., 0]
-    if agent.reward_likelihood == "bernoulli":
+    if agent.elbo.reward_likelihood == "bernoulli":
         paid = promised.sigmoid()
     else:
         paid = (promised - STEP_REWARD) / (GOAL_REWARD - STEP_REWARD)

@@ -24,9 +24,9 @@ from datamodules.tasks import CEMTaskSampler, TaskSampler, UniformTaskSampler
 from envs.base import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
 from envs.task_distributions import UniformBox
-from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.evaluation import cvar, worst
 from lit_metarl.networks import TaskLinear
+from lit_metarl.optim.task_gradient import Parameters, for_every_task, gradient_step
 
 SINES = UniformBox([0.1, 0.0, 0.3], [5.0, 2 * math.pi, 3.0])
 SPEC = MetaEnvSpec("Sine", 1, 1, ("amplitude", "phase", "frequency"), ("x",), 1, TaskChanges.REWARD)

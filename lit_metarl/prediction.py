@@ -1,4 +1,4 @@
-"""Trials on tasks of one's own choice: checked beforehand, written whole, and filmed."""
+"""Trials on chosen tasks: the tasks are checked first, the trials are written to a file and filmed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
     """The tasks as a tensor, `[tasks, task_dim]`.
 
     Raises:
-        ConfigurationError: if one of them is none of the world's.
+        ConfigurationError: if one of them is not a task of the environment.
     """
     meta_spec = env.meta_spec
     names = ", ".join(meta_spec.task_names)
@@ -35,7 +35,7 @@ def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
         require(len(task) == meta_spec.task_dim, "tasks", task, message, hint)
     chosen = torch.tensor(tasks, dtype=torch.float32)
     for task, inside in zip(tasks, env.has_tasks(chosen).tolist()):
-        require(inside, "tasks", task, "it lies outside the world's tasks", hint)
+        require(inside, "tasks", task, "it lies outside the environment's task space", hint)
     return chosen
 
 
@@ -48,10 +48,10 @@ def write_trials(groups: Sequence[Trials], meta_spec: MetaEnvSpec, path: Path) -
     """Write all trials into one safetensors file.
 
     Its tensors are `tasks` `[tasks, task_dim]`; `[tasks, episodes, time, …]` `observation`, `action` (in [−1, 1]),
-    `next_observation`, `features`, `reward`, `sparse_reward` (what the task really pays), `terminated`, `done` (the
-    last step of an episode), `valid` (False after that) and what the algorithm records besides;
+    `next_observation`, `features`, `reward`, `sparse_reward` (the task's unshaped reward), `terminated`, `done` (the
+    last step of an episode), `valid` (False after that) and what else the algorithm records;
     `[tasks, episodes, …]` `success` and `beliefs` (at the end of an episode), where there are any. The header
-    names the world, the coordinates of its tasks and its features.
+    names the environment, the coordinates of its tasks and its features.
     """
     tensors = {key: torch.cat([trials.steps[key] for trials in groups]) for key in groups[0].steps.keys()}  # noqa: SIM118
     valid = tensors["valid"]

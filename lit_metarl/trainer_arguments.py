@@ -22,7 +22,7 @@ from datamodules.contracts import Agent
 from envs.errors import require
 from lit_metarl.checkpoints import ExactResume
 
-CLIPPING = "Leave it out; algorithms that clip have model.init_args.max_grad_norm (VariBAD, RL2; MAML: ppo)."
+CLIPPING = "Leave it out; algorithms that clip have model.init_args.ppo.max_grad_norm (VariBAD, RL2, MAML)."
 UNUSABLE: dict[type[Callback], tuple[str, str]] = {
     GradientAccumulationScheduler: (
         "an algorithm takes its own optimizer steps, and none of them can be put off",

@@ -1,4 +1,4 @@
-"""Every algorithm with every task sampler in every world: two tiny iterations of each, or the documented refusal."""
+"""Every algorithm with every task sampler in every environment: two tiny iterations, or the documented refusal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from datamodules.relabeling import HFRRelabeler, HIPIRelabeler, NoRelabeler, Ran
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
 from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
-from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
 
 ITERATIONS, HORIZON = 2, 3
 ALGORITHMS: dict[type[MetaRLModule], dict[str, Any]] = {
     PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
-    VariBAD: {"hidden": 8, "layers": [8], "minibatches": 2},
-    RL2: {"hidden": 8, "layers": [8], "minibatches": 2},
+    VariBAD: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
+    RL2: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
     MAML: {"layers": [8], "episodes_per_step": 1},
 }
 SAMPLERS: dict[str, Callable[[], TaskSampler]] = {
@@ -45,14 +46,14 @@ with_every_relabeler = pytest.mark.parametrize("relabeler", RELABELERS)
 
 @cache
 def short(env_class: type[MetaEnv]) -> type[MetaEnv]:
-    """The world with episodes of a few steps."""
+    """The environment with episodes of a few steps."""
     return type(
         f"Short{env_class.__name__}", (env_class,), {"meta_spec": replace(env_class.meta_spec, horizon=HORIZON)}
     )
 
 
 def maker(env_class: type[MetaEnv]) -> Callable[[int, int], MetaEnv]:
-    """Makes the world with short episodes, and Meta-World's without other processes."""
+    """Makes the environment with short episodes; Meta-World's without other processes."""
     if issubclass(env_class, MetaWorld):
         return partial(env_class, horizon=HORIZON, processes=1)  # type: ignore[call-arg]  # as all of them take
     return short(env_class)

@@ -11,12 +11,13 @@ from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBa
 from datamodules.relabeling import NoRelabeler
 from datamodules.tasks import UniformTaskSampler
 from envs import PointRobot
-from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
 
 SETTINGS: dict[type[MetaRLModule], dict[str, Any]] = {
     PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
-    VariBAD: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
-    RL2: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
+    VariBAD: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
+    RL2: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
     MAML: {"episodes_per_step": 1, "layers": [8]},
 }
 

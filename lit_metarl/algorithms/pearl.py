@@ -18,7 +18,7 @@ from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate_frozen, relu_mlp, squash
 
 if TYPE_CHECKING:
     from torchrl.modules import MLP
@@ -31,11 +31,11 @@ class PEARL(MetaRLModule):
 
     The belief is a product of Gaussian factors, one a context transition. During exploration
     episodes z comes from the prior, afterwards from the posterior given all that the trial has
-    shown, re-inferred after every episode. The encoder learns from the critics' loss and the KL to
+    shown, inferred again after every episode. The encoder learns from the critics' loss and the KL to
     the prior only. The defaults are the settings that HFR was published with.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         exploration_episodes: episodes of a trial with z from the prior.
         latent_dim: size of z.
         layers: widths of the hidden layers of policy, critics and value network.
@@ -51,7 +51,7 @@ class PEARL(MetaRLModule):
         deterministic_context: let z be the mean of one vector a context transition, and 0 before there
             is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
-        log_std_penalty: weight of the squared log-deviation in the policy loss.
+        log_std_penalty: weight of the squared log-standard-deviation in the policy loss.
         initialization: of all networks: "published" for small last layers and hidden biases of 0.1
             (`lit_metarl.networks.mlp.initialize_as_published`), or "torch" for torch's defaults.
         **common: what every algorithm takes (`MetaRLModule`).
@@ -88,8 +88,8 @@ class PEARL(MetaRLModule):
             not meta_spec.discrete_actions,
             "data.env",
             meta_spec.name,
-            "PEARL's policy needs continuous actions, and this world's are a choice",
-            "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
+            "PEARL's policy needs continuous actions, and this environment's actions are discrete",
+            "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
         )
         require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
@@ -131,7 +131,7 @@ class PEARL(MetaRLModule):
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
-    # The belief: which z this task has.
+    # The belief: a posterior over z.
 
     def infer(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance `[..., latent]` of z given `context` `[..., transitions, context_dim]`.
@@ -149,7 +149,7 @@ class PEARL(MetaRLModule):
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
     def context_features(self, transitions: TensorDict) -> Tensor:
-        """What the encoder sees of transitions: the reward is the one the task really pays, `[..., context_dim]`."""
+        """What the encoder sees of transitions: the reward is the sparse one, `[..., context_dim]`."""
         return torch.cat(self._context_parts(transitions), -1)
 
     def _context_parts(self, transitions: TensorDict) -> list[Tensor]:
@@ -218,7 +218,7 @@ class PEARL(MetaRLModule):
         steps = int(belief["steps"][0])
         return self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])[0]
 
-    # Foresight: what adapting from a trajectory is worth (HFR).
+    # Foresight: the utility of adapting from a trajectory (HFR).
 
     def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
         """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory (eq. 4)."""
@@ -226,7 +226,7 @@ class PEARL(MetaRLModule):
         draws = starts.draws.to(self.device)
         tasks = torch.arange(len(draws), device=self.device)[:, None]
         distinct = starts.distinct.to(self.device)
-        policy = bounded(evaluate(self.policy.network, (distinct, z)))  # the same for equal start states
+        policy = bounded(evaluate_frozen(self.policy.network, (distinct, z)))  # the same for equal start states
         mean, log_std = (values[tasks, draws] for values in policy)
         action, _ = squash(mean, log_std, normal(tuple(mean.shape), generator, mean))
         return self._frozen_min_q(distinct[tasks, draws], action, z).mean(-1).cpu()
@@ -235,10 +235,10 @@ class PEARL(MetaRLModule):
         """Minus the critics' loss on the task's transitions, with z from the belief given the trajectory."""
         z = self._adapted_z(trajectories, generator)
         data = transitions.to(self.device)
-        next_value = evaluate(self.target_value, (data["next_observation"], z))[..., 0]
+        next_value = evaluate_frozen(self.target_value, (data["next_observation"], z))[..., 0]
         target = sac.bellman_target(self.reward_scale * data["reward"], data["terminated"], next_value, self.discount)
         inputs = (data["observation"], data["action"], z)
-        errors = [(evaluate(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
+        errors = [(evaluate_frozen(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
         return -torch.stack(errors).sum(0).cpu()
 
     def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
@@ -251,11 +251,11 @@ class PEARL(MetaRLModule):
     def _adapted_z(self, trajectories: TensorDict, generator: torch.Generator) -> Tensor:
         """z from the belief given each trajectory, `[tasks, 1, latent]`."""
         parts = [part.to(self.device) for part in self._context_parts(trajectories)]
-        mean, variance = self._posterior(evaluate(self.encoder, parts), trajectories["valid"].to(self.device))
+        mean, variance = self._posterior(evaluate_frozen(self.encoder, parts), trajectories["valid"].to(self.device))
         return (mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean))[:, None]
 
     def _frozen_min_q(self, observation: Tensor, action: Tensor, z: Tensor) -> Tensor:
-        first, second = (evaluate(critic, (observation, action, z))[..., 0] for critic in self._critics())
+        first, second = (evaluate_frozen(critic, (observation, action, z))[..., 0] for critic in self._critics())
         return torch.minimum(first, second)
 
     def _critics(self) -> list[MLP]:

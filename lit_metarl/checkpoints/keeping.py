@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the best one, and the last one, to go on from."""
+"""Which checkpoints a run keeps: the best one, and the last one, to resume from."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(RunCheckpoint):
-    """Saves after every epoch, and when a signal asks the run to stop: then after the step it is at.
+    """Saves after every epoch, and on a signal to stop: then after the current step.
 
     SLURM's signal to requeue also waits for that moment; Lightning does the rest. Whichever rank a signal
     comes to, all ranks heed it after the same step.

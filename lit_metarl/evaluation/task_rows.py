@@ -1,4 +1,4 @@
-"""One row per test task and episode, as a file that figures can be drawn from without the run."""
+"""One row per test task and episode, in a file that figures can be plotted from without the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distributions over actions, as on-policy algorithms need them: drawn from a caller's generator, and scored."""
+"""Action distributions of on-policy algorithms: sampling from the caller's generator, log-probability, entropy, KL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ActionDistribution(nn.Module, ABC):
 
     @abstractmethod
     def applied(self, raw: Tensor) -> Tensor:
-        """The action in [-1, 1] that a raw action stands for."""
+        """The action in [-1, 1] that a raw action maps to."""
 
     @abstractmethod
     def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
@@ -51,11 +51,7 @@ class ActionDistribution(nn.Module, ABC):
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """KL(old ‖ new) of distributions, `[...]`."""
 
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """A raw action for every row of `features` `[n, features]`, or the most likely one; `[n, action_dim]`."""
-        return self.sample(self(features), deterministic, generator)
-
-    def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+    def log_prob_and_entropy(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
         distribution = self(features)
         return self.log_probability(distribution, raw), self.entropy(distribution)
@@ -81,7 +77,7 @@ class CategoricalActions(ActionDistribution):
 
     def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
         scores = distribution
-        if not deterministic:  # argmax of logit + Gumbel noise is a draw
+        if not deterministic:  # the argmax of logit + Gumbel noise is a sample
             waits = torch.empty(scores.shape, device=generator.device).exponential_(generator=generator)
             scores = scores - waits.to(scores.device).log_()
         return torch.zeros_like(scores).scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
@@ -102,16 +98,16 @@ class CategoricalActions(ActionDistribution):
 
 
 class GaussianActions(ActionDistribution):
-    """A diagonal Gaussian whose deviation does not depend on the input; its draws are brought into [-1, 1].
+    """A diagonal Gaussian with a standard deviation that does not depend on the input; samples are bounded to [-1, 1].
 
-    The distribution's parameters are mean and log-deviation, side by side. Probabilities are those of
+    The distribution's parameters are mean and log-std, concatenated. Probabilities are those of
     the raw action: what bounds it is the same for all policies, so ratios of probabilities do not
     change. The entropy is the unbounded Gaussian's, as in VariBAD's code.
 
     Args:
         features: size of the input.
         action_dim: size of an action.
-        initial_std: deviation at the start.
+        initial_std: standard deviation at the start.
         bounds: how a raw action is brought into [-1, 1].
         initialize: sets the layer's weights.
     """
@@ -157,7 +153,7 @@ class GaussianActions(ActionDistribution):
 def action_distribution(
     meta_spec: MetaEnvSpec, features: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
 ) -> ActionDistribution:
-    """Categorical where the world's actions are discrete, else Gaussian with the rest of the arguments."""
+    """Categorical if the environment's actions are discrete, else Gaussian with the other arguments."""
     if meta_spec.discrete_actions:
         return CategoricalActions(features, meta_spec.action_dim)
     return GaussianActions(features, meta_spec.action_dim, initial_std, bounds, initialize)

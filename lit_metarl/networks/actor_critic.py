@@ -73,15 +73,10 @@ class ActorCritic(nn.Module):
         features: Tensor = self.actor(self.embed(inputs))
         return features
 
-    def values(self, inputs: Tensor) -> Tensor:
-        """The value of every state and belief, `[...]`."""
-        values: Tensor = self.value(self.critic(self.embed(inputs)))[..., 0]
-        return values
-
-    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of raw actions, entropies and values, `[...]` each."""
         embedded = self.embed(inputs)
-        log_probability, entropy = self.actions.score(self.actor(embedded), raw_action)
+        log_probability, entropy = self.actions.log_prob_and_entropy(self.actor(embedded), raw_action)
         return log_probability, entropy, self.value(self.critic(embedded))[..., 0]
 
 

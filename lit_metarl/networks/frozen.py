@@ -16,7 +16,7 @@ DEVICE_CHUNK_ROWS = 2**17
 
 
 @torch.no_grad()
-def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
+def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
     """`network` on the concatenation of `parts`, which are broadcast against each other.
 
     The same numbers as `network(torch.cat(expanded_parts, -1))`, for less: the first layer is linear,
@@ -49,7 +49,7 @@ def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
 
 
 def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
-    """`part` as `[groups or 1, rows or 1, features]`, without the copies that expanding made."""
+    """`part` as `[groups or 1, rows or 1, features]`, without expanded dimensions."""
     missing = len(leading) + 2 - part.dim()
     part = part.reshape(*[1] * missing, *part.shape) if missing else part
     for dimension in range(part.dim() - 1):

@@ -21,9 +21,9 @@ class RunningMoments(nn.Module):
     variance: Tensor
     count: Tensor
     scale: Tensor
-    """1 / deviation, `[size]`."""
+    """1 / std, `[size]`."""
     shift: Tensor
-    """−mean / deviation, `[size]`."""
+    """−mean / std, `[size]`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in `rows` `[n, size]`, and those of the other ranks."""
+        """Add `rows` `[n, size]`, and those of the other ranks."""
         rows = ranks.gather(rows)
         n = len(rows)
         variance, mean = torch.var_mean(rows, 0, correction=0)
@@ -51,5 +51,5 @@ class RunningMoments(nn.Module):
         self.shift.copy_(-self.mean * self.scale)
 
     def normalize(self, rows: Tensor) -> Tensor:
-        """(rows − mean) / deviation, `[..., size]`."""
+        """(rows − mean) / std, `[..., size]`."""
         return torch.addcmul(self.shift, rows, self.scale)

@@ -1,4 +1,4 @@
-"""A policy that can be evaluated with parameters of its own for every task (MAML, Finn et al. 2017)."""
+"""A policy that can be evaluated with separate parameters for every task (MAML, Finn et al. 2017)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TaskPolicy(nn.Module):
         return distribution
 
     def with_parameters(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """`forward` with other parameters: for every task its own, `[tasks, ...]`, and `inputs` `[tasks, n, inputs]`.
+        """`forward` with separate parameters for every task, `[tasks, ...]`, and `inputs` `[tasks, n, inputs]`.
 
         All tasks are computed at once.
         """

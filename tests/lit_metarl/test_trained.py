@@ -23,7 +23,7 @@ def checkpoint(run_tiny: Callable[..., int], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("algorithm", RUNS)
-def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_world(
+def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_environment(
     run_tiny: Callable[..., int], tmp_path: Path, algorithm: str
 ) -> None:
     assert run_tiny("fit", *RUNS[algorithm], "--trainer.max_epochs=1") == 0
@@ -38,7 +38,7 @@ def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_world(
     assert trials.episode_returns.shape == (3, 3)
 
 
-def test_a_checkpoint_cannot_call_anything_but_its_world_and_algorithm(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_cannot_call_anything_but_its_environment_and_algorithm(checkpoint: Path, tmp_path: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
     content[CONFIGURATION]["model"] = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/pwned"}}
     torch.save(content, tmp_path / "evil.ckpt")

@@ -25,6 +25,7 @@ from envs import (
 )
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
+from lit_metarl.networks import RecurrentEncoderPlan
 
 EPISODES = 3
 KINDS: list[type[MetaEnv]] = [PointRobot, SparsePointRobot, FourCorners, GridNavi, KhazadDum]
@@ -44,7 +45,7 @@ def make_agent(env: MetaEnv) -> MetaRLModule:
     """An agent with weights of its own, which acts by choice or by coordinates."""
     torch.manual_seed(0)
     if env.meta_spec.discrete_actions:
-        return RL2(env.meta_spec, hidden=8).eval()
+        return RL2(env.meta_spec, encoder=RecurrentEncoderPlan(hidden=8)).eval()
     return PEARL(env.meta_spec, exploration_episodes=1, layers=[16], encoder_layers=[16]).eval()
 
 

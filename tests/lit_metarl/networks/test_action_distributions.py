@@ -26,21 +26,23 @@ def categorical() -> CategoricalActions:
 
 
 @torch.no_grad()
-def test_choices_are_scored_as_torch_does_and_drawn_as_often_as_scored() -> None:
+def test_choices_are_scored_as_torch_does_and_sampled_as_often_as_scored() -> None:
     actions, features = categorical(), torch.randn(1, FEATURES)
     reference = Categorical(logits=actions.logits(features))
-    draws = actions.draw(features.expand(20_000, -1), False, torch.Generator().manual_seed(1))
-    assert (draws.sum(-1) == 1).all()
-    torch.testing.assert_close(draws.mean(0), reference.probs[0], atol=0.02, rtol=0)
-    log_probability, entropy = actions.score(features.expand(ACTIONS, -1), torch.eye(ACTIONS))
+    samples = actions.sample(actions(features).expand(20_000, -1), False, torch.Generator().manual_seed(1))
+    assert (samples.sum(-1) == 1).all()
+    torch.testing.assert_close(samples.mean(0), reference.probs[0], atol=0.02, rtol=0)
+    log_probability, entropy = actions.log_prob_and_entropy(features.expand(ACTIONS, -1), torch.eye(ACTIONS))
     torch.testing.assert_close(log_probability, reference.log_prob(torch.arange(ACTIONS)))
     torch.testing.assert_close(entropy, reference.entropy().expand(ACTIONS))
-    assert int(actions.draw(features, True, torch.Generator()).argmax()) == int(reference.probs.argmax())
+    assert int(actions.sample(actions(features), True, torch.Generator()).argmax()) == int(reference.probs.argmax())
 
 
 @torch.no_grad()
 def test_at_the_start_all_choices_are_nearly_equal() -> None:
-    _, entropy = CategoricalActions(FEATURES, ACTIONS).score(torch.randn(5, FEATURES), torch.eye(ACTIONS)[[0] * 5])
+    _, entropy = CategoricalActions(FEATURES, ACTIONS).log_prob_and_entropy(
+        torch.randn(5, FEATURES), torch.eye(ACTIONS)[[0] * 5]
+    )
     torch.testing.assert_close(entropy, torch.full((5,), ACTIONS).log(), atol=1e-2, rtol=0)
 
 
@@ -48,12 +50,12 @@ def test_at_the_start_all_choices_are_nearly_equal() -> None:
 def test_gaussian_actions_are_scored_as_torch_does() -> None:
     actions, features, raw = gaussian(), torch.randn(5, FEATURES), torch.randn(5, ACTIONS)
     reference = Independent(Normal(actions.mean(features), actions.log_std.exp()), 1)
-    log_probability, entropy = actions.score(features, raw)
+    log_probability, entropy = actions.log_prob_and_entropy(features, raw)
     torch.testing.assert_close(log_probability, reference.log_prob(raw))
     torch.testing.assert_close(entropy, reference.entropy())
-    draws = actions.draw(features[:1].expand(20_000, -1), False, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(draws.std(0), torch.full((ACTIONS,), 0.7), atol=0.02, rtol=0)
-    torch.testing.assert_close(actions.draw(features, True, torch.Generator()), actions.mean(features))
+    samples = actions.sample(actions(features[:1]).expand(20_000, -1), False, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(samples.std(0), torch.full((ACTIONS,), 0.7), atol=0.02, rtol=0)
+    torch.testing.assert_close(actions.sample(actions(features), True, torch.Generator()), actions.mean(features))
 
 
 @pytest.mark.parametrize("bounds", ["clip", "tanh"])

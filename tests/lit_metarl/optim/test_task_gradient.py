@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
+from lit_metarl.optim.task_gradient import Parameters, for_every_task, gradient_step
 
 TASKS, RATE = 5, 0.3
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from envs import ConfigurationError
-from lit_metarl.trust_region import (
+from lit_metarl.optim.trust_region import (
     Objective,
     TrustRegionPlan,
     conjugate_gradient,

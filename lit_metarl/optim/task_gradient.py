@@ -25,9 +25,9 @@ def gradient_step(
 
     Args:
         parameters: θ, `[tasks, ...]` each.
-        task_losses: L; from such parameters to the loss of every task, `[tasks]`.
+        task_losses: L; a function from such parameters to the loss of every task, `[tasks]`.
         rate: α.
-        first_order: take the gradient for a constant when the result is differentiated.
+        first_order: treat the gradient as a constant when the result is differentiated.
 
     Returns:
         The new parameters, `[tasks, ...]` each.

@@ -1,6 +1,6 @@
 """Trust region policy optimization: the largest step along the natural gradient that a KL limit allows.
 
-Schulman et al. 2015, arXiv 1502.05477, appendix C. All vectors are the parameters in one row, `[parameters]`.
+Schulman et al. 2015, arXiv 1502.05477, appendix C. Every vector is all parameters concatenated, `[parameters]`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ KEY = "model.init_args.trpo"
 
 @dataclass(frozen=True)
 class TrustRegionPlan:
-    """How a step is found.
+    """How a trust region step is computed.
 
     Attributes:
         max_kl: largest mean KL between the policies before and after it (δ).
         conjugate_gradient_steps: iterations that the natural gradient is computed with.
         damping: added to the diagonal of the Fisher matrix.
         backtracks: steps that are tried, each shorter than the one before.
-        backtrack_ratio: how much shorter.
+        backtrack_ratio: length of each relative to the one before.
     """
 
     max_kl: float = 0.01
@@ -52,7 +52,7 @@ class TrustRegionPlan:
 
 
 class TrustRegionStep(NamedTuple):
-    """A step, and what it was found by.
+    """A step and its diagnostics.
 
     Attributes:
         step: what to add to the parameters, `[parameters]`; 0 where no step was found.
@@ -72,9 +72,9 @@ class TrustRegionStep(NamedTuple):
 def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegionPlan) -> TrustRegionStep:
     """The step from `parameters` `[parameters]` that lowers the loss within the KL limit.
 
-    The line search keeps the first of ever shorter steps that does both. What depends on the data comes
-    from `objective` alone: the loss and the KL of a tried step, and their derivatives at the start. Where
-    there are several ranks, each has an objective of its own, and all take the step for the mean of them.
+    The line search keeps the first of ever shorter steps that does both. The data enter
+    through `objective` alone: the loss and the KL of a tried step, and their derivatives at the start. With
+    several ranks, each has its own objective, and all take the same step, computed from the mean.
     """
     start = parameters.detach().requires_grad_()
     loss, kl = objective(start)
@@ -92,7 +92,7 @@ def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegio
         step = -(plan.backtrack_ratio**tried) * longest
         with torch.no_grad():
             new_loss, new_kl = _mean_over_ranks(torch.stack(objective(start + step)))
-        if bool(new_loss < loss) and bool(new_kl <= plan.max_kl):  # neither is so where a number is not finite
+        if bool(new_loss < loss) and bool(new_kl <= plan.max_kl):  # both are False if a number is not finite
             return TrustRegionStep(step, new_loss, new_kl, gradient.norm(), True)
     return TrustRegionStep(torch.zeros_like(gradient), loss, torch.zeros_like(loss), gradient.norm(), False)
 
@@ -106,7 +106,7 @@ def hessian_vector_product(value: Tensor, parameters: Tensor) -> Callable[[Tenso
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, steps: int) -> Tensor:
     """x with A x = `target`, for a symmetric positive definite A given by its `product` with a vector.
 
-    Stops early where the residual has all but vanished.
+    Stops early once the residual has almost vanished.
     """
     solution, residual, direction = torch.zeros_like(target), target.clone(), target.clone()
     squared = residual @ residual
