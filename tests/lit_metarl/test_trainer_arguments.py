@@ -19,12 +19,12 @@ from pytorch_lightning.callbacks import (
     ModelCheckpoint,
     StochasticWeightAveraging,
 )
+from tests.lit_metarl.test_cli import EARLY, Run, refused
 
 from envs import ConfigurationError
 from lit_metarl import trainer_arguments
 from lit_metarl.algorithms import PEARL, VariBAD
 from lit_metarl.checkpoints import ExactResume
-from tests.lit_metarl.test_cli import EARLY, Run, refused
 from tests.tiny import INITIAL_STEPS, ITERATION_STEPS, tiny_agent, tiny_data, tiny_trainer
 
 REFUSED = {
