@@ -26,9 +26,9 @@ from datamodules.plans import (
 )
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
-from datamodules.tasks import TaskSampler
+from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
-from envs.errors import ConfigurationError, require
+from envs.errors import ConfigurationError, ContractError, require
 from envs.randomness import derive_seed, make_generator
 
 
@@ -303,14 +303,14 @@ class RolloutDataModule(pl.LightningDataModule):
             generator,
         )
 
-    def _slots(self) -> tuple[Tensor, Tensor]:
-        """The tasks that this rank's slots start with, `[slots, task_dim]`, and the slots to fill before training.
+    def _slots(self) -> tuple[SampledTasks, Tensor]:
+        """The tasks that this rank's slots start with, and the slots to fill before training.
 
         Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them, and as many to
         fill as the others. Where new tasks are drawn and take over slots, the ranks share the slots.
         """
         if self.task_sampler.draws_new_tasks:
-            tasks = ranks.share(self.initial_tasks)
+            tasks = SampledTasks(ranks.share(self.initial_tasks.tasks), ranks.share(self.initial_tasks.ids))
             return tasks, torch.arange(len(tasks))
         slots = len(self.initial_tasks)
         to_fill = -(-slots // ranks.world_size()) * ranks.world_size()
@@ -354,41 +354,57 @@ class RolloutDataModule(pl.LightningDataModule):
     def run_epoch(self) -> Iterator[Any]:
         """The batches of an epoch; each meta-iteration collects when its first batch is asked for.
 
-        An epoch that a restored run was interrupted in goes on with its next batch.
+        An epoch in which a restored run was interrupted continues with its next batch.
         """
         per_iteration = self.experience.batches_per_iteration
-        if self._drawn == self.collection.iterations * per_iteration:
+        total = self.collection.iterations * per_iteration
+        if self._drawn == total:
             self.end_epoch()
-        finished, drawn = divmod(self._drawn, per_iteration)
-        for iteration in range(finished, self.collection.iterations):
-            for batch in self.experience.run_iteration(self, drawn if iteration == finished else 0):
-                self._drawn += 1
-                yield batch
+        for drawn in range(self._drawn, total):
+            if drawn % per_iteration == 0:
+                self._fill_slots()
+                self.experience.add(*self.collect(), self.agent)
+            batch = self.experience.batch()
+            self._drawn += 1
+            yield batch
 
     def end_epoch(self) -> None:
-        """The epoch is over, however many of its batches were drawn; its metrics are forgotten."""
+        """The epoch is over, however many of its batches were sampled; its metrics are forgotten."""
         self._returns, self._drawn = [], 0
 
-    # Where experience gets its trials (`datamodules.experience.TrialSource`).
+    def _fill_slots(self) -> None:
+        """Collect the data that the task slots start with, unless they have them."""
+        groups = self.experience.slots_to_fill()
+        if not groups:
+            return
+        episodes = self.collection.initial_episodes
+        trials = episodes * sum(len(slots) for slots, _ in groups)
+        with self._watching("initial data", trials * self.meta_spec.horizon):
+            for slots, tasks in groups:
+                for _ in range(episodes):
+                    self.experience.fill(slots, self.run_trials(tasks, 1))
 
-    def collect(self) -> Trials:
-        """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
+    def collect(self) -> tuple[SampledTasks, Trials]:
+        """This rank's trials of a meta-iteration, on sampled tasks; the task sampler is told all ranks' scores.
+
+        Raises:
+            ContractError: if the task sampler does not give a task for each trial.
+        """
         episodes = self.collection.exploration(self.agent.exploration_episodes) + self.collection.adapted_episodes
-        expected = (self.collection.tasks_per_iteration, self.meta_spec.task_dim)
-        tasks = self.task_sampler.sample(expected[0])
-        require(
-            tuple(tasks.shape) == expected,
-            "data.task_sampler",
-            type(self.task_sampler).__name__,
-            f"its sample({expected[0]}) must give tasks of shape {expected}, and gave {tuple(tasks.shape)}",
-            "Return [n, task_dim]: one task for each of the n trials.",
-        )
-        own_tasks = ranks.share(tasks)
-        with self.watching("trials", len(own_tasks) * episodes * self.meta_spec.horizon):
-            trials = self.run_trials(own_tasks, episodes)
-        self.task_sampler.update(tasks, ranks.gather(trials.returns))
+        number, task_dim = self.collection.tasks_per_iteration, self.meta_spec.task_dim
+        sampled = self.task_sampler.sample(number)
+        if tuple(sampled.tasks.shape) != (number, task_dim) or tuple(sampled.ids.shape) != (number,):
+            raise ContractError(
+                f"{type(self.task_sampler).__name__}.sample",
+                f"tasks of shape {tuple(sampled.tasks.shape)} with ids of shape {tuple(sampled.ids.shape)}",
+                f"{(number, task_dim)} and {(number,)}: a task for each of the {number} trials",
+            )
+        own = SampledTasks(ranks.share(sampled.tasks), ranks.share(sampled.ids))
+        with self._watching("trials", len(own) * episodes * self.meta_spec.horizon):
+            trials = self.run_trials(own.tasks, episodes)
+        self.task_sampler.update(sampled, ranks.gather(trials.returns))
         self._returns.append(ranks.gather(trials.episode_returns).mean(0))
-        return trials
+        return own, trials
 
     def run_trials(self, tasks: Tensor, episodes: int) -> Trials:
         """Trials of `episodes` episodes on `tasks` `[n, task_dim]`, of which the task sampler is not told."""
@@ -407,8 +423,8 @@ class RolloutDataModule(pl.LightningDataModule):
         return trials
 
     @contextmanager
-    def watching(self, description: str, total_steps: int) -> Iterator[None]:
-        """Progress is shown inside, out of at most `total_steps` environment steps."""
+    def _watching(self, description: str, total_steps: int) -> Iterator[None]:
+        """Show progress inside, out of at most `total_steps` environment steps."""
         if self.progress is not None:
             self.progress.begin(description, total_steps)
         yield

@@ -73,10 +73,13 @@ class HFRRelabeler(ProbabilisticRelabeler):
         self, trajectories: Trajectories, candidates: Tensor, replay: TaskReplay, foresight: Foresight
     ) -> Tensor:
         """U_ψ(τ) for all trajectories τ and the tasks ψ of the slots `candidates`, `[trajectories, candidates]`."""
-        tasks = replay.tasks[candidates][:, None]
         rows = []
         for trajectory in replay.trajectory_steps(trajectories).unbind(0):  # under every task, one is a large batch
-            rows.append(self._utility(replay.compute_rewards(trajectory[None], tasks), candidates, replay, foresight))
+            rows.append(
+                self._utility(
+                    replay.compute_rewards(trajectory[None], candidates[:, None]), candidates, replay, foresight
+                )
+            )
         return torch.stack(rows)
 
     def log_partition(self, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:

@@ -56,8 +56,8 @@ def test_the_density_of_the_tasks_drawn_moves_away_from_the_reference_and_distur
     assert torch.equal(sampler.generator.get_state(), before)
     assert not first.axes[1].lines[1:]  # no round yet: the reference's median only
     for _ in range(3):
-        tasks = sampler.sample(20)
-        sampler.update(tasks, tasks[:, 0])  # those with small goal_x are hard
+        sampled = sampler.sample(20)
+        sampler.update(sampled, sampled.tasks[:, 0])  # those with small goal_x are hard
     drawn, reference = sampler.example_tasks(500)
     assert float(drawn[:, 0].mean()) < float(reference[:, 0].mean()) - 0.2
     figure = draw_density(drawn, reference, sampler.table(), ("goal_x", "goal_y"))

@@ -1,0 +1,67 @@
+"""Which quantile of the scores the cross-entropy method aims at.
+
+Each function of `REFERENCE_SCORES` gives scores that stand for the reference distribution, and their weights. Both are
+empty if there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+ReferenceMode = Literal["round", "reference_draws", "validation", "none"]
+ReferenceScores: TypeAlias = Callable[[TensorDict, Tensor], tuple[Tensor, Tensor]]
+
+
+def reference_quantile(scores: Tensor, weights: Tensor, alpha: float) -> Tensor:
+    """α-quantile of the distribution that `scores` `[n]`, weighted by `weights` `[n]`, were sampled from.
+
+    Smallest and largest score count as the 1/(n+1) and n/(n+1) quantiles of that distribution; in
+    between, the weighted empirical quantile is interpolated linearly.
+    """
+    n = len(scores)
+    if n == 1:
+        return scores[0]
+    level = min(max((alpha * (n + 1) - 1) / (n - 1), 0.0), 1.0)
+    order = scores.argsort()
+    scores, weights = scores[order], weights[order]
+    centers = weights.cumsum(0) - 0.5 * weights
+    centers = (centers - centers[0]) / (centers[-1] - centers[0])
+    above = int(torch.searchsorted(centers, torch.tensor(level, dtype=centers.dtype))) if level > 0 else 0
+    if above == 0:
+        return scores[0]
+    share = (level - centers[above - 1]) / (centers[above] - centers[above - 1])
+    return scores[above - 1] + share * (scores[above] - scores[above - 1])
+
+
+def whole_round(draws: TensorDict, validated: Tensor) -> tuple[Tensor, Tensor]:
+    """All draws of the round, with their importance weights."""
+    return draws["score"], draws["weight"].double()
+
+
+def reference_draws(draws: TensorDict, validated: Tensor) -> tuple[Tensor, Tensor]:
+    """The round's draws from the reference distribution."""
+    scores = draws["score"][draws["from_reference"]]
+    return scores, torch.ones_like(scores)
+
+
+def last_validation(draws: TensorDict, validated: Tensor) -> tuple[Tensor, Tensor]:
+    """The trial returns of the last validation."""
+    return validated, torch.ones_like(validated)
+
+
+def no_scores(draws: TensorDict, validated: Tensor) -> tuple[Tensor, Tensor]:
+    """None: φ follows the worst of its own draws."""
+    return torch.empty(0), torch.empty(0)
+
+
+REFERENCE_SCORES: dict[ReferenceMode, ReferenceScores] = {
+    "round": whole_round,
+    "reference_draws": reference_draws,
+    "validation": last_validation,
+    "none": no_scores,
+}
