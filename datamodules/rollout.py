@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +30,9 @@ from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
 from envs.errors import ConfigurationError, ContractError, require
 from envs.randomness import derive_seed, make_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class CollectionProgress(Protocol):
@@ -444,6 +447,10 @@ class RolloutDataModule(pl.LightningDataModule):
             **self.task_sampler.metrics(),
             **ranks.mean_by_name(self.experience.metrics()),
         }
+
+    def figures(self) -> dict[str, Figure]:
+        """What the task sampler and the collected data have to show, by name."""
+        return {**self.task_sampler.figures(), **self.experience.figures()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what was experienced itself, as tensors and primitives."""

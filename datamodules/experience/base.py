@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,6 +11,9 @@ from datamodules.collection import Trials
 from datamodules.contracts import Agent
 from datamodules.replay import Ring
 from datamodules.tasks import SampledTasks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Experience(ABC):
@@ -43,6 +46,10 @@ class Experience(ABC):
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last meta-iteration."""
+        return {}
+
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the collected data, by name."""
         return {}
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from tensordict import TensorDict
@@ -16,6 +16,9 @@ from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel, Ring, TaskReplay
 from datamodules.tasks import SampledTasks
 from envs.base import MetaEnv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ReplayExperience(Experience):
@@ -95,6 +98,9 @@ class ReplayExperience(Experience):
     def metrics(self) -> dict[str, float]:
         learned = self.reward_model.metrics() if self.reward_model is not None else {}
         return {**self.relabeler.metrics(), **learned}
+
+    def figures(self) -> dict[str, Figure]:
+        return self.relabeler.figures(self.replay)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from datamodules.contracts import Foresight
 from datamodules.replay import TaskReplay, Trajectories
 from envs.errors import require
 from envs.randomness import make_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Relabeler(ABC):
@@ -41,6 +44,10 @@ class Relabeler(ABC):
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last call of `relabel`."""
+        return {}
+
+    def figures(self, replay: TaskReplay) -> dict[str, Figure]:
+        """Figures of what was relabeled among the tasks of `replay`, by name."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -123,6 +130,11 @@ class ProbabilisticRelabeler(Relabeler):
 
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)
+
+    def figures(self, replay: TaskReplay) -> dict[str, Figure]:
+        from datamodules.relabeling.flow_figure import plot_flow  # slow to import
+
+        return {"relabel/collected_for_kept_for": plot_flow(self.flow, replay.tasks, replay.env.meta_spec.task_names)}
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -199,11 +199,11 @@ class TaskReplay:
         )
 
     def draw(self, table: ReferenceTable, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
-        """`n` transitions of each of `slots` `[k]` from `table`, rewarded for the slots' tasks, `[k, n]`."""
+        """`n` transitions of each of `slots` `[k]` from `table`, with rewards for the slots' tasks, `[k, n]`."""
         return self.compute_rewards(self.store.get(table.draw(slots, n, generator)), slots[:, None])
 
     def draw_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
-        """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, rewarded, all valid, `[k, n]`."""
+        """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, with rewards, `[k, n]`."""
         context = self.draw(self.recent, slots, n, generator)
         return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
 

@@ -9,7 +9,7 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
@@ -22,7 +22,11 @@ from envs.base import MetaEnvSpec
 from envs.errors import ContractError, NonFiniteError, require, require_finite
 from envs.task_distributions import TaskDistribution
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LOGGED_QUANTILES = (0.05, 0.5, 0.95)
+TASKS_IN_FIGURE = 4096
 KEY = "data.task_sampler.init_args"
 PUBLISHED = (
     "RoML uses alpha 0.05 (0.01 for KhazadDum), round_size 128, reference_share 0.2, selection_share 0.2, "
@@ -341,6 +345,12 @@ class CEMTaskSampler(TaskSampler):
             self._family.vectors(self._family.sample(phi, n, torch.Generator().manual_seed(0))) for phi in parameters
         )
         return now, reference
+
+    def figures(self) -> dict[str, Figure]:
+        from datamodules.tasks.density_figure import plot_density  # slow to import
+
+        examples = self.example_tasks(TASKS_IN_FIGURE)
+        return {"cem/density": plot_density(*examples, self._history, self.meta_spec.task_names)}
 
     def table(self) -> list[dict[str, float]]:
         """One row a round: its number, the distribution after it, and what it was based on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,10 @@ class TaskSampler(ABC):
 
     def metrics(self) -> dict[str, float]:
         """What to log of the sampler's state."""
+        return {}
+
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the sampler's state, by name."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
