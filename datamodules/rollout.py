@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 class CollectionProgress(Protocol):
-    """Who wants to watch collection."""
+    """Shows the progress of collection."""
 
     def begin(self, description: str, total_steps: int) -> None:
         """Collection starts; `total_steps` environment steps at most."""
         ...
 
     def advance(self, steps: int) -> None:
-        """That many more environment steps were made."""
+        """`steps` more environment steps were made."""
         ...
 
     def end(self) -> None:
@@ -52,28 +52,28 @@ class CollectionProgress(Protocol):
 
 
 class RolloutDataModule(pl.LightningDataModule):
-    """Draws tasks, runs trials on them, and yields what the algorithm learns from.
+    """Samples tasks, runs trials on them, and yields what the algorithm learns from.
 
     A meta-iteration collects trials; then the loader yields `batches.meta_steps` meta-batches from
     replay, or, for an algorithm that learns from trials, one `TrialBatch`. An epoch is
     `collection.iterations` of them. Validation and test loaders yield finished trials on held-out
     tasks, run by the same collector.
 
-    Several ranks share the work: the task sampler draws the tasks of all of them and is told all
-    their scores, so that it is the same everywhere; each rank runs trials on its part of the tasks and
-    keeps the experience. Numbers in the configuration are totals over the ranks.
+    Several ranks share the work: the task sampler samples the tasks of all ranks and is told all
+    scores, so that its state is the same everywhere; each rank runs trials on its share of the tasks and
+    keeps their data. Numbers in the configuration are totals over the ranks.
 
     Args:
-        env: the world; called with a number of copies and a seed.
+        env: the environment; called with a number of sub-environments and a seed.
         task_sampler: decides which tasks are trained on.
         relabeler: decides for which task each trajectory is kept.
-        task_slots: training tasks whose data are held at a time; a world with fewer tasks has a slot for each.
+        task_slots: training tasks whose data are held at a time; an environment with fewer tasks has a slot for each.
         collection: how much is collected.
         batches: what a gradient step is computed from, for an algorithm that learns from replay.
         belief: what the belief model learns from, for one that learns from trials and remembers them.
         evaluation: how validation and test are done.
-        replay_capacity: transitions kept in all.
-        reward_model: learned rewards for hindsight; None for the world's own reward function.
+        replay_capacity: transitions kept, in all slots together.
+        reward_model: learned rewards for hindsight; None for the environment's own reward function.
         seed: seed of the run's random streams.
     """
 
@@ -136,7 +136,7 @@ class RolloutDataModule(pl.LightningDataModule):
             name,
             f"relabeling needs tasks that differ in the reward alone, but those of {self.meta_spec.name} "
             f"change the {self.meta_spec.task_changes.value}",
-            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this world.",
+            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment.",
         )
         require(
             len(self.initial_tasks) > 1,
@@ -151,7 +151,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.evaluation.adapted_episodes == self.collection.adapted_episodes,
             "data.evaluation.adapted_episodes",
             self.evaluation.adapted_episodes,
-            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            "the task sampler compares the returns of validation trials with those of training trials, which have "
             f"{self.collection.adapted_episodes} adapted episodes",
             "Give both the same number (data.collection.adapted_episodes), or use another reference_mode.",
         )
@@ -171,7 +171,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.belief.of_rank(number)
 
     def check_agent(self, agent: Agent) -> None:
-        """Refuse an algorithm that lacks what this configuration asks of it, or cannot use what it offers.
+        """Refuse an algorithm that does not fit the configuration.
 
         Raises:
             ConfigurationError: naming the key.
@@ -183,7 +183,7 @@ class RolloutDataModule(pl.LightningDataModule):
                 not self.relabeler.changes_tasks,
                 "data.relabeler",
                 type(self.relabeler).__name__,
-                f"{type(agent).__name__} learns from the trials just collected, and a relabeled one is not its own",
+                f"{type(agent).__name__} learns from the trials just collected, under their own tasks only",
                 "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
             )
             require(
@@ -216,7 +216,7 @@ class RolloutDataModule(pl.LightningDataModule):
             exploration == evaluated or not self.task_sampler.compares_with_validation,
             "data.collection.exploration_episodes",
             exploration,
-            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            "the task sampler compares the returns of validation trials with those of training trials, which have "
             f"{evaluated} exploration episodes (model.init_args.exploration_episodes)",
             "Leave it out, or use another reference_mode.",
         )
@@ -252,7 +252,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
     @property
     def device(self) -> torch.device:
-        """Where the algorithm lives."""
+        """The algorithm's device."""
         assert self.trainer is not None
         device: torch.device = self.trainer.lightning_module.device
         return device
@@ -261,7 +261,7 @@ class RolloutDataModule(pl.LightningDataModule):
         """Create what training needs, once.
 
         Raises:
-            ConfigurationError: if another algorithm has collected what is there.
+            ConfigurationError: if it holds the data of another algorithm.
         """
         if stage != "fit":
             return
@@ -270,7 +270,7 @@ class RolloutDataModule(pl.LightningDataModule):
                 self._collected_by is self.agent,
                 "datamodule",
                 type(self).__name__,
-                "it holds the experience of another algorithm that was trained with it",
+                "it holds the data of another algorithm that was trained with it",
                 "Create a new RolloutDataModule for every algorithm that is trained.",
             )
             return
@@ -309,8 +309,8 @@ class RolloutDataModule(pl.LightningDataModule):
     def _slots(self) -> tuple[SampledTasks, Tensor]:
         """The tasks that this rank's slots start with, and the slots to fill before training.
 
-        Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them, and as many to
-        fill as the others. Where new tasks are drawn and take over slots, the ranks share the slots.
+        A task of a fixed set may be given to any rank, so every rank has a slot for each of them, and as many to
+        fill as the others. If new tasks take over slots, the ranks share the slots.
         """
         if self.task_sampler.draws_new_tasks:
             tasks = SampledTasks(ranks.share(self.initial_tasks.tasks), ranks.share(self.initial_tasks.ids))
@@ -336,7 +336,7 @@ class RolloutDataModule(pl.LightningDataModule):
         return self._prediction or self.test_dataloader()
 
     def predict_on(self, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
-        """Predict trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given."""
+        """Predict trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given."""
         self._prediction = self.evaluation_trials("prediction", tasks, make_env)
 
     def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
@@ -346,7 +346,7 @@ class RolloutDataModule(pl.LightningDataModule):
     def evaluation_trials(
         self, purpose: str, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None
     ) -> EvaluationTrials:
-        """Finished trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given.
+        """Finished trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given.
 
         `purpose` names their random streams.
         """
@@ -453,7 +453,7 @@ class RolloutDataModule(pl.LightningDataModule):
         return {**self.task_sampler.figures(), **self.experience.figures()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but what was experienced itself, as tensors and primitives."""
+        """All state but the collected data, as tensors and primitives."""
         if not self._ready:
             return {}
         return ranks.with_other_ranks(
@@ -507,7 +507,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
 class _MetaIterations:
     """The meta-iterations of an epoch. Its length keeps Lightning from fetching a batch ahead, which would
-    let rollouts lag the policy; having a state tells it that an interrupted epoch can go on."""
+    let rollouts lag the policy; having a state tells it that an interrupted epoch can be continued."""
 
     def __init__(self, data: RolloutDataModule) -> None:
         self._data = data
