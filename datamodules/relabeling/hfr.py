@@ -24,9 +24,9 @@ class HFRRelabeler(ProbabilisticRelabeler):
     relabeled τ, which the algorithm provides. log Z_ψ, the log-mean of exp U_ψ over on-policy
     trajectories of ψ, keeps tasks with large values from attracting every trajectory.
 
-    log Z is estimated whenever trajectories are relabeled, with the networks that give U, as in the paper. The published
-    code uses that of the previous meta-iteration, estimated after its trials were collected and before its gradient
-    steps, and 0 in the first meta-iteration.
+    log Z is estimated whenever trajectories are relabeled, with the networks that give U, as in the paper. The
+    published code uses that of the previous meta-iteration, estimated after its trials were collected and before its
+    gradient steps, and 0 in the first meta-iteration.
 
     Args:
         probability: share of the trajectories that is relabeled.

@@ -1,4 +1,4 @@
-"""The table of test results that a run ends with."""
+"""The table of test results at the end of a run."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rich.table import Table
 
 
 def print_results(columns: Mapping[str, Mapping[str, float]], title: str) -> None:
-    """Print figures side by side.
+    """Print metrics side by side.
 
     Args:
-        columns: by column heading, the figures by name; names are taken from the last column.
+        columns: metrics by name, by column heading; the rows are those of the last column.
         title: above the table.
     """
-    table = Table("figure")
+    table = Table("metric")
     for heading in columns:
         table.add_column(heading, justify="right")
     for name in list(columns.values())[-1]:
-        cells = [f"{figures[name]:.2f}" if name in figures else "" for figures in columns.values()]
+        cells = [f"{metrics[name]:.2f}" if name in metrics else "" for metrics in columns.values()]
         table.add_row(name, *cells)
     console = Console()
     console.print(title, highlight=False, soft_wrap=True)
