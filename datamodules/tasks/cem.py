@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_draws
 from datamodules.tasks.families import TaskFamily, matching_family
-from datamodules.tasks.quantiles import REFERENCE_SCORES, ReferenceMode, reference_quantile
 from datamodules.tasks.samplers import SampledTasks, TaskSampler
 from envs.base import MetaEnvSpec
 from envs.errors import ContractError, NonFiniteError, require, require_finite
@@ -34,25 +34,6 @@ PUBLISHED = (
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RoundResult:
-    """What one update of the distribution was based on.
-
-    Attributes:
-        reference_quantile: estimate of the α-quantile of the score under the reference distribution; minus
-            infinity if none is used.
-        internal_quantile: β-quantile of the round's scores.
-        effective_sample_size: (Σw)² / Σw² over the weights of the selected draws: the number of equally
-            weighted draws that would be as informative.
-        selected: the draws that the new parameters were fitted to, `[round]`.
-    """
-
-    reference_quantile: float
-    internal_quantile: float
-    effective_sample_size: float
-    selected: Tensor
 
 
 class CEMTaskSampler(TaskSampler):
@@ -266,7 +247,8 @@ class CEMTaskSampler(TaskSampler):
         self._validated = scores.double().cpu().clone()
 
     def _finish_round(self, draws: TensorDict) -> None:
-        self.last_round = self._select(draws)
+        reference = self._reference_quantile(draws)
+        self.last_round = select_draws(draws, reference, self.selection_share, self.generator)
         chosen = draws[self.last_round.selected]
         if len(chosen) > 0:
             fitted = self._family.fit(chosen["draw"], chosen["weight"])
@@ -281,21 +263,6 @@ class CEMTaskSampler(TaskSampler):
                 self.last_round.effective_sample_size,
                 self.least_effective_draws,
             )
-
-    def _select(self, draws: TensorDict) -> RoundResult:
-        """The draws below the larger quantile, filled up with random ones of those at it."""
-        scores = draws["score"]
-        internal = torch.quantile(scores, self.selection_share)
-        reference = self._reference_quantile(draws)
-        threshold = torch.maximum(internal, reference)
-        selected = scores < threshold
-        missing = int(self.selection_share * self.round_size) - int(selected.sum())
-        if missing > 0:
-            ties = (scores == threshold).nonzero()[:, 0]
-            selected[ties[torch.randperm(len(ties), generator=self.generator)[:missing]]] = True
-        weights = draws["weight"][selected].double()
-        effective = weights.sum().square() / weights.square().sum().clamp(min=1e-300)
-        return RoundResult(float(reference), float(internal), float(effective), selected)
 
     def _reference_quantile(self, draws: TensorDict) -> Tensor:
         scores, weights = REFERENCE_SCORES[self.reference_mode](draws, self._validated)

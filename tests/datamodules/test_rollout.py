@@ -249,7 +249,7 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
         build(**changes)
 
 
-def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
+def test_an_environment_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
     data = build(env_class=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
     (batch,) = data.train_dataloader()
     assert torch.equal(replay_of(data).tasks, FourCorners.task_distribution.tasks)

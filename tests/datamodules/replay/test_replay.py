@@ -103,7 +103,7 @@ def test_nothing_is_kept_for_a_task_before_keep_is_called(make_trials: MakeTrial
 # Relabeling
 
 
-def test_relabeling_refers_to_the_stored_transitions_and_copies_nothing(make_trials: MakeTrials) -> None:
+def test_relabeling_refers_to_the_stored_transitions_without_copying_them(make_trials: MakeTrials) -> None:
     replay = make_replay()
     fill(replay, make_trials)
     trajectories = replay.add(make_trials(GOALS[:1], [[6, 8]]), torch.tensor([0]), TWO_EPISODES)
@@ -116,7 +116,7 @@ def test_relabeling_refers_to_the_stored_transitions_and_copies_nothing(make_tri
     assert drawn_numbers(replay, replay.critic, 2) == {*range(20, 30), *range(46, 54)}
 
 
-def test_a_trajectory_kept_for_several_tasks_is_priced_for_each(make_trials: MakeTrials) -> None:
+def test_a_trajectory_kept_for_several_tasks_is_rewarded_for_each(make_trials: MakeTrials) -> None:
     replay = make_replay()
     place = torch.tensor([[0.3, -0.4]])
     trajectories = replay.add(make_trials(GOALS[:1], [[9]], positions=place), torch.tensor([0]), ONE_EPISODE)
@@ -126,7 +126,7 @@ def test_a_trajectory_kept_for_several_tasks_is_priced_for_each(make_trials: Mak
     assert batch["reward"].numpy() == pytest.approx(-distance(place, GOALS)[:, None].repeat(5, 1), abs=1e-6)
 
 
-# Pricing
+# Computing rewards
 
 
 def test_rewards_of_a_drawn_batch_are_those_of_each_slots_task(

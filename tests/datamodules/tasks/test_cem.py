@@ -301,7 +301,7 @@ def test_the_effective_sample_size_is_that_of_the_selected_weights_and_a_collaps
     assert len([record for record in caplog.records if "collapsed" in record.message]) == 1
 
 
-def test_a_family_that_misses_tasks_of_the_world_is_refused() -> None:
+def test_a_family_that_misses_tasks_of_the_environment_is_refused() -> None:
     class Narrow(BetaFamily):
         def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
             return torch.where(tasks[:, 0] < 6.0, super().log_prob(parameters, tasks), -torch.inf)
@@ -507,7 +507,7 @@ def test_a_resumed_sampler_logs_what_the_saved_one_would_have() -> None:
     assert resumed.metrics() == sampler.metrics()
 
 
-def test_the_log_shows_the_distribution_and_the_last_round_in_the_worlds_units() -> None:
+def test_the_log_shows_the_distribution_and_the_last_round_in_the_environments_units() -> None:
     sampler = make_sampler(**SMALL)
     assert sampler.metrics()["cem/mean_velocity"] == pytest.approx(0.5 * TOP_SPEED)
     sampled = sampler.sample(20)
@@ -569,7 +569,7 @@ def test_the_whole_distribution_is_an_acceptable_tail() -> None:
     make_sampler(alpha=1.0)
 
 
-def test_a_world_whose_tasks_are_not_uniform_is_refused() -> None:
+def test_an_environment_whose_tasks_are_not_uniform_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="FiniteTasks"):
         CEMTaskSampler(BetaFamily()).bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
 
@@ -613,7 +613,7 @@ def test_a_task_that_is_sampled_twice_has_a_score_for_each_draw() -> None:
     assert sampler.state_dict()["draws"]["score"].tolist() == list(range(12))
 
 
-def test_a_world_of_another_name_logs_its_own_coordinates() -> None:
+def test_an_environment_of_another_name_logs_its_own_coordinates() -> None:
     sampler = CEMTaskSampler(BetaFamily(), **SMALL)
     sampler.bind(replace(PointRobot.meta_spec, task_names=("mass", "damping")), PointRobot.task_distribution, 0, 0)
     assert {"cem/mean_mass", "cem/mean_damping", "cem/quantile_0.50_damping"} <= set(sampler.metrics())

@@ -231,7 +231,7 @@ def test_samples_follow_the_distribution_of_their_parameters(family: BetaFamily)
 
 @pytest.mark.parametrize("phi", [0.02, 0.98])
 @pytest.mark.parametrize("bounds", [(-0.1, 0.1), (0.05, 0.3), (0.0, 7.0), (2**-0.5, 2**0.5)])
-def test_samples_of_the_most_extreme_distributions_are_tasks_of_the_world(
+def test_samples_of_the_most_extreme_distributions_are_tasks_of_the_environment(
     phi: float, bounds: tuple[float, float]
 ) -> None:
     reference = UniformBox([bounds[0]], [bounds[1]])
@@ -260,7 +260,7 @@ def test_the_fit_stays_a_margin_away_from_the_ends(family: BetaFamily) -> None:
     assert family.fit(tasks, torch.ones(2)).tolist() == pytest.approx([0.02, 0.98])
 
 
-def test_mean_and_quantiles_are_in_the_worlds_units(family: BetaFamily) -> None:
+def test_mean_and_quantiles_are_in_the_environments_units(family: BetaFamily) -> None:
     assert family.mean(PARAMETERS).tolist() == pytest.approx([-1 + 0.2 * 2, 2 + 0.7 * 7])
     levels = torch.tensor([0.05, 0.5, 0.95])
     quantiles = family.quantiles(PARAMETERS, levels, torch.Generator().manual_seed(0))

@@ -62,11 +62,11 @@ def test_scores_do_not_change_what_is_drawn_uniformly() -> None:
     assert torch.equal(sampler.sample(4).tasks, other.sample(4).tasks)
 
 
-# Worlds of few tasks
+# Environments of few tasks
 
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), FixedTaskSampler(), CEMTaskSampler()])
-def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
+def test_an_environment_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
     sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     initial = sampler.initial(100)
     assert torch.equal(initial.tasks, FourCorners.task_distribution.tasks)
@@ -76,7 +76,7 @@ def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSam
 
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), CEMTaskSampler()])
-def test_a_world_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
+def test_an_environment_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
     sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     initial = sampler.initial(3)
     assert initial.tasks.shape == (3, 2)
@@ -129,9 +129,16 @@ def test_a_task_that_is_listed_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     "tasks",
     [[[0.1]], [[0.1, 0.2, 0.3]], [[0.1, 1.5]], [[0.1, float("nan")]], [0.1, 0.2], [[0.1, 0.2], [0.3]]],
-    ids=["too few numbers", "too many numbers", "outside the world", "not a number", "not a list of tasks", "ragged"],
+    ids=[
+        "too few numbers",
+        "too many numbers",
+        "outside the environment",
+        "not a number",
+        "not a list of tasks",
+        "ragged",
+    ],
 )
-def test_tasks_that_are_not_the_worlds_are_refused_by_name(tasks: list[list[float]]) -> None:
+def test_tasks_that_are_not_the_environments_are_refused_by_name(tasks: list[list[float]]) -> None:
     with pytest.raises(ConfigurationError, match=r"data\.task_sampler\.init_args\.tasks"):
         bound(FixedTaskSampler(tasks))
 

@@ -1,12 +1,12 @@
-"""Which quantile of the scores the cross-entropy method aims at.
+"""What a round of the cross-entropy method selects: the draws whose score is below a quantile.
 
-Each function of `REFERENCE_SCORES` gives scores that stand for the reference distribution, and their weights. Both are
-empty if there are none.
+A round is a table of draws: `score`, `weight` and `from_reference`, `[round]` each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
@@ -15,6 +15,25 @@ from torch import Tensor
 
 ReferenceMode = Literal["round", "reference_draws", "validation", "none"]
 ReferenceScores: TypeAlias = Callable[[TensorDict, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What one update of the distribution was based on.
+
+    Attributes:
+        reference_quantile: estimate of the α-quantile of the score under the reference distribution; minus
+            infinity if none is used.
+        internal_quantile: β-quantile of the round's scores.
+        effective_sample_size: (Σw)² / Σw² over the weights of the selected draws: the number of equally
+            weighted draws that would be as informative.
+        selected: the draws that the new parameters were fitted to, `[round]`.
+    """
+
+    reference_quantile: float
+    internal_quantile: float
+    effective_sample_size: float
+    selected: Tensor
 
 
 def reference_quantile(scores: Tensor, weights: Tensor, alpha: float) -> Tensor:
@@ -65,3 +84,19 @@ REFERENCE_SCORES: dict[ReferenceMode, ReferenceScores] = {
     "validation": last_validation,
     "none": no_scores,
 }
+"""By mode, the scores that stand for the reference distribution, and their weights; empty if there are none."""
+
+
+def select_draws(draws: TensorDict, reference: Tensor, share: float, generator: torch.Generator) -> RoundResult:
+    """Select the draws below `reference` or the `share`-quantile, whichever is larger, filled up from those at it."""
+    scores = draws["score"]
+    internal = torch.quantile(scores, share)
+    threshold = torch.maximum(internal, reference)
+    selected = scores < threshold
+    missing = int(share * len(scores)) - int(selected.sum())
+    if missing > 0:
+        ties = (scores == threshold).nonzero()[:, 0]
+        selected[ties[torch.randperm(len(ties), generator=generator)[:missing]]] = True
+    weights = draws["weight"][selected].double()
+    effective = weights.sum().square() / weights.square().sum().clamp(min=1e-300)
+    return RoundResult(float(reference), float(internal), float(effective), selected)
