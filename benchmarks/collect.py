@@ -16,6 +16,7 @@ import torch
 from benchmarks.report import finish
 from datamodules.collection import Collector
 from datamodules.replay import TaskReplay
+from datamodules.tasks import SampledTasks
 from envs import HalfCheetahVel
 from lit_metarl.algorithms import PEARL
 
@@ -27,7 +28,8 @@ def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torc
     tasks = collector.env.task_distribution.sample(NUM_ENVS, generator)
     start = time.perf_counter()
     trials = collector.collect(agent, tasks, EPISODES, generator)
-    slots = replay.assign_tasks(tasks, generator)
+    ids = torch.randint(2**62, (NUM_ENVS,), generator=generator)  # new ones
+    slots = replay.assign_tasks(SampledTasks(tasks, ids), generator)
     trajectories = replay.add(trials, slots, torch.ones(EPISODES, dtype=torch.bool))
     replay.keep(trajectories, trajectories.slots)
     return trials.environment_steps / (time.perf_counter() - start)

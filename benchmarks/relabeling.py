@@ -177,7 +177,7 @@ def main() -> int:
         steps = replay.trajectory_steps(one)
         relabeler.generator = torch.Generator().manual_seed(turn)
         loop.draws = torch.Generator().manual_seed(turn)
-        record("hindsight", lambda steps=steps: replay.compute_rewards(steps, replay.tasks[:, None]))
+        record("hindsight", lambda steps=steps: replay.compute_rewards(steps, torch.arange(TASKS)[:, None]))
         record("hindsight_in_numbers_loop", lambda steps=steps: loop.hindsight_in_numbers(steps["features"][0]))
         with torch.no_grad():
             utilities = record("relabel", lambda one=one: relabeler.utilities(one, slots, replay, agent))[0]

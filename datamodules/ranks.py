@@ -1,6 +1,6 @@
-"""Several processes (ranks) that train one agent together: who is there, and what they tell each other.
+"""Several processes (ranks) that train one agent together, and how they communicate.
 
-A single process is rank 0 of one, for which nothing here does anything. Where there are several, all
+In a single process (rank 0 of 1) these functions do nothing. Where there are several, all
 ranks must make the same calls in the same order.
 """
 
@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class FailedElsewhere(RuntimeError):
-    """Another rank has failed, and says why; or it was killed."""
+    """Another rank has failed and reports why, or was killed."""
 
     def __init__(self) -> None:
         super().__init__("another rank has failed or was killed")
@@ -31,10 +31,10 @@ class FailedElsewhere(RuntimeError):
 
 @contextmanager
 def _exchange() -> Iterator[None]:
-    """Nothing in here fails but the connection.
+    """For code in which only the connection can fail.
 
     Raises:
-        FailedElsewhere: if it does.
+        FailedElsewhere: if it fails.
     """
     try:
         yield
@@ -43,12 +43,12 @@ def _exchange() -> Iterator[None]:
 
 
 def world_size() -> int:
-    """How many ranks there are."""
+    """The number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is."""
+    """The number of this rank, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
@@ -110,12 +110,12 @@ def average_(tensors: Sequence[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
-def mean_by_name(figures: dict[str, float]) -> dict[str, float]:
-    """The means of `figures` over the ranks that have them."""
+def mean_by_name(metrics: dict[str, float]) -> dict[str, float]:
+    """The means of `metrics` over the ranks that have them."""
     if world_size() == 1:
-        return figures
+        return metrics
     values: dict[str, list[float]] = defaultdict(list)
-    for of_rank in gather_objects(figures):
+    for of_rank in gather_objects(metrics):
         for name, value in of_rank.items():
             values[name].append(value)
     return {name: sum(of_name) / len(of_name) for name, of_name in values.items()}
@@ -123,7 +123,7 @@ def mean_by_name(figures: dict[str, float]) -> dict[str, float]:
 
 @contextmanager
 def failing_together() -> Iterator[None]:
-    """An error of one rank in here stops all of them; nothing in here may wait for another rank.
+    """An error of one rank inside stops all ranks; the code inside must not wait for another rank.
 
     Raises:
         FailedElsewhere: on the ranks that have no error of their own.

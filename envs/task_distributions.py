@@ -220,8 +220,12 @@ class FiniteTasks(TaskDistribution):
         self.tasks = torch.tensor(tasks, dtype=torch.float32)
         self.task_dim = self.tasks.shape[-1]
 
+    def sample_indices(self, n: int, generator: torch.Generator) -> Tensor:
+        """Where in the list `n` tasks stand, `[n]`; override this one to choose them otherwise."""
+        return torch.randint(len(self.tasks), (n,), generator=generator)
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.tasks[torch.randint(len(self.tasks), (n,), generator=generator)]
+        return self.tasks[self.sample_indices(n, generator)]
 
     def contains(self, tasks: Tensor) -> Tensor:
         return (tasks[..., None, :] == self.tasks).all(-1).any(-1)
@@ -243,7 +247,7 @@ class GroupedTasks(FiniteTasks):
 class DealtTasks(GroupedTasks):
     """Tasks that are dealt like cards: none comes twice before all have come once, and the groups take turns."""
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample_indices(self, n: int, generator: torch.Generator) -> Tensor:
         deals = [self._deal(generator) for _ in range(math.ceil(n / len(self.tasks)))]
         return torch.cat(deals)[:n]
 
@@ -251,4 +255,4 @@ class DealtTasks(GroupedTasks):
         order = torch.randperm(len(self.tasks), generator=generator)
         groups = self.groups[order]
         before = torch.nn.functional.one_hot(groups).cumsum(0)[torch.arange(len(order)), groups]  # of the same group
-        return self.tasks[order[before.argsort(stable=True)]]
+        return order[before.argsort(stable=True)]

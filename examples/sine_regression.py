@@ -120,10 +120,11 @@ class SineMAML:
 
     def update(self) -> Tensor:
         """An outer update; the losses of its tasks after adaptation, `[tasks]`."""
-        sines = self.sampler.sample(self.settings.tasks)
+        sampled = self.sampler.sample(self.settings.tasks)
+        sines = sampled.tasks
         adapted = self.adapt(sines, self.generator)
         losses = self.losses(adapted, points(sines, self.settings.query, self.generator))
-        self.sampler.update(sines, -losses.detach())
+        self.sampler.update(sampled, -losses.detach())
         self.optimizer.zero_grad()
         losses[worst(-losses.detach(), self.cvar_share)].mean().backward()
         self.optimizer.step()

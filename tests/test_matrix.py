@@ -135,5 +135,5 @@ def test_relabeling_is_refused_where_tasks_change_the_dynamics(env_class: type[M
 @with_every_relabeler
 @pytest.mark.parametrize("algorithm", [VariBAD, RL2, MAML], ids=lambda algorithm: algorithm.__name__)
 def test_relabeling_is_refused_for_an_algorithm_without_replay(relabeler: str, algorithm: type[MetaRLModule]) -> None:
-    with pytest.raises(ConfigurationError, match="a relabeled one is not its own"):
+    with pytest.raises(ConfigurationError, match="under their own tasks only"):
         train(PointRobot, algorithm, relabeler=RELABELERS[relabeler]())

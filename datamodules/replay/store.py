@@ -1,4 +1,4 @@
-"""Where transitions live: each once, in order of arrival."""
+"""Stored transitions, each once, in order of arrival."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TransitionStore:
     """A ring of transitions, addressed by a number that counts all transitions ever stored.
 
     Args:
-        capacity: transitions kept; the oldest give way.
+        capacity: transitions kept; the oldest are overwritten.
     """
 
     def __init__(self, capacity: int) -> None:

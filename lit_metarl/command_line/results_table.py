@@ -1,4 +1,4 @@
-"""The table of test results that a run ends with."""
+"""The table of test results at the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an evaluation went by task: returns, and what the agent believed."""
+"""An evaluation by task: returns, and the agent's beliefs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_COORDINATES = 6
 PANEL = 3.2  # inches
 
 
-def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
+def plot_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
     """Return of the first and of the adapted (last) episode against every task coordinate (the first six)."""
     figure, panels = _panels(task_names)
     returns = results.returns.cpu().numpy()
@@ -28,10 +28,10 @@ def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
-    """What the agent believed after the trial on every task, on the two main axes, colored by every coordinate.
+def plot_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
+    """The agent's belief after the trial on each task, on the two main axes, colored by each task coordinate.
 
-    None if the agent does not say what it believes, or believes the same of all tasks.
+    None if the agent offers no beliefs, or has the same about all tasks.
     """
     if results.beliefs is None or len(results.beliefs) < 3:
         return None

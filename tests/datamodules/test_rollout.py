@@ -14,8 +14,9 @@ from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPla
 from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import RewardModel, TaskReplay
-from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, UniformTaskSampler
+from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, SampledTasks, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
+from envs.errors import ContractError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
 from tests.environments import Blind
 
@@ -28,7 +29,7 @@ class Recorder(UniformTaskSampler):
     def __init__(self) -> None:
         self.scores: list[Tensor] = []
 
-    def update(self, tasks: Tensor, scores: Tensor) -> None:
+    def update(self, sampled: SampledTasks, scores: Tensor) -> None:
         self.scores.append(scores)
 
 
@@ -88,7 +89,7 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
     numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
     returns = [
-        replay_of(data).compute_rewards(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
+        replay_of(data).compute_rewards(replay_of(data).store.get(rows), torch.tensor(slot))["reward"].sum()
         for slot, rows in zip(latest, numbers)
     ]
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
@@ -97,11 +98,12 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (TASKS, 1)])
 def test_a_task_sampler_that_gives_other_than_a_task_for_each_trial_is_refused_by_name(rows: int, columns: int) -> None:
     class Miscounting(UniformTaskSampler):
-        def sample(self, n: int) -> Tensor:
-            return super().sample(n)[:rows, :columns]
+        def sample(self, n: int) -> SampledTasks:
+            sampled = super().sample(n)
+            return SampledTasks(sampled.tasks[:rows, :columns], sampled.ids[:rows])
 
-    message = rf"data.task_sampler = 'Miscounting' .*\({TASKS}, 2\), and gave \({rows}, {columns}\)"
-    with pytest.raises(ConfigurationError, match=message):
+    message = rf"Miscounting.sample gives tasks of shape \({rows}, {columns}\).*expected \({TASKS}, 2\)"
+    with pytest.raises(ContractError, match=message):
         build(task_sampler=Miscounting()).collect()
 
 
@@ -171,7 +173,8 @@ def test_an_interrupted_iteration_goes_on_with_the_batches_that_are_left_and_col
     data = build()
     list(data.train_dataloader())
     steps = data.environment_steps
-    assert len(list(data.experience.run_iteration(data, drawn=3))) == 1
+    data._drawn = 3
+    assert len(list(data.train_dataloader())) == 1
     assert data.environment_steps == steps
 
 
@@ -180,7 +183,7 @@ def test_a_slot_whose_context_ran_dry_is_in_no_meta_batch() -> None:
     list(data.train_dataloader())
     replay_of(data).context.clear(torch.tensor([1]))
     assert isinstance(data.experience, ReplayExperience)
-    assert data.experience._draw_meta_batch().batch_size == (SLOTS,)
+    assert data.experience.batch().batch_size == (SLOTS,)
 
 
 def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_often() -> None:
@@ -246,7 +249,7 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
         build(**changes)
 
 
-def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
+def test_an_environment_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
     data = build(env_class=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
     (batch,) = data.train_dataloader()
     assert torch.equal(replay_of(data).tasks, FourCorners.task_distribution.tasks)

@@ -176,7 +176,7 @@ def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> 
 
     features = torch.randn(1, 7, 2)
     given = KnownReward(FeaturesOnly(1)).compute_rewards(
-        TensorDict({"features": features}, [1, 7]), torch.zeros(4, 1, 2)
+        TensorDict({"features": features}, [1, 7]), torch.zeros(4, 1, 2), torch.zeros(4, 1)
     )
     assert given.reward.dtype == torch.float32
     assert torch.equal(given.reward, features[..., 0].expand(4, 7))

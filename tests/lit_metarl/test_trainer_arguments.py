@@ -1,4 +1,4 @@
-"""Arguments and callbacks of the Trainer that mean nothing here are refused before the run starts."""
+"""Arguments and callbacks of the Trainer that have no effect here are refused before the run starts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REFUSED = {
     "gradient_clip_algorithm": "value",
     "accumulate_grad_batches": 2,
 }
-"""Arguments of a Trainer that a run of two epochs with three batches and one validation batch has no use for."""
+"""Arguments of a Trainer that are refused for a run of two epochs with three batches and one validation batch."""
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_data_of_another_algorithm_are_not_trained_on() -> None:
     data = tiny_data()
     tiny_trainer(max_epochs=1).fit(tiny_agent(), datamodule=data)
     for algorithm in (PEARL, VariBAD):
-        with pytest.raises(ConfigurationError, match="experience of another algorithm"):
+        with pytest.raises(ConfigurationError, match="data of another algorithm"):
             tiny_trainer(max_epochs=1).fit(tiny_agent(algorithm), datamodule=data)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lit_metarl.figures import draw_flow
+from datamodules.relabeling.flow_figure import plot_flow
 
 
 def test_shares_are_by_row_and_tasks_are_in_order_of_their_first_coordinate() -> None:
     flow = torch.tensor([[6, 2, 0], [0, 4, 0], [5, 0, 5]])
     tasks = torch.tensor([[2.0, 0.0], [0.5, 9.0], [1.0, 1.0]])  # so the order is 1, 2, 0
-    above, below, _ = draw_flow(flow, tasks, ["velocity", "other"]).axes
+    above, below, _ = plot_flow(flow, tasks, ["velocity", "other"]).axes
     shown = np.asarray(below.images[0].get_array())
     np.testing.assert_allclose(shown, [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.25, 0.0, 0.75]])
     heights = [bar.get_height() for bar in above.patches]
@@ -20,7 +20,7 @@ def test_shares_are_by_row_and_tasks_are_in_order_of_their_first_coordinate() ->
     assert "velocity" in below.get_xlabel()
 
 
-def test_tasks_without_any_data_are_drawn_as_nothing() -> None:
-    above, below, _ = draw_flow(torch.zeros(2, 2, dtype=torch.long), torch.tensor([[0.0], [1.0]]), ["x"]).axes
+def test_tasks_without_data_have_empty_rows() -> None:
+    above, below, _ = plot_flow(torch.zeros(2, 2, dtype=torch.long), torch.tensor([[0.0], [1.0]]), ["x"]).axes
     assert np.asarray(below.images[0].get_array()).sum() == 0
     assert sum(bar.get_height() for bar in above.patches) == 0

@@ -1,4 +1,4 @@
-"""For which task was what collected for which other task kept?"""
+"""Which data were collected for which task and kept for which other one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 MOST_LABELS = 12
 
 
-def draw_flow(flow: Tensor, tasks: Tensor, task_names: Sequence[str]) -> Figure:
-    """The heat map "collected for → kept for", and above it how much of each task's data came from others.
+def plot_flow(flow: Tensor, tasks: Tensor, task_names: Sequence[str]) -> Figure:
+    """The heat map "collected for → kept for", and above it the share of each task's data that came from others.
 
     Args:
         flow: transitions collected for the task of a row and kept for that of a column, `[tasks, tasks]`.
-        tasks: `[tasks, task_dim]`; they are put in order of their first coordinate.
+        tasks: `[tasks, task_dim]`; they are sorted by their first coordinate.
         task_names: names of the coordinates.
     """
     order = tasks[:, 0].argsort(stable=True)
