@@ -30,26 +30,28 @@ NUM_ENVS = 10
 STEPS = 60
 ROUNDS = 5
 LEAST_OVER_SINGLE = 1.7
-Turn = Callable[[NDArray[np.float32]], float]  # makes the steps of actions `[steps, copies, 4]`; seconds they took
+Turn = Callable[
+    [NDArray[np.float32]], float
+]  # makes the steps of actions `[steps, num_envs, 4]`; the seconds they took
 
 
 def env_turn(env: MetaWorld) -> Turn:
-    """All copies of a world at once."""
+    """All sub-environments at once."""
     tasks: Any = env.task_distribution
     env.set_tasks(tasks.tasks[:: len(tasks.tasks) // NUM_ENVS])  # of ML10, one of every scene
 
     def turn(actions: NDArray[np.float32]) -> float:
-        env.restart()
+        env.reset()
         start = time.perf_counter()
         for moment in torch.from_numpy(actions):
-            env.advance(moment)
+            env.step(moment)
         return time.perf_counter() - start
 
     return turn
 
 
 def single_turn(env: MetaWorld) -> Turn:
-    """Meta-World's own environments of the world's tasks, one after the other."""
+    """Meta-World's own environments of the same tasks, one after the other."""
     environments = []
     for assignment in env._assignments(range(NUM_ENVS)):
         environment = metaworld.ALL_V3_ENVIRONMENTS[assignment.scene]()

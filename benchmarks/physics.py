@@ -62,18 +62,18 @@ CASES = {
 
 
 def env_turn(env: MujocoEnv) -> Turn:
-    """Our batched world; copies that end start again."""
+    """Our batched environment; sub-environments are reset where their episodes end."""
     generator = torch.Generator().manual_seed(0)
 
     def turn(steps: int) -> float:
-        env.restart()
+        env.reset()
         unit = torch.rand(steps, NUM_ENVS, env.meta_spec.action_dim, generator=generator)
         actions = env.action_low + (env.action_high - env.action_low) * unit
         start = time.perf_counter()
         for moment in actions.unbind():
-            env.advance(moment)
+            env.step(moment)
             if not env._running.all():
-                env.restart(torch.from_numpy(np.flatnonzero(~env._running)))
+                env.reset(options={"reset_mask": ~env._running})
         return time.perf_counter() - start
 
     return turn
@@ -103,7 +103,7 @@ def limit_turn(env: MujocoEnv, threads: int) -> Turn:
     generator = np.random.default_rng(0)
 
     def turn(steps: int) -> float:
-        env.restart()
+        env.reset()
         controls = generator.uniform(low, high, (NUM_ENVS, steps, model.nu)).repeat(substeps, 1)
         states = np.ascontiguousarray(env._state[:, :size])
         start = time.perf_counter()
@@ -114,7 +114,7 @@ def limit_turn(env: MujocoEnv, threads: int) -> Turn:
 
 
 def race(turns: dict[str, Turn], steps: int, rounds: int) -> list[dict[str, float]]:
-    """Steps a second of every rival in every round; in every second one they take turns the other way round."""
+    """Steps per second of every contender in every round; every other round runs them in reverse order."""
     for turn in turns.values():
         turn(2)
     order, found = list(turns.items()), []
@@ -125,7 +125,7 @@ def race(turns: dict[str, Turn], steps: int, rounds: int) -> list[dict[str, floa
 
 
 def measure(case: Case, threads: int) -> dict[str, float]:
-    """Median speeds of all rivals, steps a second, and medians of our ratios to them within a round."""
+    """Median speeds of all contenders, steps per second, and medians of our ratios to them within a round."""
     env = env_turn(case.env_class(NUM_ENVS))
     # First without Gymnasium's 32 processes: they take from the caches even when they wait.
     bare = race({"ours": env, "limit": limit_turn(case.env_class(NUM_ENVS), threads)}, case.steps, ROUNDS)

@@ -1,7 +1,7 @@
 """The worlds: batched environments with tasks, features and rewards that can be recomputed for any task."""
 
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
-from envs.base import MetaEnv, MetaEnvSpec, Reward, Step, TaskChanges
+from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.errors import ConfigurationError, ContractError
 from envs.locomotion import (
     AntBody,
@@ -113,7 +113,6 @@ __all__ = [
     "SawyerReach",
     "SawyerReachSparse",
     "SparsePointRobot",
-    "Step",
     "TaskChanges",
     "WalkerRandParams",
 ]

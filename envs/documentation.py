@@ -53,19 +53,17 @@ class Returns(NamedTuple):
 
 
 def mean_return(env: MetaEnv, random: bool) -> float:
-    """Mean return of one episode in each copy, the copies' tasks being fresh reference tasks."""
+    """Mean return of one episode in every sub-environment, with new tasks of the reference distribution."""
     generator = make_generator(0, 0, "documentation")
-    env.set_tasks(env.task_distribution.sample(env.num_envs, generator))
-    env.restart()
-    running, total = torch.ones(env.num_envs, dtype=torch.bool), torch.zeros(env.num_envs)
-    while bool(running.any()):
+    env.reset(options={"tasks": env.task_distribution.sample(env.num_envs, generator)})
+    total = torch.zeros(env.num_envs)
+    while bool(env.running.any()):
         actions: Tensor = torch.zeros(env.num_envs, env.meta_spec.action_dim)
         if random:
             unit = torch.rand(actions.shape, generator=generator)
             actions = env.action_low + (env.action_high - env.action_low) * unit
-        step = env.advance(actions, running)
-        total[running] += step.reward.sparse_reward[running]
-        running = running & ~(step.reward.terminated | step.truncated)
+        *_, info = env.step(actions)
+        total += info["sparse_reward"]
     return float(total.mean())
 
 

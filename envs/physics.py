@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.compiled.mujoco_loop import Addresses, Moved, MujocoLoop
+from envs.mujoco_loop import Addresses, Moved, MujocoLoop
 from envs.cores import usable_cores
 
 State = NDArray[np.float64]

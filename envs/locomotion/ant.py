@@ -5,27 +5,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import mujoco
 import numpy as np
+import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.compiled.costs import sums_of_squares
 from envs.errors import require
 from envs.locomotion.mujoco_env import (
     Column,
     Features,
     Move,
     MujocoEnv,
-    Numbers,
     columns,
     fallen,
     joined,
     load_model,
-    ones_where,
     robot_spec,
+    sums_of_squares,
 )
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
@@ -93,9 +92,9 @@ class Ant(MujocoEnv):
 
     def _costs(self, move: Move) -> Column:
         """Control and contact cost, `[copies]`."""
-        costs: Column = self.control_cost * sums_of_squares(move.controls, np.inf)
+        costs: Column = self.control_cost * sums_of_squares(move.controls)
         if self.contact_forces:
-            costs += CONTACT_COST * sums_of_squares(move.readings_after, 1.0)
+            costs += CONTACT_COST * sums_of_squares(move.readings_after.clip(-1.0, 1.0))
         return costs
 
 
@@ -115,9 +114,6 @@ class LowGearAnt(Ant):
     def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads)
         self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
-
-    def _ended(self, features: Numbers) -> Any:
-        return fallen(features[..., -2], HEIGHTS, features[..., -1])
 
     def _observe(self) -> Tensor:
         return joined(
@@ -177,12 +173,13 @@ class AntGoal(LowGearAnt):
         x, y, height = self._physics.positions(move.after)[:, :3].T
         return columns(x, y, self._costs(move), height)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        goal_x, goal_y = tasks[..., 0], tasks[..., 1]
-        off_x, off_y = features[..., 0] - goal_x, features[..., 1] - goal_y
-        near = off_x * off_x + off_y * off_y <= self.goal_radius**2
-        distance = near * (abs(off_x) + abs(off_y)) + ~near * (abs(goal_x) + abs(goal_y))
-        return 4.0 - distance - features[..., 2] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        _, _, costs, height, diverged = features.unbind(-1)
+        offset = features[..., :2] - tasks
+        near = offset.square().sum(-1) <= self.goal_radius**2
+        distance = torch.where(near, offset.abs().sum(-1), tasks.abs().sum(-1))
+        reward = 4.0 - distance - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class VelocityAnt(LowGearAnt):
@@ -217,8 +214,10 @@ class AntVel(VelocityAnt):
     meta_spec = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return 1.0 - abs(features[..., 0] - tasks[..., 0]) - features[..., 1] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        reward = 1.0 - (velocity - tasks[..., 0]).abs() - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class AntVelSparse(VelocityAnt):
@@ -258,9 +257,11 @@ class AntVelSparse(VelocityAnt):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, contact_forces, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        error = abs(features[..., 0] - tasks[..., 0])
-        return -error + ones_where(error < self.goal_radius, error) - features[..., 1] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        error = (velocity - tasks[..., 0]).abs()
+        reward = -error + (error < self.goal_radius).float() - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class StrongAnt(Ant):

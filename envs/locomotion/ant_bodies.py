@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import mujoco
-import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges
+from envs.base import Reward, TaskChanges, batch_shape
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
@@ -35,7 +34,7 @@ class WalkingBody(StrongAnt):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         upright = (~fallen(height, HEIGHTS, diverged)).float()
         reward = (velocity - costs + upright).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))

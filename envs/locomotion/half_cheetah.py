@@ -11,9 +11,17 @@ import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.compiled.half_cheetah import write_observation, write_velocity_and_cost
 from envs.errors import require
-from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, Numbers, columns, joined, load_model, robot_spec
+from envs.locomotion.mujoco_env import (
+    Features,
+    Move,
+    MujocoEnv,
+    columns,
+    joined,
+    load_model,
+    robot_spec,
+    sums_of_squares,
+)
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
@@ -62,14 +70,17 @@ class RunningCheetah(HalfCheetah):
     """
 
     def _features(self, move: Move) -> Features:
-        features = np.zeros((len(move.after), self.meta_spec.feature_dim), np.float32)
         before, after = self._physics.positions(move.before), self._physics.positions(move.after)
-        write_velocity_and_cost(before, after, self._physics.dt, move.controls, CONTROL_COST, features)
+        features = np.zeros((len(after), self.meta_spec.feature_dim), np.float32)
+        features[:, 0] = (after[:, 0] - before[:, 0]) / self._physics.dt
+        features[:, 1] = CONTROL_COST * sums_of_squares(move.controls)
         return features
 
     def _observe(self) -> Tensor:
-        observation = np.empty((self.num_envs, self.meta_spec.observation_dim), np.float32)
-        write_observation(self._physics.motion(self._state), TORSO_HEIGHT, observation)
+        motion = self._physics.motion(self._state)
+        observation = np.zeros((self.num_envs, self.meta_spec.observation_dim), np.float32)
+        observation[:, :-3], observation[:, -3] = motion[:, 1:], motion[:, 0]
+        observation[:, -1] = motion[:, 1] + TORSO_HEIGHT
         return torch.from_numpy(observation)
 
 
@@ -108,8 +119,9 @@ class HalfCheetahVel(RunningCheetah):
         self.task_distribution = UniformBox([0.0], [max_velocity])
         super().__init__(num_envs, seed, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return -abs(features[..., 0] - tasks[..., 0]) - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = -(features[..., 0] - tasks[..., 0]).abs() - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahVelSparse(RunningCheetah):
@@ -140,9 +152,10 @@ class HalfCheetahVelSparse(RunningCheetah):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        error = abs(features[..., 0] - tasks[..., 0])
-        return (error <= self.goal_radius) * (2.0 - error) - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        error = (features[..., 0] - tasks[..., 0]).abs()
+        reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahDir(RunningCheetah):
@@ -166,8 +179,9 @@ class HalfCheetahDir(RunningCheetah):
     meta_spec = cheetah_spec("HalfCheetahDir", ["direction"])
     task_distribution: TaskDistribution = FiniteTasks([[-1.0], [1.0]])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return tasks[..., 0] * features[..., 0] - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = tasks[..., 0] * features[..., 0] - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahHighDim(HalfCheetah):
@@ -205,7 +219,7 @@ class HalfCheetahHighDim(HalfCheetah):
 
     def _features(self, move: Move) -> Features:
         normalized = (self._physics.motion(move.after) - self._mean) / self._deviation
-        return columns(*normalized.T, CONTROL_COST * np.square(move.controls).sum(-1))
+        return columns(*normalized.T, CONTROL_COST * sums_of_squares(move.controls))
 
     def _observe(self) -> Tensor:
         return joined(self._physics.motion(self._state))

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from torch import Tensor
 
-from envs.base import TaskChanges
+from envs.base import Reward, TaskChanges, batch_shape
 from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_env import Column, Features, Move, Numbers
+from envs.locomotion.mujoco_env import Column, Features, Move
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 THICKNESS = 0.046  # radius of every capsule in the model file, m
@@ -26,8 +27,11 @@ class RunningBody(RunningCheetah):
         features[:, 2] = self._physics.positions(move.after)[:, 1]
         return features
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return features[..., 0] - features[..., 1] + features[..., 2] + 0.0 * tasks[..., 0]  # as many as tasks
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost, height, diverged = features.unbind(-1)
+        shape = batch_shape(features, tasks)
+        reward = (velocity - control_cost + height).expand(shape)
+        return Reward(reward, reward, (diverged > 0).expand(shape))
 
 
 class HeavierCheetah(RunningBody):

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -15,14 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Array, EnvIds, MetaEnv, MetaEnvSpec, Reward, TaskChanges
+from envs.base import MetaEnv, MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 Column = NDArray[np.float64]
 Features = NDArray[np.float32]
-Numbers = TypeVar("Numbers", Tensor, NDArray[np.float32])
-"""What numpy and torch compute alike, if nothing but operators is used."""
 
 
 @lru_cache
@@ -53,8 +51,8 @@ def robot_spec(
     )
 
 
-def fallen(height: Numbers, allowed: tuple[float, float], diverged: Numbers) -> Any:
-    """Whether the torso's `height` (m) is outside the `allowed` ones, or the simulation broke down."""
+def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
+    """Whether the torso's `height` (m) is outside the `allowed` range, or the simulation broke down."""
     return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
 
 
@@ -89,13 +87,10 @@ def joined(*parts: State) -> Tensor:
     return torch.from_numpy(np.concatenate(parts, -1, dtype=np.float32, casting="same_kind"))
 
 
-def ones_where(flags: Any, like: Numbers) -> Numbers:
-    """1 where `flags` hold, else 0, as numbers like `like`."""
-    if isinstance(like, Tensor):
-        of_torch: Tensor = flags.to(like.dtype)
-        return of_torch
-    of_numpy: Features = flags.astype(like.dtype)
-    return of_numpy
+def sums_of_squares(rows: Column) -> Column:
+    """‖row‖² of every row of `rows` `[n, numbers]`, `[n]`."""
+    sums: Column = np.square(rows).sum(-1)
+    return sums
 
 
 class MujocoEnv(MetaEnv):
@@ -103,8 +98,6 @@ class MujocoEnv(MetaEnv):
 
     The last feature of every such world is `diverged`: 1 where the simulation broke down in this
     step, else 0. Such a step ends the episode, and the copy stays in its last finite state.
-
-    A world gives its reward by `_worth` and `_ended`, or overrides `reward`, where torch's functions are needed.
 
     A world whose tasks change the dynamics implements `_shape_model`; each copy then has its own
     model, shaped for its task when its next episode starts.
@@ -138,26 +131,6 @@ class MujocoEnv(MetaEnv):
         """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
         raise NotImplementedError
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        """The number in `reward`, from operators alone."""
-        raise NotImplementedError
-
-    def _ended(self, features: Numbers) -> Any:
-        """Whether the episode ends in transitions with `features` `[..., feature_dim]`, from operators alone."""
-        return features[..., -1] > 0
-
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        worth = self._worth(features, tasks)
-        return Reward(worth, worth, self._ended(features).expand_as(worth))
-
-    def _transition(self, actions: Array, env_ids: EnvIds) -> tuple[Tensor, Reward]:
-        if env_ids.size < self.num_envs or type(self).reward is not MujocoEnv.reward:
-            return super()._transition(actions, env_ids)
-        # In numpy: between two steps of MuJoCo, an operation of torch takes several times as long.
-        features = self._move(actions, env_ids)
-        worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
-        return torch.from_numpy(features), Reward(worth, worth.clone(), torch.from_numpy(self._ended(features)))
-
     def _start(self, env_ids: Tensor) -> None:
         if self._own_models:
             self._shape_models(env_ids)
@@ -185,27 +158,22 @@ class MujocoEnv(MetaEnv):
             self._model_tasks[row] = self.tasks[row]
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
-        return torch.from_numpy(self._move(actions.numpy(), env_ids.numpy()))
-
-    def _move(self, actions: NDArray[np.float32], env_ids: NDArray[np.int64]) -> Features:
-        """What `_simulate` does, in numpy."""
-        controls = actions.astype(np.float64)
+        controls, rows = actions.double().numpy(), env_ids.numpy()
         before, readings_before, models = self._state, self._readings, self._models.addresses
-        whole = env_ids.size == self.num_envs
-        if not whole:
-            before, readings_before, models = before[env_ids], readings_before[env_ids], models[env_ids]
+        everyone = rows.size == self.num_envs
+        if not everyone:
+            before, readings_before, models = before[rows], readings_before[rows], models[rows]
         after, readings, diverged = self._physics.advance(models, before, controls)
         if diverged.size:
             self.diverged += diverged.size
             after[diverged], readings[diverged] = before[diverged], readings_before[diverged]
         features = self._features(Move(before, after, readings_before, readings, controls))
-        if diverged.size:
-            features[diverged, -1] = 1.0
-        if whole:
+        features[diverged, -1] = 1.0
+        if everyone:
             self._state, self._readings = after, readings
         else:
-            self._state[env_ids], self._readings[env_ids] = after, readings
-        return features
+            self._state[rows], self._readings[rows] = after, readings
+        return torch.from_numpy(features)
 
     def draw(self, env_id: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask

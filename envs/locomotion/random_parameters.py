@@ -7,12 +7,11 @@ from functools import lru_cache
 
 import mujoco
 import numpy as np
-import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.locomotion.model_changes import set_masses
-from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model
+from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model, sums_of_squares
 from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -80,7 +79,7 @@ class RandomParameters(MujocoEnv):
     def _features(self, move: Move) -> Features:
         x, height, angle = self._physics.positions(move.after)[:, :3].T
         velocity = (x - self._physics.positions(move.before)[:, 0]) / self._physics.dt
-        control_cost = CONTROL_COST * np.square(move.controls).sum(-1)
+        control_cost = CONTROL_COST * sums_of_squares(move.controls)
         return columns(velocity, control_cost, height, angle, *self._more_columns(move))
 
     def _more_columns(self, move: Move) -> list[Column]:
@@ -99,7 +98,7 @@ class RandomParameters(MujocoEnv):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost = features[..., 0], features[..., 1]
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         reward = (velocity + ALIVE_BONUS - control_cost).expand(shape)
         return Reward(reward, reward, self._fallen(features).expand(shape))
 

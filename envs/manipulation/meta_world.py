@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.errors import require
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
@@ -211,12 +211,12 @@ class MetaWorld(MetaEnv):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, _, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(reward.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         return Reward(reward.expand(shape), reward.expand(shape), (diverged > 0).expand(shape))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
         success = features[..., 1] > 0
-        return success.expand(torch.broadcast_shapes(success.shape, tasks.shape[:-1]))
+        return success.expand(batch_shape(features, tasks))
 
     def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
         """Test tasks for the test, and for validation where the world was asked to."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.compiled.mujoco_loop import Addresses, Moved
+from envs.mujoco_loop import Addresses, Moved
 from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
 from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
 from envs.task_distributions import TaskDistribution, UniformBox

@@ -313,8 +313,8 @@ def test_a_task_fares_the_same_with_and_without_spare_copies() -> None:
         assert torch.equal(alone.steps[key][valid], beside.steps[key][valid])
 
 
-def test_more_tasks_than_copies_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 copies"):
+def test_more_tasks_than_sub_environments_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 sub-environments"):
         collect([1.0, 2.0, 3.0], num_envs=2)
 
 
