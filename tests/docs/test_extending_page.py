@@ -47,7 +47,7 @@ def test_the_algorithm_learns_to_adapt(
     assert after > before + 2
 
 
-def test_the_worlds_reward_is_that_of_its_steps(examples: Callable[[str], ModuleType]) -> None:
+def test_the_reward_of_the_environment_is_that_of_its_steps(examples: Callable[[str], ModuleType]) -> None:
     env = examples("my_envs").Thermostat(4)
     env.reset()
     for _ in range(5):
