@@ -5,8 +5,8 @@ yet: a thread takes one by decrementing it, and reads only then which call it be
 helper that comes late finds nothing to do, or the next call's work, and nobody has to wait for it. A helper polls for
 work for a while and then sleeps until the caller wakes it.
 
-Compiled with numba, because a Python loop would take longer than the physics (`python -m benchmarks.physics`). This file
-holds all compiled code of the project; only MuJoCo environments import it.
+Compiled with numba, because a Python loop would take longer than the physics (`python -m benchmarks.physics`). All
+compiled code of the project is in this file; only MuJoCo environments import it.
 """
 
 from __future__ import annotations

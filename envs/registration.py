@@ -64,7 +64,7 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
             vector.shape == (meta_spec.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
             "task",
             task,
-            f"it must be a task of {meta_spec.name}, [{', '.join(meta_spec.task_names)}], within the environment's tasks",
+            f"it must be a task of {meta_spec.name}, [{', '.join(meta_spec.task_names)}], within its distribution",
             "Leave it out to sample one at every reset.",
         )
         return vector

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,6 +27,9 @@ from envs.locomotion.mujoco_env import (
 )
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
 
 SUBSTEPS = 5
 LOW_GEAR = 30.0  # of every motor in HFR's ant; Gymnasium's has 150

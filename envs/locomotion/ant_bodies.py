@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import mujoco
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from envs.base import Reward, TaskChanges, batch_shape
@@ -10,6 +11,9 @@ from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
 FEATURES = ("velocity", "costs", "height")

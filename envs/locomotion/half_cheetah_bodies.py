@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
 from torch import Tensor
 
@@ -13,6 +12,9 @@ from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 THICKNESS = 0.046  # radius of every capsule in the model file, m
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the head, the torso's second geom

@@ -6,10 +6,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import gymnasium.envs.mujoco
-import mujoco
+import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +17,10 @@ from torch import Tensor
 from envs.base import MetaEnv, MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State
 
-ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+if TYPE_CHECKING:
+    import mujoco
+
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 Column = NDArray[np.float64]
 Features = NDArray[np.float32]
 
@@ -26,6 +28,8 @@ Features = NDArray[np.float32]
 @lru_cache
 def load_model(file: str) -> mujoco.MjModel:
     """Gymnasium's model of that file name, without automatic reset. It is shared: copy it before changing it."""
+    import mujoco  # only for those who simulate
+
     model = mujoco.MjModel.from_xml_path(str(ASSETS / file))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
     return model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from envs.locomotion.model_changes import set_masses
 from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model, sums_of_squares
 from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
 
 SUBSTEPS = 4
 TIMESTEP = 0.004  # s; Gymnasium's models have 0.002
@@ -31,13 +34,16 @@ def slow_model(file: str) -> mujoco.MjModel:
     return model
 
 
-def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple[str, ...]) -> MetaEnvSpec:
-    model = load_model(model_file)
+def _spec(
+    name: str, observation_dim: int, action_dim: int, bodies: int, joints: int, feature_names: tuple[str, ...]
+) -> MetaEnvSpec:
+    """The spec of a robot with so many `bodies` in its model, the ground included, and a geom for each."""
+    sizes = {"body_mass": bodies, "body_inertia": 3 * bodies, "dof_damping": joints, "geom_friction": 3 * bodies}
     return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
-        action_dim=model.nu,
-        task_names=tuple(f"{field}_{index}" for field in FACTOR_BASES for index in range(getattr(model, field).size)),
+        action_dim=action_dim,
+        task_names=tuple(f"{field}_{index}" for field in FACTOR_BASES for index in range(sizes[field])),
         feature_names=(*feature_names, "diverged"),
         horizon=200,
         task_changes=TaskChanges.DYNAMICS,
@@ -127,7 +133,7 @@ class WalkerRandParams(RandomParameters):
 
     single_observation_space = box(-np.inf, np.inf, 17)
     single_action_space = box(-1.0, 1.0, 6)
-    meta_spec = _spec("WalkerRandParams", "walker2d.xml", 17, ("velocity", "control_cost", "height", "angle"))
+    meta_spec = _spec("WalkerRandParams", 17, 6, 8, 9, ("velocity", "control_cost", "height", "angle"))
     task_distribution: TaskDistribution = _exponents(meta_spec)
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
@@ -164,7 +170,7 @@ class HopperRandParams(RandomParameters):
     single_observation_space = box(-np.inf, np.inf, 11)
     single_action_space = box(-1.0, 1.0, 3)
     meta_spec = _spec(
-        "HopperRandParams", "hopper.xml", 11, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
+        "HopperRandParams", 11, 3, 5, 6, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
     )
     task_distribution: TaskDistribution = _exponents(meta_spec)
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.mujoco_loop import Addresses, Moved
 from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
-from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
+from envs.physics import BatchedPhysics, Models, State, physics_state
 from envs.task_distributions import TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from envs.mujoco_loop import Addresses, Moved
 
 SUBSTEPS = 5
 HORIZON = 150
@@ -37,7 +40,8 @@ GOALS_NEAR = UniformBox([-0.1, 0.7, 0.05], [0.1, 0.8, 0.3])
 @lru_cache
 def sawyer_model() -> mujoco.MjModel:
     """Meta-World's arm, table and puck, without automatic reset; shared, as `load_model`'s."""
-    from metaworld.asset_path_utils import full_V3_path_for  # only for those who use it
+    import mujoco  # these, only for those who simulate
+    from metaworld.asset_path_utils import full_V3_path_for
 
     model = mujoco.MjModel.from_xml_path(full_V3_path_for("sawyer_xyz/sawyer_reach_v3.xml"))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
@@ -55,9 +59,11 @@ class SawyerPhysics(BatchedPhysics):
     """
 
     def __init__(self, threads: int | None = None) -> None:
+        import mujoco
+
         target = mujoco.mjtState.mjSTATE_MOCAP_POS.value | mujoco.mjtState.mjSTATE_MOCAP_QUAT.value
         super().__init__(sawyer_model(), SUBSTEPS, threads, FIELDS, target)
-        first = mujoco.mj_stateSize(self.model, PHYSICS_STATE)
+        first = mujoco.mj_stateSize(self.model, physics_state())
         self._target = slice(first, first + 3)
         self._target_turn = slice(first + 3, first + 7)
         hand, puck = self.model.body("hand").id, self.model.geom("objGeom").id

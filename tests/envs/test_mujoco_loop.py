@@ -20,10 +20,11 @@ from numba.core.caching import CompileResultCacheImpl
 from envs import mujoco_loop
 from envs.locomotion.mujoco_env import load_model
 from envs.mujoco_loop import ASLEEP, MujocoLoop, add, compiled, exchange, load, replace
-from envs.physics import PHYSICS_STATE, Models
+from envs.physics import Models, physics_state
 
 MODEL = load_model("hopper.xml")
 FIELDS = ["cfrc_ext", "xipos"]
+PHYSICS_STATE = physics_state()
 SIZE = mujoco.mj_stateSize(MODEL, PHYSICS_STATE)
 GENERATOR = np.random.default_rng(0)
 THREADS, TIMES = 4, 3_000_000  # often enough that threads meet
