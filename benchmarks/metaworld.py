@@ -1,4 +1,4 @@
-"""Steps a second of Meta-World's worlds: 10 copies at once against one environment of Meta-World itself.
+"""Steps a second of Meta-World's environments: 10 copies at once against one environment of Meta-World itself.
 
 ML1 on reach-v3, and ML10 with ten different scenes; uniformly random actions, the rivals taking turns. Threads over
 the same scenes are measured beside them: half of a step is Python, so they gain less.
@@ -72,7 +72,7 @@ def single_turn(env: MetaWorld) -> Turn:
 
 
 def thread_turn(env: MetaWorld, threads: int) -> Turn:
-    """The world's scenes in threads of this process."""
+    """The environment's scenes in threads of this process."""
     host, keys = LocalHost(), [(-1, env_id) for env_id in range(NUM_ENVS)]
     assignments = env._assignments(range(NUM_ENVS))
     pool = ThreadPoolExecutor(threads)
@@ -109,7 +109,7 @@ def measure(env: MetaWorld, cores: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure both worlds and print the result; the exit status."""
+    """Measure both environments and print the result; the exit status."""
     torch.set_num_threads(1)
     cores = usable_cores()
     figures = measure(ML1(NUM_ENVS), cores)

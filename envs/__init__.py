@@ -1,4 +1,4 @@
-"""The worlds: batched environments with tasks, features and rewards that can be recomputed for any task."""
+"""The environments: batched, with tasks, features and rewards that can be recomputed for any task."""
 
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
 from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
@@ -72,8 +72,8 @@ ENVIRONMENTS: tuple[type[MetaEnv], ...] = (
     WalkerRandParams,
 )
 
-for _world in ENVIRONMENTS:
-    register_environment(_world)
+for _env_class in ENVIRONMENTS:
+    register_environment(_env_class)
 
 __all__ = [
     "ENVIRONMENTS",

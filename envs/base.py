@@ -394,7 +394,7 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
     def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
         """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
         if math.isfinite(sum(float(values.sum()) for values in reported.values())):
-            return  # the usual case, at the price of one sum each
+            return  # the usual case, which costs one sum each
         for method, values in reported.items():
             rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():

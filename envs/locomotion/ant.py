@@ -1,4 +1,4 @@
-"""Ant worlds whose tasks ask for a place or a way of walking."""
+"""Ant environments whose tasks specify where or how to walk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ant_spec(
     observation_dim: int,
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> MetaEnvSpec:
-    """The sizes and names of an ant world; `diverged` is added to the features."""
+    """The sizes and names of an ant environment; `diverged` is added to the features."""
     return robot_spec(name, 8, observation_dim, task_names, feature_names, task_changes)
 
 
@@ -87,13 +87,13 @@ class Ant(MujocoEnv):
         self.contact_forces = contact_forces
 
     def _planar_velocity(self, move: Move) -> Column:
-        """Velocity of the torso over the step, m/s, `[copies, 2]`."""
+        """Velocity of the torso over the step, m/s, `[n, 2]`."""
         moved = self._physics.positions(move.after)[:, :2] - self._physics.positions(move.before)[:, :2]
         velocity: Column = moved / self._physics.dt
         return velocity
 
     def _costs(self, move: Move) -> Column:
-        """Control and contact cost, `[copies]`."""
+        """Control and contact cost, `[n]`."""
         costs: Column = self.control_cost * sums_of_squares(move.controls)
         if self.contact_forces:
             costs += CONTACT_COST * sums_of_squares(move.readings_after.clip(-1.0, 1.0))

@@ -1,4 +1,4 @@
-"""Ant worlds whose tasks change the body (RoML)."""
+"""Ant environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 

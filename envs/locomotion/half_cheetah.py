@@ -1,4 +1,4 @@
-"""Half-cheetah worlds whose tasks ask for a way of running."""
+"""Half-cheetah environments whose tasks specify how to run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cheetah_spec(
     observation_dim: int = 20,
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> MetaEnvSpec:
-    """The sizes and names of a half-cheetah world; `diverged` is added to the features."""
+    """The sizes and names of a half-cheetah environment; `diverged` is added to the features."""
     return robot_spec(name, 6, observation_dim, task_names, feature_names, task_changes)
 
 
@@ -46,8 +46,8 @@ class HalfCheetah(MujocoEnv):
     """Gymnasium's HalfCheetah-v5 with PEARL's observation (20 numbers).
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -64,8 +64,8 @@ class RunningCheetah(HalfCheetah):
     """A half-cheetah whose features begin with its forward velocity (m/s) and its control cost.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -104,8 +104,8 @@ class HalfCheetahVel(RunningCheetah):
     the published environments it is one substep (0.01 s) old.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         max_velocity: largest target velocity, m/s: 3 in HFR's experiments, 7 in RoML's.
         threads: native physics threads; None takes one per core.
     """
@@ -138,8 +138,8 @@ class HalfCheetahVelSparse(RunningCheetah):
     reward too, so there is no dense one. Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: largest |v − v*| that pays, m/s.
         threads: native physics threads; None takes one per core.
     """
@@ -171,8 +171,8 @@ class HalfCheetahDir(RunningCheetah):
     Reward: direction · v − 0.05‖a‖². Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -194,12 +194,12 @@ class HalfCheetahHighDim(HalfCheetah):
     | task | 18 weights on the normalized state | uniform in [-1, 1] |
     | features | 18 normalized state coordinates after the step, control cost, whether it diverged | |
 
-    Reward: ⟨task, (s' − mean) / deviation⟩ − 0.05‖a‖², where s' is the observation after the step, and
-    mean and deviation are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
+    Reward: ⟨task, (s' − mean) / std⟩ − 0.05‖a‖², where s' is the observation after the step, and
+    mean and std are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -215,10 +215,10 @@ class HalfCheetahHighDim(HalfCheetah):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, threads)
         statistics = json.loads(STATE_STATISTICS.read_text())
-        self._mean, self._deviation = np.array(statistics["mean"]), np.array(statistics["std"])
+        self._mean, self._std = np.array(statistics["mean"]), np.array(statistics["std"])
 
     def _features(self, move: Move) -> Features:
-        normalized = (self._physics.motion(move.after) - self._mean) / self._deviation
+        normalized = (self._physics.motion(move.after) - self._mean) / self._std
         return columns(*normalized.T, CONTROL_COST * sums_of_squares(move.controls))
 
     def _observe(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Half-cheetah worlds whose tasks change the body (RoML)."""
+"""Half-cheetah environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ class HalfCheetahMulti(RunningBody):
     Reward, start and end: as HalfCheetahMass.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 

@@ -1,4 +1,4 @@
-"""Humanoid worlds whose tasks ask for a way of walking."""
+"""Humanoid environments whose tasks specify how to walk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def humanoid_spec(
     feature_names: Sequence[str] = ("velocity", "costs", "height"),
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> MetaEnvSpec:
-    """The sizes and names of a humanoid world; `diverged` is added to the features."""
+    """The sizes and names of a humanoid environment; `diverged` is added to the features."""
     return robot_spec(name, 17, 376, task_names, feature_names, task_changes)
 
 
@@ -75,7 +75,7 @@ class Humanoid(MujocoEnv):
         return shares
 
     def _mass_center(self, readings: State) -> Column:
-        """x and y of the center of mass, m, `[copies, 2]`."""
+        """x and y of the center of mass, m, `[n, 2]`."""
         places = readings[:, self._physics.field_slices["xipos"]].reshape(len(readings), -1, 3)
         center: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
         return center
@@ -90,7 +90,7 @@ class Humanoid(MujocoEnv):
         return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
-        """The features that tell the velocity `[copies, 2]` of the center of mass, m/s."""
+        """The features that tell the velocity `[n, 2]` of the center of mass, m/s."""
         return [velocity[:, 0]]
 
     def _observe(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Humanoid worlds whose tasks change the body (RoML)."""
+"""Humanoid environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 

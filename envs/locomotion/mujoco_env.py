@@ -1,4 +1,4 @@
-"""What all MuJoCo worlds share: state, starts, divergence, models of each copy, pictures."""
+"""What all MuJoCo environments share: state, starts, divergence, models per sub-environment, pictures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def robot_spec(
     feature_names: Sequence[str],
     task_changes: TaskChanges,
 ) -> MetaEnvSpec:
-    """The sizes and names of a MuJoCo world of 200 steps; `diverged` is added to the features."""
+    """The sizes and names of a MuJoCo environment of 200 steps; `diverged` is added to the features."""
     return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
@@ -61,14 +61,14 @@ def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Te
 
 
 class Move(NamedTuple):
-    """One step of some copies.
+    """One step of some sub-environments.
 
     Attributes:
-        before: states before it, `[copies, state]`.
-        after: states after it, `[copies, state]`.
-        readings_before: readings before it, `[copies, readings]`.
-        readings_after: readings after it, `[copies, readings]`.
-        controls: the actions, `[copies, action_dim]`.
+        before: states before it, `[n, state]`.
+        after: states after it, `[n, state]`.
+        readings_before: readings before it, `[n, readings]`.
+        readings_after: readings after it, `[n, readings]`.
+        controls: the actions, `[n, action_dim]`.
     """
 
     before: State
@@ -79,7 +79,7 @@ class Move(NamedTuple):
 
 
 def columns(*numbers: Column) -> Features:
-    """Features of a move `[copies]` each, and a last one that is 0, `[copies, features]`."""
+    """Features of a move, `[n]` each, with a last one that is 0, `[n, features]`."""
     features = np.zeros((len(numbers[0]), len(numbers) + 1), np.float32)
     for index, column in enumerate(numbers):
         features[:, index] = column
@@ -87,7 +87,7 @@ def columns(*numbers: Column) -> Features:
 
 
 def joined(*parts: State) -> Tensor:
-    """An observation's parts in order, `[copies, numbers]` each, `[copies, observation_dim]`."""
+    """The parts of an observation, `[n, numbers]` each, joined in order, `[n, observation_dim]`."""
     return torch.from_numpy(np.concatenate(parts, -1, dtype=np.float32, casting="same_kind"))
 
 
@@ -98,24 +98,24 @@ def sums_of_squares(rows: Column) -> Column:
 
 
 class MujocoEnv(MetaEnv):
-    """A world whose state is a MuJoCo simulation.
+    """An environment whose state is a MuJoCo simulation.
 
-    The last feature of every such world is `diverged`: 1 where the simulation broke down in this
-    step, else 0. Such a step ends the episode, and the copy stays in its last finite state.
+    The last feature of every such environment is `diverged`: 1 where the simulation broke down in this
+    step, else 0. Such a step ends the episode, and the sub-environment stays in its last finite state.
 
-    A world whose tasks change the dynamics implements `_shape_model`; each copy then has its own
+    An environment whose tasks change the dynamics implements `_shape_model`; each sub-environment then has its own
     model, shaped for its task when its next episode starts.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         physics: the engine.
     """
 
     position_noise: ClassVar[float]
     """Starts deviate from the model's pose uniformly within ± this, m or rad."""
     velocity_noise: ClassVar[float]
-    """Starts deviate from rest by this deviation (normal) or bound (uniform), m/s or rad/s."""
+    """Standard deviation (normal) or bound (uniform) of the noise around rest at a start, m/s or rad/s."""
     normal_velocity_noise: ClassVar[bool] = True
 
     def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics) -> None:
@@ -129,10 +129,10 @@ class MujocoEnv(MetaEnv):
 
     @abstractmethod
     def _features(self, move: Move) -> Features:
-        """The features of `move`, `[copies, feature_dim]`; the last is left 0."""
+        """The features of `move`, `[n, feature_dim]`; the last is left 0."""
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
-        """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
+        """Give `model`, a duplicate of `original`, the body that `task` `[task_dim]` describes."""
         raise NotImplementedError
 
     def _start(self, env_ids: Tensor) -> None:
@@ -155,7 +155,7 @@ class MujocoEnv(MetaEnv):
         self._readings[rows] = readings
 
     def _shape_models(self, env_ids: Tensor) -> None:
-        """Bring the models of `copies` (indices) in line with their tasks."""
+        """Bring the models of the sub-environments `env_ids` (indices) in line with their tasks."""
         changed = (self._model_tasks[env_ids] != self.tasks[env_ids]).any(-1)
         for row in env_ids[changed].tolist():
             self._shape_model(self._models.own(row), self._models.shared, self.tasks[row].double().numpy())
@@ -198,7 +198,7 @@ class MujocoEnv(MetaEnv):
             self._restore_models(state["model_tasks"])
 
     def _restore_models(self, tasks: Tensor) -> None:
-        """Shape every model that was in use for the task it had, `[copies, task_dim]`; NaN where none was."""
+        """Shape every model that was in use for its task, `[num_envs, task_dim]`; NaN where none was."""
         current, self.tasks = self.tasks, tasks
         self._shape_models((~tasks.isnan().any(-1)).nonzero()[:, 0])
         self.tasks = current

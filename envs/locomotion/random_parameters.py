@@ -58,8 +58,8 @@ class RandomParameters(MujocoEnv):
     """A planar robot that runs forward; every mass, inertia, damping and friction has its own factor.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         model: the robot's model.
         threads: native physics threads; None takes one per core.
     """
@@ -89,7 +89,7 @@ class RandomParameters(MujocoEnv):
         return columns(velocity, control_cost, height, angle, *self._more_columns(move))
 
     def _more_columns(self, move: Move) -> list[Column]:
-        """Features that a world adds, `[copies]` each."""
+        """Features that an environment adds, `[n]` each."""
         return []
 
     def _observe(self) -> Tensor:
@@ -126,8 +126,8 @@ class WalkerRandParams(RandomParameters):
     Gymnasium's Walker2d with the feet's friction of Walker2d-v4 and time steps of 0.004 s.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -162,8 +162,8 @@ class HopperRandParams(RandomParameters):
     steps of 0.004 s, as that of WalkerRandParams.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 

@@ -1,4 +1,4 @@
-"""HFR's Sawyer worlds (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
+"""HFR's Sawyer environments (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ class SawyerPhysics(BatchedPhysics):
         )
 
     def hand(self, readings: State) -> State:
-        """Place of the hand in `readings` `[copies, readings]`, m, `[copies, 3]`."""
+        """Place of the hand in `readings` `[n, readings]`, m, `[n, 3]`."""
         return readings[:, self._hand]
 
     def puck(self, readings: State) -> State:
-        """Place of the puck, m, `[copies, 3]`."""
+        """Place of the puck, m, `[n, 3]`."""
         return readings[:, self._puck]
 
     def grip(self, readings: State) -> State:
-        """The point between the fingers, m, `[copies, 3]`."""
+        """The point between the fingers, m, `[n, 3]`."""
         right, left = self._fingers
         between: State = (readings[:, right] + readings[:, left]) / 2.0
         return between
@@ -136,8 +136,8 @@ class Sawyer(MujocoEnv):
     """An arm over a table with a puck; every episode starts alike, the hand still on its way to its place.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -212,8 +212,8 @@ class SawyerReach(Reaching):
     of Meta-World's reach-v3; HFR's was that of a Meta-World of 2020.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -242,8 +242,8 @@ class SawyerReachSparse(Reaching):
     too. Success and end: there; after 150 steps of 12.5 ms. Start and scene: as SawyerReach, the goals nearer.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -269,8 +269,8 @@ class SawyerPush(Pushing):
     the puck at (0, 0.6). End: after 150 steps of 12.5 ms.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -299,8 +299,8 @@ class SawyerPushSparse(Pushing):
     behind the puck to (0, 0.65, 0), low over the table.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 

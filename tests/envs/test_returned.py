@@ -129,7 +129,7 @@ def test_other_kinds_and_shapes_are_refused_by_class_and_method(
 
 
 def broken(value: Any) -> Any:
-    """The value with one number of the last copy that is none."""
+    """The value with one number of the last sub-environment replaced by NaN."""
     value = value.clone()
     value.view(len(value), -1)[2, 0] = torch.nan
     return value

@@ -1,4 +1,4 @@
-"""Tasks that change the body change the model of that copy alone, by the factors that they name."""
+"""Tasks that change the body change only the model of their own sub-environment, by the factors that they name."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ STEPS = 20
 
 
 def _same_start(env: MujocoEnv, name: str, **settings: Any) -> gymnasium.Env[Any, Any]:
-    """Gymnasium's environment in the state in which the world's only copy is."""
+    """Gymnasium's environment in the state of the environment's only sub-environment."""
     reference = gymnasium.make(name, **settings).unwrapped
     reference.reset(seed=0)
     physics, state = env._physics, env._state

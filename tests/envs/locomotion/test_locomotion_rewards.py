@@ -90,7 +90,7 @@ def test_the_high_dimensional_reward_is_of_the_state_after_the_step() -> None:
     env = HalfCheetahHighDim(2, seed=0)
     env.reset()
     observation, reward, _, _, info = env.step(torch.full((2, 6), 0.5))
-    state = (observation - torch.from_numpy(env._mean)) / torch.from_numpy(env._deviation)
+    state = (observation - torch.from_numpy(env._mean)) / torch.from_numpy(env._std)
     torch.testing.assert_close(info["features"][:, :18], state.float(), rtol=1e-4, atol=1e-4)
     expected = (state * env.tasks).sum(-1) - 0.05 * 6 * 0.25
     torch.testing.assert_close(reward, expected.float(), rtol=1e-4, atol=1e-4)

@@ -28,7 +28,7 @@ MIXED = ("reach-v3", "basketball-v3", "window-open-v3")  # a push, a grasp with 
 
 
 def task_on(env: MetaWorld, scene: str, number: int = 0) -> Tensor:
-    """A training task of `world` on a scene."""
+    """A training task of `environment` on a scene."""
     tasks: Any = env.task_distribution
     return tasks.tasks[tasks.groups == env._benchmark.scenes.index(scene)][number]
 

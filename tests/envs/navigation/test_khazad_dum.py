@@ -78,7 +78,7 @@ def test_a_new_episode_begins_neither_fallen_nor_at_the_goal() -> None:
     assert env._path[:, :2].diff(dim=1).abs().sum((1, 2)).tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_the_noise_of_a_step_has_the_tasks_deviation() -> None:
+def test_the_noise_of_a_step_has_the_tasks_standard_deviation() -> None:
     env = KhazadDum(20_000, continuous=True)
     env.set_tasks(torch.full((20_000, 1), 0.05))
     env.reset()
