@@ -1,6 +1,6 @@
 """Whole HalfCheetahVel trials (policy, belief, physics, replay) against one Gymnasium environment.
 
-Ours: 32 copies. The other: Gymnasium's HalfCheetah-v5, the same policy asked for one action at a time.
+Ours: 32 sub-environments. The other: Gymnasium's HalfCheetah-v5, with the same policy computing one action at a time.
 Both take turns in one process.
 """
 
@@ -24,7 +24,7 @@ NUM_ENVS, EPISODES, TURNS, SINGLE_STEPS = 32, 3, 5, 1000
 
 
 def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torch.Generator) -> float:
-    """Environment steps a second of one trial in every copy, stored and kept."""
+    """Environment steps per second of one trial in every sub-environment, stored and kept."""
     tasks = collector.env.task_distribution.sample(NUM_ENVS, generator)
     start = time.perf_counter()
     trials = collector.collect(agent, tasks, EPISODES, generator)
@@ -37,7 +37,7 @@ def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torc
 
 @torch.no_grad()
 def single(agent: PEARL, env: gymnasium.Env, generator: torch.Generator) -> float:
-    """Environment steps a second of one Gymnasium environment under the same policy."""
+    """Environment steps per second of one Gymnasium environment under the same policy."""
     belief = agent.start_trial(1, generator)
     z = belief["z"]
     start = time.perf_counter()

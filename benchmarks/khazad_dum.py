@@ -1,6 +1,6 @@
 """Environment frames a second of a whole training run on KhazadDum at the published settings.
 
-32 copies × 128 steps an iteration, then all updates of policy and belief, through Lightning's trainer;
+32 sub-environments × 128 steps an iteration, then all updates of policy and belief, through Lightning's trainer;
 no evaluation. The published code makes 1,700 frames a second on the machine of the first measurement.
 """
 

@@ -1,6 +1,6 @@
 """MAML adapting to 40 tasks at once against a loop over the tasks, each with a policy module of its own.
 
-Both run the same trials: exploration episodes in the batched world, an inner step for every task, one adapted
+Both run the same trials: exploration episodes in the batched environment, an inner step for every task, one adapted
 episode. The loop takes one task at a time wherever a policy is evaluated or changed: in every step of the
 rollout, and for the inner step, by plain autograd. Both draw the same noise, so that the adapted parameters can
 be compared. Both take turns in one process.
@@ -79,7 +79,7 @@ class Watched(MAML):
 
 
 def seconds_of_trials(agent: MAML) -> float:
-    """A trial on every task, on fresh copies of the same world with the same random numbers."""
+    """A trial on every task, on a fresh instance of the same environment with the same random numbers."""
     env, generator = PointRobot(TASKS, seed=0), torch.Generator().manual_seed(0)
     tasks = env.task_distribution.sample(TASKS, generator)
     collector = Collector(env)

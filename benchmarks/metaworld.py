@@ -1,4 +1,4 @@
-"""Steps a second of Meta-World's worlds: 10 copies at once against one environment of Meta-World itself.
+"""Steps a second of Meta-World's environments: 10 copies at once against one environment of Meta-World itself.
 
 ML1 on reach-v3, and ML10 with ten different scenes; uniformly random actions, the rivals taking turns. Threads over
 the same scenes are measured beside them: half of a step is Python, so they gain less.
@@ -30,26 +30,28 @@ NUM_ENVS = 10
 STEPS = 60
 ROUNDS = 5
 LEAST_OVER_SINGLE = 1.7
-Turn = Callable[[NDArray[np.float32]], float]  # makes the steps of actions `[steps, copies, 4]`; seconds they took
+Turn = Callable[
+    [NDArray[np.float32]], float
+]  # makes the steps of actions `[steps, num_envs, 4]`; the seconds they took
 
 
 def env_turn(env: MetaWorld) -> Turn:
-    """All copies of a world at once."""
+    """All sub-environments at once."""
     tasks: Any = env.task_distribution
     env.set_tasks(tasks.tasks[:: len(tasks.tasks) // NUM_ENVS])  # of ML10, one of every scene
 
     def turn(actions: NDArray[np.float32]) -> float:
-        env.restart()
+        env.reset()
         start = time.perf_counter()
         for moment in torch.from_numpy(actions):
-            env.advance(moment)
+            env.step(moment)
         return time.perf_counter() - start
 
     return turn
 
 
 def single_turn(env: MetaWorld) -> Turn:
-    """Meta-World's own environments of the world's tasks, one after the other."""
+    """Meta-World's own environments of the same tasks, one after the other."""
     environments = []
     for assignment in env._assignments(range(NUM_ENVS)):
         environment = metaworld.ALL_V3_ENVIRONMENTS[assignment.scene]()
@@ -70,7 +72,7 @@ def single_turn(env: MetaWorld) -> Turn:
 
 
 def thread_turn(env: MetaWorld, threads: int) -> Turn:
-    """The world's scenes in threads of this process."""
+    """The environment's scenes in threads of this process."""
     host, keys = LocalHost(), [(-1, env_id) for env_id in range(NUM_ENVS)]
     assignments = env._assignments(range(NUM_ENVS))
     pool = ThreadPoolExecutor(threads)
@@ -107,7 +109,7 @@ def measure(env: MetaWorld, cores: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure both worlds and print the result; the exit status."""
+    """Measure both environments and print the result; the exit status."""
     torch.set_num_threads(1)
     cores = usable_cores()
     figures = measure(ML1(NUM_ENVS), cores)

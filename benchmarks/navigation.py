@@ -1,4 +1,4 @@
-"""Steps a second of KhazadDum with 256 copies."""
+"""Steps per second of KhazadDum with 256 sub-environments."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EPISODES = 6
 LEAST_STEPS_PER_S = 400_000
 
 
-def steps_a_second(env: KhazadDum, actions: torch.Tensor) -> float:
-    """Environment steps a second over some episodes of random moves, restarts included."""
+def steps_per_second(env: KhazadDum, actions: torch.Tensor) -> float:
+    """Environment steps per second over some episodes of random moves, resets included."""
     start = time.perf_counter()
     for _ in range(EPISODES):
-        env.restart()
+        env.reset()
         for moment in actions:
-            env.advance(moment)
+            env.step(moment)
     return EPISODES * len(actions) * NUM_ENVS / (time.perf_counter() - start)
 
 
@@ -34,8 +34,8 @@ def main() -> int:
     generator = torch.Generator().manual_seed(0)
     choices = torch.randint(env.meta_spec.action_dim, (env.meta_spec.horizon, NUM_ENVS), generator=generator)
     actions = torch.nn.functional.one_hot(choices, env.meta_spec.action_dim).float()
-    steps_a_second(env, actions)
-    speed = statistics.median(steps_a_second(env, actions) for _ in range(ROUNDS))
+    steps_per_second(env, actions)
+    speed = statistics.median(steps_per_second(env, actions) for _ in range(ROUNDS))
     return finish(
         "navigation",
         {"khazad_dum_steps_per_s": speed},

@@ -19,15 +19,15 @@ from envs.randomness import derive_seed, make_generator
 class EvaluationTrials:
     """Deterministic trials on given tasks, in groups whose randomness depends on nothing but the group.
 
-    Several ranks run a group each at a time and give each other what came of them: every rank yields the
-    trials of all groups, as a single process would.
+    Several ranks run one group each at a time and exchange the results: every rank yields the trials of all groups,
+    as a single process would.
 
     Args:
-        make_env: the world; called with a number of copies and a seed.
+        make_env: makes the environment, given `num_envs` and a seed.
         tasks: `[tasks, task_dim]`.
         plan: how evaluation is done.
         purpose: names the random streams, so that validation and test differ.
-        agent: gives whoever is evaluated, and the device to do it on.
+        agent: returns the agent to evaluate and its device.
     """
 
     def __init__(

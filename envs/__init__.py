@@ -1,7 +1,7 @@
-"""The worlds: batched environments with tasks, features and rewards that can be recomputed for any task."""
+"""The environments: batched, with tasks, features and rewards that can be recomputed for any task."""
 
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
-from envs.base import MetaEnv, MetaEnvSpec, Reward, Step, TaskChanges
+from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.errors import ConfigurationError, ContractError
 from envs.locomotion import (
     AntBody,
@@ -72,8 +72,8 @@ ENVIRONMENTS: tuple[type[MetaEnv], ...] = (
     WalkerRandParams,
 )
 
-for _world in ENVIRONMENTS:
-    register_environment(_world)
+for _env_class in ENVIRONMENTS:
+    register_environment(_env_class)
 
 __all__ = [
     "ENVIRONMENTS",
@@ -113,7 +113,6 @@ __all__ = [
     "SawyerReach",
     "SawyerReachSparse",
     "SparsePointRobot",
-    "Step",
     "TaskChanges",
     "WalkerRandParams",
 ]

@@ -1,4 +1,4 @@
-"""Reference distributions of tasks: what a world's validation and test tasks are drawn from."""
+"""Reference distributions of tasks: from which an environment's validation and test tasks are sampled."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class TaskDistribution(ABC):
 
     @abstractmethod
     def contains(self, tasks: Tensor) -> Tensor:
-        """Whether each of `tasks` `[n, task_dim]` is a task of this world, `[n]`."""
+        """Whether each of `tasks` `[n, task_dim]` is a task of this environment, `[n]`."""
 
     def objection(self, task: Tensor) -> str:
         """Why `task` `[task_dim]`, which is none of these, cannot be trained on."""
-        return "it lies outside the world's tasks"
+        return "it lies outside the environment's tasks"
 
 
 class _Box(TaskDistribution):
@@ -70,7 +70,7 @@ class _Box(TaskDistribution):
             "task bounds",
             (low, high),
             "every lower bound must lie below its upper bound",
-            "Correct the world's task bounds.",
+            "Correct the environment's task bounds.",
         )
         self.low = torch.tensor(low, dtype=torch.float32)
         self.high = torch.tensor(high, dtype=torch.float32)
@@ -104,7 +104,11 @@ class LogUniformBox(_Box):
     def __init__(self, low: list[float], high: list[float]) -> None:
         super().__init__(low, high)
         require(
-            min(low) > 0, "task bounds", (low, high), "every bound must be positive", "Correct the world's task bounds."
+            min(low) > 0,
+            "task bounds",
+            (low, high),
+            "every bound must be positive",
+            "Correct the environment's task bounds.",
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -165,7 +169,7 @@ class Disk(TaskDistribution):
     task_dim = 2
 
     def __init__(self, radius: float) -> None:
-        require(radius > 0, "radius", radius, "it must be positive", "Correct the world's tasks.")
+        require(radius > 0, "radius", radius, "it must be positive", "Correct the environment's tasks.")
         self.radius = radius
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -198,7 +202,7 @@ class Gaussian(TaskDistribution):
             "covariance",
             covariance,
             f"it must be a symmetric, positive definite matrix of {self.task_dim} rows",
-            "Correct the world's tasks.",
+            "Correct the environment's tasks.",
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
     python examples/adaptation_picture.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [2.5]]"
 
-In worlds of velocities it draws the velocity over time and the hidden target; in worlds of goals, the paths and the
+In velocity environments it plots the velocity over time and the hidden target; in goal environments, the paths and the
 hidden goal.
 """
 
@@ -31,10 +31,10 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 def run_trials(
     checkpoint: Path, tasks: list[list[float]], episodes: int | None, seed: int
 ) -> tuple[Trials, MetaEnvSpec]:
-    """One deterministic trial on every task, and the world they were run in.
+    """One deterministic trial on every task, and the environment in which they ran.
 
     Raises:
-        ConfigurationError: if the tasks do not fit the world.
+        ConfigurationError: if the tasks do not fit the environment.
     """
     agent, env = load_trained(checkpoint, num_envs=len(tasks), seed=seed)
     wanted = checked_tasks(tasks, env)
@@ -48,7 +48,7 @@ def draw(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
     """One panel an episode; every task in a color of its own."""
     names = meta_spec.feature_names
     paths = {"x", "y"} <= set(names)
-    hint = "Give a checkpoint of a world of velocities or goals."
+    hint = "Give a checkpoint of a velocity or goal environment."
     require(
         paths or "velocity" in names, "checkpoint", meta_spec.name, "there is no such picture of its features", hint
     )

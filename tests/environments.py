@@ -1,4 +1,4 @@
-"""Worlds and algorithms that only tests need."""
+"""Environments and algorithms that only tests need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lit_metarl.algorithms import MetaRLModule
 QUICK_ENVS: tuple[type[MetaEnv], ...] = tuple(
     env_class for env_class in ENVIRONMENTS if env_class not in (ML10, ML25, ML45)
 )
-"""All worlds but those whose scenes take seconds to load; what holds for them is in envs/manipulation."""
+"""All environments but those whose scenes take seconds to load, which tests/envs/manipulation covers."""
 
 
 class DriftingPoint(PointRobot):
@@ -47,7 +47,7 @@ class ShortCheetah(HalfCheetahVel):
 
 
 class EndingPoint(PointRobot):
-    """A point robot whose episodes end for good near the goal, so that copies end at different times."""
+    """A point robot whose episodes end for good near the goal, so that sub-environments end at different times."""
 
     meta_spec = replace(PointRobot.meta_spec, name="EndingPoint")
 

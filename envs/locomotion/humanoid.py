@@ -1,4 +1,4 @@
-"""Humanoid worlds whose tasks ask for a way of walking."""
+"""Humanoid environments whose tasks specify how to walk."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.compiled.costs import sums_of_squares
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.locomotion.mujoco_env import (
     Column,
     Features,
     Move,
     MujocoEnv,
-    Numbers,
     columns,
     fallen,
     joined,
     load_model,
-    ones_where,
     robot_spec,
+    sums_of_squares,
 )
 from envs.physics import BatchedPhysics, State
 from envs.task_distributions import TaskDistribution, UniformBox
@@ -42,7 +39,7 @@ def humanoid_spec(
     feature_names: Sequence[str] = ("velocity", "costs", "height"),
     task_changes: TaskChanges = TaskChanges.REWARD,
 ) -> MetaEnvSpec:
-    """The sizes and names of a humanoid world; `diverged` is added to the features."""
+    """The sizes and names of a humanoid environment; `diverged` is added to the features."""
     return robot_spec(name, 17, 376, task_names, feature_names, task_changes)
 
 
@@ -78,22 +75,22 @@ class Humanoid(MujocoEnv):
         return shares
 
     def _mass_center(self, readings: State) -> Column:
-        """x and y of the center of mass, m, `[copies, 2]`."""
+        """x and y of the center of mass, m, `[n, 2]`."""
         places = readings[:, self._physics.field_slices["xipos"]].reshape(len(readings), -1, 3)
         center: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
         return center
 
     def _features(self, move: Move) -> Features:
         moved = self._mass_center(move.readings_after) - self._mass_center(move.readings_before)
-        costs = CONTROL_COST * sums_of_squares(move.controls, np.inf)
+        costs = CONTROL_COST * sums_of_squares(move.controls)
         if self.contact_forces:
             forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
-            costs += np.minimum(CONTACT_COST * sums_of_squares(forces, np.inf), LARGEST_CONTACT_COST)
+            costs += np.minimum(CONTACT_COST * sums_of_squares(forces), LARGEST_CONTACT_COST)
         height = self._physics.positions(move.after)[:, 2]
         return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
-        """The features that tell the velocity `[copies, 2]` of the center of mass, m/s."""
+        """The features that tell the velocity `[n, 2]` of the center of mass, m/s."""
         return [velocity[:, 0]]
 
     def _observe(self) -> Tensor:
@@ -139,10 +136,11 @@ class HumanoidVel(Humanoid):
     meta_spec = humanoid_spec("HumanoidVel", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.5])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        velocity, costs = features[..., 0], features[..., 1]
-        upright = ~fallen(features[..., 2], HEIGHTS, features[..., 3])
-        return -VELOCITY_WEIGHT * abs(velocity - tasks[..., 0]) - costs + ALIVE_BONUS * ones_where(upright, velocity)
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
+        reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
 
 
 class HumanoidDir(Humanoid):
@@ -192,7 +190,7 @@ class WalkingHumanoid(Humanoid):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))

@@ -1,14 +1,17 @@
-"""Humanoid worlds whose tasks change the body (RoML)."""
+"""Humanoid environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 
-import mujoco
+from typing import TYPE_CHECKING
 
 from envs.base import TaskChanges
 from envs.locomotion.humanoid import WalkingHumanoid, humanoid_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 LENGTH_GEOM = 2  # the geom whose sizes RoML's code scales as the length: the head
 

@@ -1,4 +1,4 @@
-"""What all MuJoCo worlds share: state, starts, divergence, models of each copy, pictures."""
+"""What all MuJoCo environments share: state, starts, divergence, models per sub-environment, pictures."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import gymnasium.envs.mujoco
-import mujoco
+import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Array, EnvIds, MetaEnv, MetaEnvSpec, Reward, TaskChanges
+from envs.base import MetaEnv, MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State
 
-ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+if TYPE_CHECKING:
+    import mujoco
+
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 Column = NDArray[np.float64]
 Features = NDArray[np.float32]
-Numbers = TypeVar("Numbers", Tensor, NDArray[np.float32])
-"""What numpy and torch compute alike, if nothing but operators is used."""
 
 
 @lru_cache
 def load_model(file: str) -> mujoco.MjModel:
     """Gymnasium's model of that file name, without automatic reset. It is shared: copy it before changing it."""
+    import mujoco  # only for those who simulate
+
     model = mujoco.MjModel.from_xml_path(str(ASSETS / file))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
     return model
@@ -41,7 +43,7 @@ def robot_spec(
     feature_names: Sequence[str],
     task_changes: TaskChanges,
 ) -> MetaEnvSpec:
-    """The sizes and names of a MuJoCo world of 200 steps; `diverged` is added to the features."""
+    """The sizes and names of a MuJoCo environment of 200 steps; `diverged` is added to the features."""
     return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
@@ -53,20 +55,20 @@ def robot_spec(
     )
 
 
-def fallen(height: Numbers, allowed: tuple[float, float], diverged: Numbers) -> Any:
-    """Whether the torso's `height` (m) is outside the `allowed` ones, or the simulation broke down."""
+def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
+    """Whether the torso's `height` (m) is outside the `allowed` range, or the simulation broke down."""
     return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
 
 
 class Move(NamedTuple):
-    """One step of some copies.
+    """One step of some sub-environments.
 
     Attributes:
-        before: states before it, `[copies, state]`.
-        after: states after it, `[copies, state]`.
-        readings_before: readings before it, `[copies, readings]`.
-        readings_after: readings after it, `[copies, readings]`.
-        controls: the actions, `[copies, action_dim]`.
+        before: states before it, `[n, state]`.
+        after: states after it, `[n, state]`.
+        readings_before: readings before it, `[n, readings]`.
+        readings_after: readings after it, `[n, readings]`.
+        controls: the actions, `[n, action_dim]`.
     """
 
     before: State
@@ -77,7 +79,7 @@ class Move(NamedTuple):
 
 
 def columns(*numbers: Column) -> Features:
-    """Features of a move `[copies]` each, and a last one that is 0, `[copies, features]`."""
+    """Features of a move, `[n]` each, with a last one that is 0, `[n, features]`."""
     features = np.zeros((len(numbers[0]), len(numbers) + 1), np.float32)
     for index, column in enumerate(numbers):
         features[:, index] = column
@@ -85,40 +87,35 @@ def columns(*numbers: Column) -> Features:
 
 
 def joined(*parts: State) -> Tensor:
-    """An observation's parts in order, `[copies, numbers]` each, `[copies, observation_dim]`."""
+    """The parts of an observation, `[n, numbers]` each, joined in order, `[n, observation_dim]`."""
     return torch.from_numpy(np.concatenate(parts, -1, dtype=np.float32, casting="same_kind"))
 
 
-def ones_where(flags: Any, like: Numbers) -> Numbers:
-    """1 where `flags` hold, else 0, as numbers like `like`."""
-    if isinstance(like, Tensor):
-        of_torch: Tensor = flags.to(like.dtype)
-        return of_torch
-    of_numpy: Features = flags.astype(like.dtype)
-    return of_numpy
+def sums_of_squares(rows: Column) -> Column:
+    """‖row‖² of every row of `rows` `[n, numbers]`, `[n]`."""
+    sums: Column = np.square(rows).sum(-1)
+    return sums
 
 
 class MujocoEnv(MetaEnv):
-    """A world whose state is a MuJoCo simulation.
+    """An environment whose state is a MuJoCo simulation.
 
-    The last feature of every such world is `diverged`: 1 where the simulation broke down in this
-    step, else 0. Such a step ends the episode, and the copy stays in its last finite state.
+    The last feature of every such environment is `diverged`: 1 where the simulation broke down in this
+    step, else 0. Such a step ends the episode, and the sub-environment stays in its last finite state.
 
-    A world gives its reward by `_worth` and `_ended`, or overrides `reward`, where torch's functions are needed.
-
-    A world whose tasks change the dynamics implements `_shape_model`; each copy then has its own
+    An environment whose tasks change the dynamics implements `_shape_model`; each sub-environment then has its own
     model, shaped for its task when its next episode starts.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         physics: the engine.
     """
 
     position_noise: ClassVar[float]
     """Starts deviate from the model's pose uniformly within ± this, m or rad."""
     velocity_noise: ClassVar[float]
-    """Starts deviate from rest by this deviation (normal) or bound (uniform), m/s or rad/s."""
+    """Standard deviation (normal) or bound (uniform) of the noise around rest at a start, m/s or rad/s."""
     normal_velocity_noise: ClassVar[bool] = True
 
     def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics) -> None:
@@ -132,31 +129,11 @@ class MujocoEnv(MetaEnv):
 
     @abstractmethod
     def _features(self, move: Move) -> Features:
-        """The features of `move`, `[copies, feature_dim]`; the last is left 0."""
+        """The features of `move`, `[n, feature_dim]`; the last is left 0."""
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
-        """Give `model`, a copy of `original`, the body that `task` `[task_dim]` asks for."""
+        """Give `model`, a duplicate of `original`, the body that `task` `[task_dim]` describes."""
         raise NotImplementedError
-
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        """The number in `reward`, from operators alone."""
-        raise NotImplementedError
-
-    def _ended(self, features: Numbers) -> Any:
-        """Whether the episode ends in transitions with `features` `[..., feature_dim]`, from operators alone."""
-        return features[..., -1] > 0
-
-    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        worth = self._worth(features, tasks)
-        return Reward(worth, worth, self._ended(features).expand_as(worth))
-
-    def _transition(self, actions: Array, env_ids: EnvIds) -> tuple[Tensor, Reward]:
-        if env_ids.size < self.num_envs or type(self).reward is not MujocoEnv.reward:
-            return super()._transition(actions, env_ids)
-        # In numpy: between two steps of MuJoCo, an operation of torch takes several times as long.
-        features = self._move(actions, env_ids)
-        worth = torch.from_numpy(self._worth(features, self.tasks.numpy()))
-        return torch.from_numpy(features), Reward(worth, worth.clone(), torch.from_numpy(self._ended(features)))
 
     def _start(self, env_ids: Tensor) -> None:
         if self._own_models:
@@ -178,34 +155,29 @@ class MujocoEnv(MetaEnv):
         self._readings[rows] = readings
 
     def _shape_models(self, env_ids: Tensor) -> None:
-        """Bring the models of `copies` (indices) in line with their tasks."""
+        """Bring the models of the sub-environments `env_ids` (indices) in line with their tasks."""
         changed = (self._model_tasks[env_ids] != self.tasks[env_ids]).any(-1)
         for row in env_ids[changed].tolist():
             self._shape_model(self._models.own(row), self._models.shared, self.tasks[row].double().numpy())
             self._model_tasks[row] = self.tasks[row]
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
-        return torch.from_numpy(self._move(actions.numpy(), env_ids.numpy()))
-
-    def _move(self, actions: NDArray[np.float32], env_ids: NDArray[np.int64]) -> Features:
-        """What `_simulate` does, in numpy."""
-        controls = actions.astype(np.float64)
+        controls, rows = actions.double().numpy(), env_ids.numpy()
         before, readings_before, models = self._state, self._readings, self._models.addresses
-        whole = env_ids.size == self.num_envs
-        if not whole:
-            before, readings_before, models = before[env_ids], readings_before[env_ids], models[env_ids]
+        everyone = rows.size == self.num_envs
+        if not everyone:
+            before, readings_before, models = before[rows], readings_before[rows], models[rows]
         after, readings, diverged = self._physics.advance(models, before, controls)
         if diverged.size:
             self.diverged += diverged.size
             after[diverged], readings[diverged] = before[diverged], readings_before[diverged]
         features = self._features(Move(before, after, readings_before, readings, controls))
-        if diverged.size:
-            features[diverged, -1] = 1.0
-        if whole:
+        features[diverged, -1] = 1.0
+        if everyone:
             self._state, self._readings = after, readings
         else:
-            self._state[env_ids], self._readings[env_ids] = after, readings
-        return features
+            self._state[rows], self._readings[rows] = after, readings
+        return torch.from_numpy(features)
 
     def draw(self, env_id: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask
@@ -226,7 +198,7 @@ class MujocoEnv(MetaEnv):
             self._restore_models(state["model_tasks"])
 
     def _restore_models(self, tasks: Tensor) -> None:
-        """Shape every model that was in use for the task it had, `[copies, task_dim]`; NaN where none was."""
+        """Shape every model that was in use for its task, `[num_envs, task_dim]`; NaN where none was."""
         current, self.tasks = self.tasks, tasks
         self._shape_models((~tasks.isnan().any(-1)).nonzero()[:, 0])
         self.tasks = current

@@ -142,7 +142,7 @@ def own_test_environments(benchmark: str, seed: int, num_envs: int, tasks_per_sc
     Args:
         benchmark: ML10, ML25, ML45, or the scene of ML1.
         seed: seed that Meta-World draws the tasks with.
-        copies: environments, the same number for every test scene.
+        num_envs: environments, the same number for every test scene.
         tasks_per_scene: test tasks used of every scene.
         **arguments: further ones of Meta-World's environments.
     """

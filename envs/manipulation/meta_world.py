@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.errors import require
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
@@ -91,8 +91,8 @@ class MetaWorld(MetaEnv):
     of the benchmark's tables, so tasks are compared as they are, never computed.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator. Nothing but the choice of tasks is random.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator. Nothing but the choice of tasks is random.
         benchmark: what Meta-World calls it: ML10, ML25, ML45, or the scene of ML1.
         task_seed: seed that its tasks are drawn with.
         tasks: the benchmark's tasks.
@@ -149,7 +149,7 @@ class MetaWorld(MetaEnv):
         self._playing = torch.full((num_envs,), -1)  # numbers of the tasks that the scenes were started with
 
     def _rows(self, tasks: TaskSet) -> list[list[float]]:
-        """Tasks as vectors of this world."""
+        """Tasks as vectors of this environment."""
         if not self.names_scene:
             return [list(variation) for variation in tasks.variations.tolist()]
         padding = [0.0] * (LONGEST_VARIATION - tasks.variations.shape[1])
@@ -173,7 +173,7 @@ class MetaWorld(MetaEnv):
         return [(self._key_of_environment, env_id) for env_id in env_ids]
 
     def _assignments(self, env_ids: Sequence[int]) -> list[Assignment]:
-        """What the scenes of `copies` are to play."""
+        """What the scenes of the sub-environments `env_ids` are to play."""
         from envs.manipulation.hosts import Assignment
 
         tasks, assignments = self._benchmark, []
@@ -197,13 +197,13 @@ class MetaWorld(MetaEnv):
         return torch.from_numpy(self._features(rows[:, OBSERVATION:]).astype(np.float32))
 
     def _see(self, env_ids: Tensor, observations: NDArray[np.float64]) -> None:
-        """Take new observations of `copies`, in a new tensor: the old one has been handed out."""
+        """Take new observations of the sub-environments `env_ids`, in a new tensor: the old one has been handed out."""
         seen = torch.from_numpy(observations.astype(np.float32))
         everyone = len(env_ids) == self.num_envs
         self._observations = seen if everyone else self._observations.index_copy(0, env_ids, seen)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The features among the `readings` `[copies, readings]`, `[copies, features]`."""
+        """The features among the `readings` `[n, readings]`, `[n, features]`."""
         return readings[:, HAND:]
 
     def _observe(self) -> Tensor:
@@ -211,15 +211,15 @@ class MetaWorld(MetaEnv):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, _, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(reward.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         return Reward(reward.expand(shape), reward.expand(shape), (diverged > 0).expand(shape))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
         success = features[..., 1] > 0
-        return success.expand(torch.broadcast_shapes(success.shape, tasks.shape[:-1]))
+        return success.expand(batch_shape(features, tasks))
 
     def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
-        """Test tasks for the test, and for validation where the world was asked to."""
+        """Test tasks for the test, and for validation where the environment was asked to."""
         return self._test_tasks if purpose == "test" or self._validate_on == "test" else self.task_distribution
 
     @property
@@ -235,7 +235,7 @@ class MetaWorld(MetaEnv):
         """Meta-World's own vector of environments on this benchmark's test tasks, for its own evaluation.
 
         Args:
-            copies: environments, a multiple of the number of test scenes.
+            num_envs: environments, a multiple of the number of test scenes.
             tasks_per_scene: test tasks used of every scene.
         """
         from envs.manipulation.benchmark_tasks import own_test_environments
@@ -294,8 +294,8 @@ class ML1(MetaWorld):
     down.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         task: one of Meta-World's 50 scenes.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
@@ -385,8 +385,8 @@ class ML10(ManyScenes):
     Reward, success, start and end: as ML1, the reward always as Meta-World said.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
@@ -413,8 +413,8 @@ class ML25(ManyScenes):
     basketball-v3, is also trained on, with other goals: so Meta-World 3.1.1 defines it.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
@@ -440,8 +440,8 @@ class ML45(ManyScenes):
     Reward, success, start and end: as ML1, the reward always as Meta-World said.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.

@@ -1,21 +1,24 @@
-"""HFR's Sawyer worlds (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
+"""HFR's Sawyer environments (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec, Reward, TaskChanges, box
-from envs.compiled.mujoco_loop import Addresses, Moved
 from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
-from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
+from envs.physics import BatchedPhysics, Models, State, physics_state
 from envs.task_distributions import TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from envs.mujoco_loop import Addresses, Moved
 
 SUBSTEPS = 5
 HORIZON = 150
@@ -37,7 +40,8 @@ GOALS_NEAR = UniformBox([-0.1, 0.7, 0.05], [0.1, 0.8, 0.3])
 @lru_cache
 def sawyer_model() -> mujoco.MjModel:
     """Meta-World's arm, table and puck, without automatic reset; shared, as `load_model`'s."""
-    from metaworld.asset_path_utils import full_V3_path_for  # only for those who use it
+    import mujoco  # these, only for those who simulate
+    from metaworld.asset_path_utils import full_V3_path_for
 
     model = mujoco.MjModel.from_xml_path(full_V3_path_for("sawyer_xyz/sawyer_reach_v3.xml"))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
@@ -55,9 +59,11 @@ class SawyerPhysics(BatchedPhysics):
     """
 
     def __init__(self, threads: int | None = None) -> None:
+        import mujoco
+
         target = mujoco.mjtState.mjSTATE_MOCAP_POS.value | mujoco.mjtState.mjSTATE_MOCAP_QUAT.value
         super().__init__(sawyer_model(), SUBSTEPS, threads, FIELDS, target)
-        first = mujoco.mj_stateSize(self.model, PHYSICS_STATE)
+        first = mujoco.mj_stateSize(self.model, physics_state())
         self._target = slice(first, first + 3)
         self._target_turn = slice(first + 3, first + 7)
         hand, puck = self.model.body("hand").id, self.model.geom("objGeom").id
@@ -69,15 +75,15 @@ class SawyerPhysics(BatchedPhysics):
         )
 
     def hand(self, readings: State) -> State:
-        """Place of the hand in `readings` `[copies, readings]`, m, `[copies, 3]`."""
+        """Place of the hand in `readings` `[n, readings]`, m, `[n, 3]`."""
         return readings[:, self._hand]
 
     def puck(self, readings: State) -> State:
-        """Place of the puck, m, `[copies, 3]`."""
+        """Place of the puck, m, `[n, 3]`."""
         return readings[:, self._puck]
 
     def grip(self, readings: State) -> State:
-        """The point between the fingers, m, `[copies, 3]`."""
+        """The point between the fingers, m, `[n, 3]`."""
         right, left = self._fingers
         between: State = (readings[:, right] + readings[:, left]) / 2.0
         return between
@@ -130,8 +136,8 @@ class Sawyer(MujocoEnv):
     """An arm over a table with a puck; every episode starts alike, the hand still on its way to its place.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -206,8 +212,8 @@ class SawyerReach(Reaching):
     of Meta-World's reach-v3; HFR's was that of a Meta-World of 2020.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -236,8 +242,8 @@ class SawyerReachSparse(Reaching):
     too. Success and end: there; after 150 steps of 12.5 ms. Start and scene: as SawyerReach, the goals nearer.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -263,8 +269,8 @@ class SawyerPush(Pushing):
     the puck at (0, 0.6). End: after 150 steps of 12.5 ms.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -293,8 +299,8 @@ class SawyerPushSparse(Pushing):
     behind the puck to (0, 0.65, 0), low over the table.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 

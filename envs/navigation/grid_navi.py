@@ -37,8 +37,8 @@ class GridNavi(PlanarEnv):
     goal. Start: cell (0, 0). End: after 15 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
     single_observation_space = box(0.0, CELLS - 1.0, 2)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box, never
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box, never
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import Exponential, TaskDistribution
 
@@ -44,7 +44,7 @@ MAP = _make_map()
 
 
 def on_narrow_bridge(positions: Plane) -> NDArray[np.bool_]:
-    """Whether steps from `positions` `[copies, 2]` are noisy, `[copies]`."""
+    """Whether steps from `positions` `[n, 2]` are noisy, `[n]`."""
     x, y = positions.T
     largest_x, lowest_y, highest_y = NARROW_REGION
     narrow: NDArray[np.bool_] = (x < largest_x) & (y > lowest_y) & (y < highest_y)
@@ -52,26 +52,26 @@ def on_narrow_bridge(positions: Plane) -> NDArray[np.bool_]:
 
 
 def cells_of(positions: Plane) -> NDArray[np.int64]:
-    """What the map holds at `positions` `[copies, 2]`: FREE, WALL or ABYSS, `[copies]`."""
+    """What the map holds at `positions` `[n, 2]`: FREE, WALL or ABYSS, `[n]`."""
     column, row = np.rint(positions).astype(np.intp).T
     held: NDArray[np.int64] = MAP[column, row]
     return held
 
 
 def move(positions: Plane, steps: Plane, slips: Plane) -> Plane:
-    """Where copies at `positions` come to stand, `[copies, 2]`.
+    """The positions after a step from `positions`, `[n, 2]`.
 
     Args:
-        positions: `[copies, 2]`.
-        steps: the intended moves, `[copies, 2]`.
-        slips: the noise, zero where there is none, `[copies, 2]`.
+        positions: `[n, 2]`.
+        steps: the intended moves, `[n, 2]`.
+        slips: the noise, zero where there is none, `[n, 2]`.
     """
     targets = ((positions + steps) + slips).clip((0.0, 0.0), (WIDTH - 1.0, HEIGHT - 1.0))
     return np.where((cells_of(targets) == WALL)[:, None], positions, targets)
 
 
 def bilinear_one_hot(positions: Plane) -> NDArray[np.float32]:
-    """The observation at `positions` `[copies, 2]`: the weights of the four nearest cells, `[copies, 99]`."""
+    """The observation at `positions` `[n, 2]`: the weights of the four nearest cells, `[n, 99]`."""
     corners = positions.astype(np.intp)
     left, lower = (corners + 1 - positions).T
     first = corners[:, 0] * HEIGHT + corners[:, 1]
@@ -93,7 +93,7 @@ class KhazadDum(PlanarEnv):
     | observation | bilinear one-hot of the position over the 11 × 9 cells (99 numbers) | [0, 1] |
     | action | one of: left, right, down, up (with `continuous`: the step along x, y) | one-hot of 4 ([-1, 1]) |
     | task | motion noise | exponential with mean 0.1 |
-    | features | reward without the price of noise (times 32), whether the step was noisy, whether at the goal | |
+    | features | reward without the cost of noise (times 32), whether the step was noisy, whether at the goal | |
 
     A wall surrounds the grid; moves into it do nothing. The abyss fills rows 3 to 5 except a narrow
     bridge, column 2, and a wide one, columns 7 to 9; a cell's coordinates are rounded positions. A step
@@ -105,8 +105,8 @@ class KhazadDum(PlanarEnv):
     Start: uniform in [0.5, 2.5]². End: after 32 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         continuous: whether an action is a step of any direction and length instead of one of four moves.
     """
 
@@ -169,7 +169,7 @@ class KhazadDum(PlanarEnv):
         return Reward(reward, reward, never(reward))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
-        return (features[..., 2] > 0) & (tasks[..., 0] >= 0)  # any noise will do: it only gives the shape
+        return (features[..., 2] > 0).expand(batch_shape(features, tasks))
 
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
         colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])

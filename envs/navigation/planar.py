@@ -1,4 +1,4 @@
-"""What the navigation worlds share: the path of each copy, and pictures of it."""
+"""What the navigation environments share: the path of each sub-environment, and pictures of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlanarEnv(MetaEnv):
-    """A world whose copies have a position in the plane and remember the episode's path."""
+    """An environment whose sub-environments have a position in the plane and remember the episode's path."""
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         super().__init__(num_envs, seed)
@@ -28,12 +28,12 @@ class PlanarEnv(MetaEnv):
         """Set the limits of `axes` and draw what stands still: walls, traps and the goal of `task`."""
 
     def _begin_path(self, env_ids: Tensor, positions: Tensor) -> None:
-        """Note where `copies` (indices) start, `[len(copies), 2]`."""
+        """Record where the sub-environments `env_ids` (indices) start, `[len(env_ids), 2]`."""
         self._path[env_ids] = torch.nan
         self._path[env_ids, 0] = positions
 
     def _extend_path(self, env_ids: Tensor, positions: Tensor) -> None:
-        """Note where the step took `copies` (indices), `[len(copies), 2]`."""
+        """Record where the step took the sub-environments `env_ids` (indices), `[len(env_ids), 2]`."""
         self._path[env_ids, torch.from_numpy(self._elapsed)[env_ids] + 1] = positions
 
     def draw(self, env_id: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Point robots in the plane: the smallest worlds in which adapting can be seen."""
+"""Point robots in the plane: the smallest environments that show adaptation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlanarPoint(PlanarEnv):
         self._position = torch.zeros(num_envs, 2)
 
     def _start_positions(self, number: int) -> Tensor:
-        """Where `number` copies start, `[number, 2]`."""
+        """Where `number` sub-environments start, `[number, 2]`."""
         return torch.zeros(number, 2)
 
     def _start(self, env_ids: Tensor) -> None:
@@ -89,8 +89,8 @@ class PointRobot(PlanarPoint):
     Reward: minus the distance to the goal. Start: uniform in [-1, 1]². End: after 20 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
     meta_spec = _point_spec("PointRobot")
@@ -119,8 +119,8 @@ class SparsePointRobot(PlanarPoint):
     PEARL's code spaces its goals evenly on the half circle; here they are independent.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: distance within which the sparse reward is paid.
     """
 
@@ -156,8 +156,8 @@ class FourCorners(PlanarPoint):
     of the goal. Start: the origin. Cut off after 20 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
     meta_spec = _point_spec("FourCorners")

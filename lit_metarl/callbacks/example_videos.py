@@ -26,7 +26,7 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     if agent.evaluated is None or seconds <= 0.0:
         return {}
     env = data.make_env(1, data.evaluation.seed)
-    env.restart()
+    env.reset()
     try:
         env.draw(0)  # the first one opens libraries
         start = time.monotonic()

@@ -78,7 +78,7 @@ def check_folder(folder: Path) -> None:
 
 def check_drawing(env: MetaEnv) -> None:
     """Raise a `ConfigurationError` if this machine cannot render `env`; called before any trial is run for a video."""
-    env.restart()
+    env.reset()
     env.draw(0)
 
 

@@ -47,13 +47,13 @@ def test_the_algorithm_learns_to_adapt(
     assert after > before + 2
 
 
-def test_the_worlds_reward_is_that_of_its_steps(examples: Callable[[str], ModuleType]) -> None:
+def test_the_reward_of_the_environment_is_that_of_its_steps(examples: Callable[[str], ModuleType]) -> None:
     env = examples("my_envs").Thermostat(4)
-    env.restart()
+    env.reset()
     for _ in range(5):
-        step = env.advance(torch.rand(4, 1, generator=env.generator) * 2 - 1)
-    expected = env.reward(step.features[None], env.tasks[:, None])
-    assert torch.equal(step.reward.reward, expected.reward.diagonal())
+        _, reward, _, _, info = env.step(torch.rand(4, 1, generator=env.generator) * 2 - 1)
+    expected = env.reward(info["features"][None], env.tasks[:, None])
+    assert torch.equal(reward, expected.reward.diagonal())
 
 
 def test_the_sampler_repeats_the_worst_tasks_half_of_the_time(examples: Callable[[str], ModuleType]) -> None:

@@ -1,4 +1,4 @@
-"""Helpers of the world tests."""
+"""Helpers of the environment tests."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def _random_actions(env: MetaEnv, generator: torch.Generator) -> Tensor:
 
 @pytest.fixture
 def random_actions() -> Callable[[MetaEnv, torch.Generator], Tensor]:
-    """Uniformly random actions for every copy of a world."""
+    """Uniformly random actions for every sub-environment."""
     return _random_actions

@@ -1,4 +1,4 @@
-"""There is a configuration for every world, and it builds that world."""
+"""There is a configuration for every environment, and it builds that environment."""
 
 from __future__ import annotations
 

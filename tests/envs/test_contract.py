@@ -1,4 +1,4 @@
-"""What holds for every world."""
+"""What holds for every environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Actions = Callable[[MetaEnv, torch.Generator], Tensor]
 
 @pytest.fixture(scope="module")
 def environments() -> dict[type[MetaEnv], MetaEnv]:
-    """One instance of every world, each built once."""
+    """One instance of every environment, each built once."""
     return {env_class: env_class(NUM_ENVS, seed=1) for env_class in QUICK_ENVS}
 
 
@@ -35,21 +35,18 @@ def environments() -> dict[type[MetaEnv], MetaEnv]:
 @given(seed=st.integers(0, 2**31))
 def test_reward_of_a_step_equals_reward_recomputed_from_features(env_class: type[MetaEnv], seed: int) -> None:
     env, generator = env_class(NUM_ENVS, seed=seed), torch.Generator().manual_seed(seed)
-    env.set_tasks(env.task_distribution.sample(NUM_ENVS, generator))
-    env.restart()
+    env.reset(options={"tasks": env.task_distribution.sample(NUM_ENVS, generator)})
     other_tasks = env.task_distribution.sample(5, generator)
-    steps, active = [], torch.ones(NUM_ENVS, dtype=torch.bool)
-    for _ in range(6):
+    recorded = []
+    while len(recorded) < 6 and env.running.any():
         unit = torch.rand(NUM_ENVS, env.meta_spec.action_dim, generator=generator)
-        steps.append(env.advance(env.action_low + (env.action_high - env.action_low) * unit, active))
-        assert all(
-            torch.equal(mine[active], again[active])
-            for mine, again in zip(steps[-1].reward, env.reward(steps[-1].features, env.tasks))
-        )
-        active = active & ~(steps[-1].reward.terminated | steps[-1].truncated)
-        if not active.any():
-            break
-    features = torch.stack([step.features for step in steps], 1)[0]  # [time, features] of the first copy
+        running = env.running
+        _, reward, terminated, _, info = env.step(env.action_low + (env.action_high - env.action_low) * unit)
+        again = env.reward(info["features"], env.tasks)
+        for mine, recomputed in zip((reward, info["sparse_reward"], terminated), again):
+            assert torch.equal(mine[running], recomputed[running])
+        recorded.append(info["features"])
+    features = torch.stack(recorded, 1)[0]  # [time, features] of the first sub-environment
     grid = env.reward(features[None], other_tasks[:, None])
     for row, task in enumerate(other_tasks):
         for time, moment in enumerate(features):
@@ -62,19 +59,18 @@ def test_reward_of_a_step_equals_reward_recomputed_from_features(env_class: type
 @every_environment
 def test_a_saved_state_continues_bit_identically(env_class: type[MetaEnv], random_actions: Actions) -> None:
     def play(env: MetaEnv, generator: torch.Generator, steps: int) -> list[Tensor]:
-        """Random actions; a copy that ends gets a new task and starts again."""
+        """Random actions; a sub-environment whose episode ends gets a new task and is reset."""
         seen = []
         for _ in range(steps):
-            step = env.advance(random_actions(env, generator))
-            seen += [step.observation, step.features, *step.reward, step.truncated]
-            ended = step.reward.terminated | step.truncated
-            if ended.any():
-                env.set_tasks(env.task_distribution.sample(NUM_ENVS, env.generator))
-                seen.append(env.restart(ended.nonzero()[:, 0]))
+            *values, info = env.step(random_actions(env, generator))
+            seen += [*values, *info.values()]
+            if not env.running.all():
+                tasks = env.task_distribution.sample(NUM_ENVS, env.generator)
+                seen.append(env.reset(options={"reset_mask": ~env.running, "tasks": tasks})[0])
         return seen
 
     original = env_class(NUM_ENVS, seed=3)
-    original.restart()
+    original.reset()
     play(original, torch.Generator().manual_seed(0), 17)
     state = original.state_dict()
     restored = env_class(NUM_ENVS, seed=99)
@@ -98,16 +94,17 @@ def test_sizes_are_those_of_the_spec(
     env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
     env, spec = environments[env_class], env_class.meta_spec
-    observation = env.restart()
+    observation, _ = env.reset()
     assert observation.shape == (NUM_ENVS, spec.observation_dim)
     assert observation.dtype == torch.float32
     assert env.tasks.shape == (NUM_ENVS, spec.task_dim)
-    step = env.advance(random_actions(env, torch.Generator()))
-    assert step.observation.shape == (NUM_ENVS, spec.observation_dim)
-    assert step.features.shape == (NUM_ENVS, spec.feature_dim)
-    assert step.features.dtype == step.reward.reward.dtype == step.reward.sparse_reward.dtype == torch.float32
-    expected_success = None if step.success is None else (NUM_ENVS,)
-    assert expected_success is None or step.success.shape == expected_success
+    after, reward, terminated, truncated, info = env.step(random_actions(env, torch.Generator()))
+    assert after.shape == (NUM_ENVS, spec.observation_dim)
+    assert info["features"].shape == (NUM_ENVS, spec.feature_dim)
+    numbers, flags = (reward, info["sparse_reward"]), (terminated, truncated, info.get("success", truncated))
+    assert all(part.shape == (NUM_ENVS,) for part in (*numbers, *flags))
+    assert {part.dtype for part in (after, info["features"], *numbers)} == {torch.float32}
+    assert {part.dtype for part in flags} == {torch.bool}
     assert env.single_observation_space.contains(observation[0].numpy())
 
 
@@ -116,38 +113,93 @@ def test_an_observation_that_was_handed_out_does_not_change_later(
     env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
     env, generator = environments[env_class], torch.Generator()
-    kept = env.restart()
+    kept, _ = env.reset()
     before = kept.clone()
-    step = env.advance(random_actions(env, generator))
-    after = step.observation.clone(), step.features.clone()
-    active = ~(step.reward.terminated | step.truncated)
-    env.advance(random_actions(env, generator), active)
+    observation, *_, info = env.step(random_actions(env, generator))
+    after = observation.clone(), info["features"].clone()
+    env.step(random_actions(env, generator))
     assert torch.equal(kept, before)
-    assert torch.equal(step.observation, after[0])
-    assert torch.equal(step.features, after[1])
+    assert torch.equal(observation, after[0])
+    assert torch.equal(info["features"], after[1])
 
 
 @every_environment
-def test_inactive_copies_stay_as_they_are(
+def test_a_sub_environment_whose_episode_has_ended_ignores_its_actions(
     env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
-    env = environments[env_class]
-    observation = env.restart()
-    active = torch.tensor([True, False, True])
-    step = env.advance(random_actions(env, torch.Generator()), active)
-    assert torch.equal(step.observation[1], observation[1])
-    assert env._elapsed.tolist() == [1, 0, 1]
+    env, generator = environments[env_class], torch.Generator()
+    env.reset()
+    env._elapsed[1] = env.meta_spec.horizon - 1
+    observation, *_ = env.step(random_actions(env, generator))
+    assert env.running.tolist() == [True, False, True]
+    actions = random_actions(env, generator)
+    actions[1] = torch.nan
+    after, reward, terminated, truncated, info = env.step(actions)
+    assert torch.equal(after[1], observation[1])
+    assert not torch.equal(after, observation) or env_class is GridNavi
+    assert env._elapsed.tolist() == [2, env.meta_spec.horizon, 2]
+    assert not any(part[1].any() for part in (reward, terminated, truncated, *info.values()))
+    env.reset(options={"reset_mask": ~env.running})
+    assert env.running[1]
+    assert env._elapsed[1] == 0
 
 
 @every_environment
 def test_an_episode_is_cut_off_at_the_horizon(env_class: type[MetaEnv], random_actions: Actions) -> None:
     env, generator = env_class(2, seed=0), torch.Generator()
-    env.restart()
-    env._elapsed[:] = env.meta_spec.horizon - 1
-    step = env.advance(random_actions(env, generator))
-    assert (step.truncated | step.reward.terminated).all()
-    with pytest.raises(RuntimeError, match=f"{env.meta_spec.name}, copy 0: the episode has ended"):
-        env.advance(random_actions(env, generator))
+    env.reset()
+    env._elapsed[:] = env.meta_spec.horizon - 2
+    _, _, terminated, truncated, _ = env.step(random_actions(env, generator))
+    assert not truncated.any()
+    _, _, at_last, truncated, _ = env.step(random_actions(env, generator))
+    assert torch.equal(truncated, ~(terminated | at_last))
+    with pytest.raises(RuntimeError, match=f"{env.meta_spec.name}: every episode has ended or never started"):
+        env.step(random_actions(env, generator))
+
+
+def test_sub_environments_without_a_task_stay_idle_and_take_nothing_from_the_others() -> None:
+    env, full = PointRobot(4, seed=2), PointRobot(4, seed=2)
+    tasks = env.tasks[:2].clone()
+    full.set_tasks(torch.cat((tasks, tasks[-1:], tasks[-1:])))
+    for _ in range(2):
+        env.reset(options={"tasks": tasks})
+        full.reset()
+        assert env.running.tolist() == [True, True, False, False]
+        ours, theirs = env.step(torch.full((4, 2), 0.1)), full.step(torch.full((4, 2), 0.1))
+        assert torch.equal(ours[0][:2], theirs[0][:2])
+        assert ours[1][2:].tolist() == [0.0, 0.0]
+    restored = PointRobot(4)
+    restored.load_state_dict(env.state_dict())
+    restored.reset()
+    assert restored.running.tolist() == [True, True, False, False]
+    with pytest.raises(ValueError, match="PointRobot: 5 tasks do not fit into 4 sub-environments"):
+        env.set_tasks(torch.zeros(5, 2))
+
+
+def test_only_the_sub_environments_of_the_mask_get_new_tasks() -> None:
+    env = PointRobot(3)
+    before, tasks = env.tasks.clone(), torch.zeros(3, 2)
+    env.reset()
+    env.reset(options={"reset_mask": [False, True, False], "tasks": tasks})
+    assert torch.equal(env.tasks, torch.stack((before[0], tasks[1], before[2])))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": [True] * 3}, r"unknown reset options \['mask'\]; there are reset_mask and tasks"),
+        ({"reset_mask": [True] * 4}, r"reset_mask has shape \(4,\), expected \(3,\)"),
+        ({"tasks": torch.zeros(3, 5)}, r"tasks have shape \(3, 5\), expected \(3, 2\)"),
+    ],
+)
+def test_reset_options_of_other_names_and_shapes_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"PointRobot: {message}"):
+        PointRobot(3).reset(options=options)
+
+
+def test_several_seeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="PointRobot: the sub-environments share one generator; give one seed"):
+        PointRobot(2).reset(seed=[1, 2])
 
 
 @every_environment
@@ -161,7 +213,7 @@ def test_tasks_of_the_reference_distribution_are_accepted(
 
 
 @every_environment
-def test_wrong_tasks_are_refused_with_world_copy_and_value(
+def test_wrong_tasks_are_refused_with_environment_and_value(
     env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv]
 ) -> None:
     env = environments[env_class]
@@ -171,69 +223,79 @@ def test_wrong_tasks_are_refused_with_world_copy_and_value(
     for wrong in (torch.nan, -100.0):
         tasks = good.clone()
         tasks[1] = wrong
-        with pytest.raises(ValueError, match=rf"{name}, copy 1: task .*{wrong}.* lies outside"):
+        with pytest.raises(ValueError, match=rf"{name}, sub-environment 1: task .*{wrong}.* lies outside"):
             env.set_tasks(tasks)
     assert torch.equal(env.tasks, good)
 
 
 @every_environment
-def test_wrong_steps_are_refused_with_world_copy_and_value(env_class: type[MetaEnv], random_actions: Actions) -> None:
+def test_wrong_actions_are_refused_with_environment_and_value(
+    env_class: type[MetaEnv], random_actions: Actions
+) -> None:
     env, generator = env_class(NUM_ENVS), torch.Generator()
     name, actions = env.meta_spec.name, random_actions(env, generator)
-    with pytest.raises(RuntimeError, match=f"{name}, copy 0: the episode has ended or never started"):
-        env.advance(actions)
-    env.restart()
+    with pytest.raises(RuntimeError, match=f"{name}: every episode has ended or never started; reset"):
+        env.step(actions)
+    env.reset()
     actions[2, 0] = torch.inf
-    with pytest.raises(ValueError, match=rf"{name}, copy 2: action \[inf.* is not finite"):
-        env.advance(actions)
-    with pytest.raises(ValueError, match=f"{name}: no copy is active"):
-        env.advance(random_actions(env, generator), torch.zeros(NUM_ENVS, dtype=torch.bool))
+    with pytest.raises(ValueError, match=rf"{name}, sub-environment 2: action \[inf.* is not finite"):
+        env.step(actions)
     with pytest.raises(ValueError, match=rf"{name}: actions have shape \(3, 99\), expected"):
-        env.advance(torch.zeros(NUM_ENVS, 99))
-    for shape in ((NUM_ENVS + 1,), (1,), (NUM_ENVS, 1)):
-        with pytest.raises(ValueError, match=rf"{name}: active has shape {re.escape(str(shape))}, expected \(3,\)"):
-            env.advance(random_actions(env, generator), torch.ones(shape, dtype=torch.bool))
+        env.step(torch.zeros(NUM_ENVS, 99))
 
 
-def test_the_copy_that_may_not_act_is_named_among_those_that_act() -> None:
-    env, actions, active = PointRobot(4), torch.zeros(4, 2), torch.tensor([False, True, True, True])
-    env.restart()
+def test_the_sub_environment_whose_action_is_not_finite_is_named_among_those_that_run() -> None:
+    env, actions = PointRobot(4), torch.zeros(4, 2)
+    env.reset()
+    env._running[0] = False
     actions[[0, 3]] = torch.nan
-    with pytest.raises(ValueError, match="PointRobot, copy 3: action .* is not finite"):
-        env.advance(actions, active)
-    env._running[[0, 2]] = False
-    with pytest.raises(RuntimeError, match="PointRobot, copy 2: the episode has ended"):
-        env.advance(actions, active)
+    with pytest.raises(ValueError, match="PointRobot, sub-environment 3: action .* is not finite"):
+        env.step(actions)
+
+
+@pytest.mark.filterwarnings("ignore:.*is clipped")
+def test_actions_are_clipped_to_the_bounds() -> None:
+    env = PointRobot(2)
+    before, _ = env.reset()
+    after, *_ = env.step(torch.tensor([[5.0, -5.0], [0.05, 0.2]]))
+    torch.testing.assert_close(after - before, torch.tensor([[0.1, -0.1], [0.05, 0.1]]))
+
+
+def test_choices_that_are_ignored_may_be_any() -> None:
+    env = GridNavi(2)
+    env.reset()
+    env._running[0] = False
+    after, *_ = env.step(torch.tensor([99, 2]))
+    assert after.tolist() == [[0.0, 0.0], [1.0, 0.0]]
 
 
 def test_of_a_choice_only_the_largest_entry_counts() -> None:
     env, other = GridNavi(1, seed=1), GridNavi(1, seed=1)
-    env.restart()
-    other.restart()
+    env.reset()
+    other.reset()
     for choice in range(5):
         actions = torch.full((1, 5), 3.0)
         actions[0, choice] = 4.0
-        expected = other.advance(torch.eye(5)[choice][None]).observation
-        assert torch.equal(env.advance(actions).observation, expected)
+        assert torch.equal(env.step(actions)[0], other.step(torch.eye(5)[choice][None])[0])
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (NUM_ENVS + 1,)])
-def test_a_reward_that_says_for_other_than_every_copy_whether_it_ends_is_refused(shape: tuple[int, ...]) -> None:
+def test_termination_flags_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     class Forgetful(PointRobot):
         def reward(self, features: Tensor, tasks: Tensor) -> Reward:
             return super().reward(features, tasks)._replace(terminated=torch.zeros(shape, dtype=torch.bool))
 
     env = Forgetful(NUM_ENVS)
-    env.restart()
+    env.reset()
     with pytest.raises(
         ValueError, match=r"Forgetful.reward, as `terminated`, gives .*, expected flags .* of shape \(3,\)"
     ):
-        env.advance(torch.zeros(NUM_ENVS, 2))
+        env.step(torch.zeros(NUM_ENVS, 2))
 
 
-def test_a_state_of_another_number_of_copies_is_refused() -> None:
+def test_a_state_of_another_number_of_sub_environments_is_refused() -> None:
     state = PointRobot(1).state_dict()
-    with pytest.raises(ValueError, match="PointRobot: a state of 1 copies does not fit 2"):
+    with pytest.raises(ValueError, match="PointRobot: a state of 1 sub-environments does not fit 2"):
         PointRobot(2).load_state_dict(state)
 
 
@@ -243,25 +305,27 @@ def test_a_state_of_another_number_of_copies_is_refused() -> None:
 def test_actions_may_be_numbers_of_any_kind(env_class: type[MetaEnv], dtype: torch.dtype) -> None:
     env, other = env_class(NUM_ENVS, seed=1), env_class(NUM_ENVS, seed=1)
     actions = torch.eye(NUM_ENVS, env.meta_spec.action_dim)
-    env.restart()
-    other.restart()
-    assert torch.equal(env.advance(actions).observation, other.advance(actions.to(dtype)).observation)
+    env.reset()
+    other.reset()
+    assert torch.equal(env.step(actions)[0], other.step(actions.to(dtype))[0])
 
 
 @every_environment
-def test_tasks_of_reward_worlds_leave_the_dynamics_alone(env_class: type[MetaEnv], random_actions: Actions) -> None:
+def test_tasks_of_reward_environments_leave_the_dynamics_alone(
+    env_class: type[MetaEnv], random_actions: Actions
+) -> None:
     first, second = env_class(2, seed=5), env_class(2, seed=5)
     tasks = first.task_distribution.sample(4, torch.Generator().manual_seed(1))
     first.set_tasks(tasks[:2])
     second.set_tasks(tasks[2:])
     observations = []
     for env in (first, second):
-        env.restart()
+        env.reset()
         generator = torch.Generator().manual_seed(0)
         for _ in range(12):
-            if env._running.any():
-                step = env.advance(random_actions(env, generator), torch.from_numpy(env._running.copy()))
-        observations.append(step.observation)
+            if env.running.any():
+                observation, *_ = env.step(random_actions(env, generator))
+        observations.append(observation)
     same = torch.equal(*observations)
     only_rewards = env_class.meta_spec.task_changes is TaskChanges.REWARD
     # The noise of KhazadDum may not show; tasks of ML1 also place a puck, which is observed.
@@ -277,7 +341,7 @@ def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
 
 
 @pytest.mark.parametrize("task", [1.5, "fast", [1.0, 2.0], [100.0], [None]])
-def test_a_task_that_is_none_of_the_worlds_is_refused_when_its_environment_is_made(task: Any) -> None:
+def test_a_task_that_is_none_of_the_environments_is_refused_when_its_environment_is_made(task: Any) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"task = {task!r} ") + ".*HalfCheetahVel"):
         gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=task)
 
@@ -312,8 +376,8 @@ def test_reward_changes_none_of_its_inputs(
     env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
     env = environments[env_class]
-    env.restart()
-    features = env.advance(random_actions(env, torch.Generator())).features
+    env.reset()
+    features = env.step(random_actions(env, torch.Generator()))[4]["features"]
     tasks = env.tasks.clone()
     kept = features.clone(), tasks.clone()
     env.reward(features, tasks)
@@ -327,12 +391,18 @@ def test_the_batch_is_a_gymnasium_vector_environment(env_class: type[MetaEnv]) -
     env = env_class(NUM_ENVS)
     assert isinstance(env, gymnasium.vector.VectorEnv)
     observation, _ = env.reset(seed=4)
-    assert env.observation_space.contains(observation)
+    assert env.observation_space.contains(observation.numpy())
     env.action_space.seed(0)
-    observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
-    assert env.observation_space.contains(observation)
-    assert reward.shape == terminated.shape == truncated.shape == info["sparse_reward"].shape == (NUM_ENVS,)
-    mask = np.array([True, False, True])
-    again, _ = env.reset(options={"reset_mask": mask})
-    assert (again[1] == observation[1]).all()
+    observation, *_ = env.step(torch.from_numpy(env.action_space.sample()))
+    assert env.observation_space.contains(observation.numpy())
+    again, _ = env.reset(options={"reset_mask": np.array([True, False, True])})
+    assert torch.equal(again[1], observation[1])
     assert env._elapsed.tolist() == [0, 1, 0]
+
+
+def test_gymnasiums_wrapper_converts_to_arrays() -> None:
+    pytest.importorskip("array_api_compat", reason="comes with gymnasium[array-api]")
+    env = gymnasium.wrappers.vector.ArrayConversion(GridNavi(2), env_xp=torch, target_xp=np)
+    env.reset(seed=0)
+    observation, reward, *_, info = env.step(env.action_space.sample())
+    assert all(isinstance(part, np.ndarray) for part in (observation, reward, info["features"]))

@@ -1,4 +1,4 @@
-"""Every world can be seen."""
+"""Every environment can be rendered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRAWN = [env_class for env_class in ENVIRONMENTS if not env_class.__module__.sta
 @pytest.mark.parametrize("env_class", DRAWN, ids=lambda env: env.__name__)
 def test_a_picture_shows_something_and_the_state(env_class: type[MetaEnv]) -> None:
     env = env_class(2, seed=0)
-    env.restart()
+    env.reset()
     try:
         pictures = env.render()
     except RuntimeError as error:
@@ -53,10 +53,10 @@ def test_the_path_of_a_navigation_episode_is_drawn() -> None:
 
     env = SparsePointRobot(1)
     env.set_tasks(torch.tensor([[1.0, 0.0]]))
-    env.restart()
+    env.reset()
     before = env.draw(0)
     for _ in range(5):
-        env.advance(torch.tensor([[0.0, 0.1]]))
+        env.step(torch.tensor([[0.0, 0.1]]))
     assert (env.draw(0) != before).any()
 
 
@@ -75,7 +75,7 @@ DRAW = """
 from envs import HalfCheetahVel
 
 env = HalfCheetahVel(1)
-env.restart()
+env.reset()
 try:
     print(env.draw(0).std() > 5)
 except RuntimeError as error:

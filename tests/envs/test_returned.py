@@ -1,4 +1,4 @@
-"""What an environment of the user's own returns is copied and converted, or refused by class and method."""
+"""What a user's environment returns is copied and converted, or refused by class and method."""
 
 from __future__ import annotations
 
@@ -45,26 +45,17 @@ class Reusing(PointRobot):
 def test_tensors_that_an_environment_uses_again_are_copied() -> None:
     env, other = Reusing(NUM_ENVS, seed=3), PointRobot(NUM_ENVS, seed=3)
     outcomes, expected = [], []
-    for env_class, kept in ((env, outcomes), (other, expected)):
-        kept.append(env_class.restart())
+    for each, kept in ((env, outcomes), (other, expected)):
+        kept.append(each.reset())
         for _ in range(3):
-            kept.append(env_class.advance(torch.full((NUM_ENVS, 2), 0.05)))
-    assert torch.equal(outcomes[0], expected[0])
-    for mine, theirs in zip(outcomes[1:], expected[1:]):
-        assert torch.equal(mine.observation, theirs.observation)
-        assert torch.equal(mine.features, theirs.features)
-        assert torch.equal(mine.reward.reward, theirs.reward.reward)
-        parts = [mine.observation, mine.features, *mine.reward, mine.success]
+            kept.append(each.step(torch.full((NUM_ENVS, 2), 0.05)))
+    assert torch.equal(outcomes[0][0], expected[0][0])
+    for (*mine, info), (*theirs, expected_info) in zip(outcomes[1:], expected[1:]):
+        assert torch.equal(mine[0], theirs[0])
+        assert torch.equal(mine[1], theirs[1])
+        assert torch.equal(info["features"], expected_info["features"])
+        parts = [*mine, *info.values()]
         assert len({part.data_ptr() for part in parts}) == len(parts)
-
-
-def test_the_arrays_of_a_step_are_each_their_own() -> None:
-    env = Reusing(NUM_ENVS)
-    env.reset(seed=0)
-    _, reward, _, _, info = env.step(np.zeros((NUM_ENVS, 2), np.float32))
-    before = info["sparse_reward"].copy()
-    reward *= 0.0
-    assert np.array_equal(info["sparse_reward"], before)
 
 
 def changed(method: str, change: Change) -> PointRobot:
@@ -80,8 +71,8 @@ def changed(method: str, change: Change) -> PointRobot:
 
 
 def one_step(env: MetaEnv) -> Any:
-    env.restart()
-    return env.advance(torch.full((NUM_ENVS, 2), 0.05))
+    env.reset()
+    return env.step(torch.full((NUM_ENVS, 2), 0.05))
 
 
 @pytest.mark.parametrize(
@@ -98,11 +89,11 @@ def one_step(env: MetaEnv) -> Any:
     ],
 )
 def test_harmless_differences_are_converted(method: str, change: Change) -> None:
-    step, expected = one_step(changed(method, change)), one_step(PointRobot(NUM_ENVS, seed=1))
-    parts = [step.observation, step.features, *step.reward]
-    assert [part.dtype for part in parts] == [torch.float32] * 4 + [torch.bool]
-    assert step.success.dtype == torch.bool
-    for mine, theirs in zip(parts, [expected.observation, expected.features, *expected.reward]):
+    *values, info = one_step(changed(method, change))
+    *expected, expected_info = one_step(PointRobot(NUM_ENVS, seed=1))
+    assert [part.dtype for part in values] == [torch.float32] * 2 + [torch.bool] * 2
+    assert [part.dtype for part in info.values()] == [torch.float32] * 2 + [torch.bool]
+    for mine, theirs in zip([*values, *info.values()], [*expected, *expected_info.values()]):
         assert torch.equal(mine, theirs)
         assert not mine.requires_grad
 
@@ -138,7 +129,7 @@ def test_other_kinds_and_shapes_are_refused_by_class_and_method(
 
 
 def broken(value: Any) -> Any:
-    """The value with one number of the last copy that is none."""
+    """The value with one number of the last sub-environment replaced by NaN."""
     value = value.clone()
     value.view(len(value), -1)[2, 0] = torch.nan
     return value
@@ -161,11 +152,11 @@ def test_what_is_not_finite_is_told_where_it_enters(method: str, change: Change,
     assert f"in sub-environment 2, whose task is {env.tasks[2].tolist()}" in str(told.value)
 
 
-def test_copies_that_do_not_take_part_may_hold_anything() -> None:
+def test_sub_environments_that_do_not_run_may_hold_anything() -> None:
     env = changed("_observe", broken)
-    env.restart(torch.tensor([0, 1]))
-    step = env.advance(torch.zeros(NUM_ENVS, 2), torch.tensor([True, True, False]))
-    assert bool(step.observation[2].isnan().any())
+    env.reset(options={"reset_mask": [True, True, False]})
+    observation, *_ = env.step(torch.zeros(NUM_ENVS, 2))
+    assert bool(observation[2].isnan().any())
 
 
 def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> None:
@@ -240,5 +231,5 @@ def test_an_observation_space_of_float64_is_no_obstacle() -> None:
 
     env = Wide(NUM_ENVS)
     env.reset(seed=0)
-    observation, *_ = env.step(np.full((NUM_ENVS, 2), 0.1))
-    assert observation.dtype == np.float32
+    observation, *_ = env.step(torch.full((NUM_ENVS, 2), 0.1, dtype=torch.float64))
+    assert observation.dtype == torch.float32

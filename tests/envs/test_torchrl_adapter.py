@@ -1,4 +1,4 @@
-"""Every world is a torchrl environment, too."""
+"""Every environment is also one of torchrl's."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_a_collector_runs_it_over_the_ends_of_episodes(env_class: type[MetaEnv])
     (batch,) = list(collector)
     assert batch.batch_size == (4, steps)
     assert bool(batch["next", "done"].sum(1).ge(2).all())
-    expected = environment.meta_spec.reward(batch["next", "features"], batch["next", "task"])
+    expected = environment.env.reward(batch["next", "features"], batch["next", "task"])
     assert torch.allclose(expected.reward, batch["next", "reward"][..., 0])
     assert torch.equal(expected.terminated, batch["next", "terminated"][..., 0])
 
 
-def test_a_partial_reset_leaves_the_other_copies_alone() -> None:
+def test_a_partial_reset_leaves_the_other_sub_environments_alone() -> None:
     environment = TorchRLEnv(HalfCheetahVel(3))
     before = environment.reset()
     mask = before.clone().set("_reset", torch.tensor([[True], [False], [False]]))

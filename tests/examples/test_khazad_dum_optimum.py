@@ -21,9 +21,9 @@ AROUND, OVER = [RIGHT] * 5 + [UP] * 5 + [LEFT] * 5, [UP] * 5
 def test_the_shortest_path_earns_the_best_return(path: list[int], over_the_bridge: bool, start: list[float]) -> None:
     env = KhazadDum(1)
     env.set_tasks(torch.zeros(1, 1))
-    env.restart()
+    env.reset()
     env._position[:] = start
-    walked = sum(float(env.advance(torch.eye(len(MOVES))[[choice]]).reward.reward) for choice in path)
+    walked = sum(float(env.step(torch.eye(len(MOVES))[[choice]])[1]) for choice in path)
     best = khazad_dum_optimum.best_return(np.array(start), over_the_bridge)
     assert best == pytest.approx(walked, abs=1e-5)
 

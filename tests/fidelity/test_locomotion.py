@@ -25,7 +25,7 @@ def started(make: Callable[..., MujocoEnv], factors: list[float], **arguments: b
     tasks = torch.ones(len(factors), env.meta_spec.task_dim)
     tasks[:, 0] = torch.tensor(factors)
     env.set_tasks(tasks)
-    env.restart()
+    env.reset()
     return env
 
 
@@ -34,7 +34,7 @@ def returns(env: MujocoEnv, random: bool = False) -> Tensor:
     generator, total = torch.Generator().manual_seed(0), torch.zeros(env.num_envs)
     for _ in range(env.meta_spec.horizon):
         unit = 2.0 * torch.rand(env.num_envs, env.meta_spec.action_dim, generator=generator) - 1.0
-        total += env.advance(env.action_high * unit if random else torch.zeros_like(unit)).reward.reward
+        total += env.step(env.action_high * unit if random else torch.zeros_like(unit))[1]
     return total
 
 
@@ -59,15 +59,16 @@ def test_contact_forces_are_off_unless_asked_for_and_no_observation_changes_its_
     most_paid = 0.0
     for _ in range(40):
         actions = 0.5 * without.action_high.expand(2, -1)
-        plain, forced = without.advance(actions), with_forces.advance(actions)
-        assert plain.observation.shape == forced.observation.shape
-        costs = plain.features[:, 1]
+        plain, *_, info = without.step(actions)
+        forced, *_, forced_info = with_forces.step(actions)
+        assert plain.shape == forced.shape
+        costs = info["features"][:, 1]
         effort = without.action_high.square().sum() * 0.25 * (0.5 if make in (AntMass, AntBody) else 0.1)
         torch.testing.assert_close(costs, effort.expand(2))
-        most_paid = max(most_paid, float((forced.features[:, 1] - costs).max()))
+        most_paid = max(most_paid, float((forced_info["features"][:, 1] - costs).max()))
     assert most_paid > 1e-3
-    if plain.observation.shape[1] == 376:
-        assert not plain.observation[:, -84:].any()
+    if plain.shape[1] == 376:
+        assert not plain[:, -84:].any()
         assert forced.observation[:, -84:].any()
 
 
@@ -105,7 +106,7 @@ def test_the_published_half_cheetah_moves_as_mujoco_moves_a_model_with_nothing_b
         action = generator.uniform(-1.0, 1.0, 6).astype(np.float32)
         data.ctrl[:] = action
         mujoco.mj_step(model, data, 5)
-        env.advance(torch.from_numpy(action)[None])
+        env.step(torch.from_numpy(action)[None])
         np.testing.assert_allclose(env._physics.positions(env._state)[0], data.qpos, atol=1e-9)
 
 
@@ -117,5 +118,5 @@ def test_control_costs_count_the_action_within_its_bounds(
     make: Callable[..., MujocoEnv], action: float, cost: float
 ) -> None:
     env = started(make, [1.0])
-    step = env.advance(torch.full((1, env.meta_spec.action_dim), action))
-    assert float(step.features[0, 1]) == pytest.approx(cost, rel=1e-5)
+    *_, info = env.step(torch.full((1, env.meta_spec.action_dim), action))
+    assert float(info["features"][0, 1]) == pytest.approx(cost, rel=1e-5)

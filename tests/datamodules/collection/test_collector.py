@@ -1,4 +1,4 @@
-"""The collector, with a scripted agent in a world whose every number is known."""
+"""The collector, with a scripted agent in an environment whose every number is known."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LOW, HIGH = 1.0, 5.0
 
 
 class CountingEnv(MetaEnv):
-    """A copy's episode ends for good at the step that its task names; actions are bounded to [1, 5].
+    """A sub-environment's episode terminates at the step that its task names; actions are bounded to [1, 5].
 
-    Observation: copy, episode, step. Features: applied action, step. Reward: the applied action;
+    Observation: index, episode, step. Features: applied action, step. Reward: the applied action;
     the sparse reward is 10 times the step. Success: at step 2.
     """
 
@@ -57,7 +57,7 @@ class CountingEnv(MetaEnv):
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         step = features[..., 1]
-        return (step == 2) | (step == 0)  # 0 only in the meaningless rows of copies that were not stepped
+        return (step == 2) | (step == 0)  # 0 only in the rows of sub-environments that were not stepped
 
     def _simulation_state(self) -> dict[str, Tensor]:
         return {}
@@ -68,7 +68,7 @@ class CountingEnv(MetaEnv):
 
 @dataclass
 class ScriptedAgent:
-    """Acts by its copy and how many calls it has had; remembers every call."""
+    """Acts by its index and how many calls it has had; remembers every call."""
 
     exploration_episodes: int = 1
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
@@ -169,7 +169,7 @@ def test_no_gradient_is_recorded() -> None:
 
 
 def test_actions_are_rescaled_to_the_worlds_bounds_but_recorded_as_chosen() -> None:
-    """The applied action is the world's first feature: 1 + 2 (a + 1) for bounds [1, 5]."""
+    """The applied action is the environment's first feature: 1 + 2 (a + 1) for bounds [1, 5]."""
     trials, _, _ = collect([100.0, 100.0], episodes=1)
     chosen, applied = trials.steps["action"][..., 0], trials.steps["features"][..., 0]
     expected = [[0.1 * (env_id + step) for step in range(HORIZON)] for env_id in range(2)]
@@ -290,10 +290,10 @@ def test_four_corners_ends_at_the_goal_and_its_return_is_what_the_walk_costs() -
     assert trials.success.tolist() == [[True], [False]]
 
 
-# Spare copies
+# Spare sub-environments
 
 
-def test_spare_copies_are_neither_stepped_nor_counted_nor_recorded() -> None:
+def test_spare_sub_environments_are_neither_stepped_nor_counted_nor_recorded() -> None:
     trials, agent, env = collect([2.0, 100.0], episodes=2, num_envs=5)
     assert env.simulated.tolist() == [4, 8, 0, 0, 0]
     assert trials.steps.batch_size == (2, 2, HORIZON)
@@ -304,7 +304,7 @@ def test_spare_copies_are_neither_stepped_nor_counted_nor_recorded() -> None:
     assert all(transition.active[2:].tolist() == [False] * 3 for transition in agent.transitions)
 
 
-def test_a_task_fares_the_same_with_and_without_spare_copies() -> None:
+def test_a_task_fares_the_same_with_and_without_spare_sub_environments() -> None:
     alone, _, _ = collect([3.0, 100.0])
     beside, _, _ = collect([3.0, 100.0], num_envs=4)
     assert torch.equal(alone.steps["valid"], beside.steps["valid"])
@@ -313,8 +313,8 @@ def test_a_task_fares_the_same_with_and_without_spare_copies() -> None:
         assert torch.equal(alone.steps[key][valid], beside.steps[key][valid])
 
 
-def test_more_tasks_than_copies_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 copies"):
+def test_more_tasks_than_sub_environments_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 sub-environments"):
         collect([1.0, 2.0, 3.0], num_envs=2)
 
 

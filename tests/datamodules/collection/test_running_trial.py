@@ -68,12 +68,11 @@ def test_the_return_by_hand_is_that_of_the_collector(kind: type[MetaEnv], determ
     trial = RunningTrial(make_agent(env), env, torch.Generator().manual_seed(2), deterministic=deterministic)
     returns = torch.zeros(6, EPISODES)
     for episode in range(EPISODES):
-        trial.begin_episode(env.restart())
+        trial.begin_episode(env.reset()[0])
         while trial.running.any():
-            active = trial.running
-            step = env.advance(trial.act(), active)
-            trial.observe(step)
-            returns[:, episode] += torch.where(active, step.reward.sparse_reward, 0.0)
+            outcome = env.step(trial.act())
+            trial.observe(outcome)
+            returns[:, episode] += outcome[4]["sparse_reward"]
     torch.testing.assert_close(returns, collected(kind, tasks, deterministic))
 
 
@@ -94,22 +93,6 @@ def test_a_single_gymnasium_environment_brings_the_same(kind: type[MetaEnv]) -> 
             trial.observe(outcome)
             returns[0, episode] += outcome[4]["sparse_reward"]
     torch.testing.assert_close(returns, collected(kind, task, True), atol=1e-5, rtol=1e-5)
-
-
-def test_the_vector_interface_brings_the_same() -> None:
-    env = PointRobot(4)
-    tasks = env.task_distribution.sample(4, torch.Generator().manual_seed(0))
-    env.reset(seed=1)
-    env.set_tasks(tasks)
-    trial = RunningTrial(make_agent(env), env, torch.Generator().manual_seed(2), deterministic=True)
-    returns = torch.zeros(4, EPISODES)
-    for episode in range(EPISODES):
-        trial.begin_episode(env.reset()[0])
-        while trial.running.any():
-            outcome = env.step(trial.act().numpy())
-            trial.observe(outcome)
-            returns[:, episode] += torch.from_numpy(outcome[1])
-    torch.testing.assert_close(returns, collected(PointRobot, tasks, True))
 
 
 class Foreign(gymnasium.Env[Any, Any]):
@@ -151,8 +134,8 @@ def test_what_is_out_of_turn_is_refused() -> None:
     trial = RunningTrial(make_agent(env), env, torch.Generator())
     with pytest.raises(RuntimeError, match="begin an episode first"):
         trial.act()
-    trial.begin_episode(env.restart())
-    step = env.advance(trial.act())
+    trial.begin_episode(env.reset()[0])
+    step = env.step(trial.act())
     with pytest.raises(RuntimeError, match="observe what the last action brought first"):
         trial.act()
     trial.observe(step)
@@ -180,9 +163,10 @@ def test_only_the_actions_that_are_made_must_be_finite(monkeypatch: pytest.Monke
     action[1] = torch.nan
     monkeypatch.setattr(agent, "act", lambda *_: Decision(action, {}))
     trial = RunningTrial(agent, env, torch.Generator())
-    trial.begin_episode(env.restart(), torch.tensor([True, False]))
+    trial.begin_episode(env.reset(options={"tasks": env.tasks[:1]})[0])
     assert trial.act()[0] == 0
-    trial.begin_episode(env.restart())
+    env.set_tasks(env.tasks)
+    trial.begin_episode(env.reset()[0])
     with pytest.raises(NonFiniteError, match="the agent's action .*nan.* in sub-environment 1"):
         trial.act()
 

@@ -1,4 +1,4 @@
-"""Tasks that change the body change the model of that copy alone, by the factors that they name."""
+"""Tasks that change the body change only the model of their own sub-environment, by the factors that they name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from envs.locomotion.mujoco_env import MujocoEnv
 def _with_tasks(env_class: Callable[..., MujocoEnv], tasks: list[list[float]], **arguments: bool) -> MujocoEnv:
     env = env_class(len(tasks), seed=0, **arguments)
     env.set_tasks(torch.tensor(tasks))
-    env.restart()
+    env.reset()
     return env
 
 
@@ -92,12 +92,12 @@ def test_random_parameters_scale_every_number_by_its_own_factor(env_class: type[
         np.testing.assert_allclose(getattr(model, field).ravel(), expected, rtol=1e-6)
 
 
-def test_a_new_task_holds_from_the_next_episode_of_its_copy_on() -> None:
+def test_a_new_task_holds_from_the_next_episode_of_its_sub_environment_on() -> None:
     env = _with_tasks(HalfCheetahMass, [[1.0], [1.0]])
     total = env._physics.model.body_mass.sum()
     env.set_tasks(torch.tensor([[2.0], [0.5]]))
     assert [model.body_mass.sum() / total for model in env._models] == pytest.approx([1.0, 1.0])
-    env.restart(torch.tensor([1]))
+    env.reset(options={"reset_mask": [False, True]})
     assert [model.body_mass.sum() / total for model in env._models] == pytest.approx([1.0, 0.5])
 
 
@@ -105,5 +105,5 @@ def test_heavy_bodies_fall_and_light_ones_jump_apart() -> None:
     env = _with_tasks(HalfCheetahMass, [[0.5], [1.0], [2.0]])
     env._state[:] = env._state[0]
     for _ in range(20):
-        step = env.advance(torch.ones(3, 6))
-    assert len({tuple(row.tolist()) for row in step.observation}) == 3
+        observation, *_ = env.step(torch.ones(3, 6))
+    assert len({tuple(row.tolist()) for row in observation}) == 3

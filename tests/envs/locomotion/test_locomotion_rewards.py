@@ -1,4 +1,4 @@
-"""Rewards and ends of the locomotion worlds, by hand from the formulas of their pages."""
+"""Rewards and terminations of the locomotion environments, computed by hand from the documented formulas."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ def test_a_half_cheetah_whose_subclass_rewards_otherwise_is_paid_so() -> None:
             return super().reward(features, tasks)._replace(reward=features[..., 0], terminated=features[..., 1] > 0)
 
     env = Eager(2)
-    env.restart()
-    step = env.advance(torch.full((2, 6), 0.5))
-    assert torch.equal(step.reward.reward, step.features[:, 0])
-    assert step.reward.terminated.all()
+    env.reset()
+    _, reward, terminated, _, info = env.step(torch.full((2, 6), 0.5))
+    assert torch.equal(reward, info["features"][:, 0])
+    assert terminated.all()
 
 
 def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
     env = HumanoidVel(1, seed=0, contact_forces=True)
-    env.restart()
+    env.reset()
     readings = np.full_like(env._readings, 1e4)
     features = env._features(Move(env._state, env._state, readings, readings, np.full((1, 17), 0.2)))
     assert features[0, 1] == pytest.approx(10.0 + 0.1 * 17 * 0.04)
@@ -88,12 +88,12 @@ def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
 
 def test_the_high_dimensional_reward_is_of_the_state_after_the_step() -> None:
     env = HalfCheetahHighDim(2, seed=0)
-    env.restart()
-    step = env.advance(torch.full((2, 6), 0.5))
-    state = (step.observation - torch.from_numpy(env._mean)) / torch.from_numpy(env._deviation)
-    torch.testing.assert_close(step.features[:, :18], state.float(), rtol=1e-4, atol=1e-4)
+    env.reset()
+    observation, reward, _, _, info = env.step(torch.full((2, 6), 0.5))
+    state = (observation - torch.from_numpy(env._mean)) / torch.from_numpy(env._std)
+    torch.testing.assert_close(info["features"][:, :18], state.float(), rtol=1e-4, atol=1e-4)
     expected = (state * env.tasks).sum(-1) - 0.05 * 6 * 0.25
-    torch.testing.assert_close(step.reward.reward, expected.float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reward, expected.float(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_starts_deviate_from_the_pose_as_the_page_says(
     env_class: type[MujocoEnv], position: float, velocity: float, normal: bool
 ) -> None:
     env = env_class(2000, seed=0)
-    env.restart()
+    env.reset()
     physics = env._physics
     moved = physics.positions(env._state) - physics.positions(physics.initial_state[None])
     pushed = physics.velocities(env._state)

@@ -28,7 +28,7 @@ MIXED = ("reach-v3", "basketball-v3", "window-open-v3")  # a push, a grasp with 
 
 
 def task_on(env: MetaWorld, scene: str, number: int = 0) -> Tensor:
-    """A training task of `world` on a scene."""
+    """A training task of `environment` on a scene."""
     tasks: Any = env.task_distribution
     return tasks.tasks[tasks.groups == env._benchmark.scenes.index(scene)][number]
 
@@ -38,8 +38,8 @@ def mixed_env(processes: int) -> ML10:
     env = ML10(3, processes=processes)
     for number in (1, 0):
         env.set_tasks(torch.stack([task_on(env, scene, number) for scene in MIXED]))
-        env.restart()
-        env.advance(torch.ones(3, 4))
+        env.reset()
+        env.step(torch.ones(3, 4))
     return env
 
 
@@ -101,34 +101,34 @@ def test_train_and_test_goals_of_ml1_differ() -> None:
 
 def test_an_episode_is_that_of_meta_worlds_own_environments(random_actions: Actions) -> None:
     env, generator = mixed_env(processes=2), torch.Generator().manual_seed(0)
-    observation = env.restart()
+    observation, _ = env.reset()
     own = [own_environment(env, env_id) for env_id in range(3)]
     starts = [environment.reset()[0] for environment in own]
     assert torch.equal(observation, torch.from_numpy(np.array(starts)).float())
     for _ in range(25):
         actions = random_actions(env, generator)
-        step = env.advance(actions)
+        observation, reward, _, _, info = env.step(actions)
         results = [environment.step(action) for environment, action in zip(own, actions.numpy())]
-        assert torch.equal(step.observation, torch.tensor(np.array([result[0] for result in results])).float())
-        assert step.reward.reward.tolist() == [np.float32(result[1]) for result in results]
-        assert step.success.tolist() == [bool(result[4]["success"]) for result in results]
-        assert (step.observation[:, -3:] == 0).all()  # the goal is hidden
+        assert torch.equal(observation, torch.tensor(np.array([result[0] for result in results])).float())
+        assert reward.tolist() == [np.float32(result[1]) for result in results]
+        assert info["success"].tolist() == [bool(result[4]["success"]) for result in results]
+        assert (observation[:, -3:] == 0).all()  # the goal is hidden
 
 
 def test_the_state_of_several_scenes_continues_bit_identically_elsewhere(random_actions: Actions) -> None:
     env = mixed_env(processes=2)
-    env.restart()
+    env.reset()
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
-        env.advance(random_actions(env, generator))
+        env.step(random_actions(env, generator))
     state = env.state_dict()
     restored = ML10(3, seed=8, processes=1)
     restored.load_state_dict(state)
     for _ in range(40):
         actions = random_actions(env, generator)
-        expected, continued = env.advance(actions), restored.advance(actions)
-        assert torch.equal(expected.observation, continued.observation)
-        assert torch.equal(expected.features, continued.features)
+        expected, continued = env.step(actions), restored.step(actions)
+        assert torch.equal(expected[0], continued[0])
+        assert torch.equal(expected[4]["features"], continued[4]["features"])
     again = restored.state_dict()
     for key, value in env.state_dict().items():
         if key != "generator":
@@ -137,34 +137,34 @@ def test_the_state_of_several_scenes_continues_bit_identically_elsewhere(random_
 
 def test_rewards_of_reach_under_other_goals_are_those_of_meta_world(random_actions: Actions) -> None:
     env = ML1(1, processes=1)
-    env.restart()
-    step = env.advance(random_actions(env, torch.Generator().manual_seed(0)))
-    tasks = torch.cat((env.task_distribution.tasks[:4], step.features[:, :3].repeat(1, 2) + 0.01))
-    rewards = env.reward(step.features, tasks).reward
+    env.reset()
+    features = env.step(random_actions(env, torch.Generator().manual_seed(0)))[4]["features"]
+    tasks = torch.cat((env.task_distribution.tasks[:4], features[:, :3].repeat(1, 2) + 0.01))
+    rewards = env.reward(features, tasks).reward
     environment: Any = env._host._scenes[env._keys([0])[0]]._environment
     for task, reward in zip(tasks.numpy().astype(np.float64), rewards):
         environment._target_pos = task[3:]
         expected, distance, _ = environment.compute_reward(np.zeros(4), np.zeros(39))
         assert float(reward) == pytest.approx(expected, rel=1e-5)
-        assert bool(env.success(step.features, torch.from_numpy(task).float())[0]) == (distance <= 0.05)
+        assert bool(env.success(features, torch.from_numpy(task).float())[0]) == (distance <= 0.05)
 
 
 def test_tasks_of_reach_leave_the_movement_of_the_hand_alone(random_actions: Actions) -> None:
     env, generator = ML1(2, processes=1), torch.Generator().manual_seed(0)
-    env.restart()
+    env.reset()
     for _ in range(10):
-        step = env.advance(random_actions(env, generator)[:1].expand(2, -1))
+        *_, info = env.step(random_actions(env, generator)[:1].expand(2, -1))
     assert not torch.equal(env.tasks[0], env.tasks[1])
-    assert torch.equal(step.features[0], step.features[1])
+    assert torch.equal(*info["features"])
 
 
 def test_a_simulation_that_breaks_down_ends_the_episode_and_is_counted() -> None:
     env = ML1(1, processes=1)
-    env.restart()
+    env.reset()
     scene: Any = env._host._scenes[env._keys([0])[0]]
     scene._environment.data.qvel[:] = 1e12
-    step = env.advance(torch.zeros(1, 4))
-    assert step.reward.terminated.tolist() == [True]
+    _, _, terminated, *_ = env.step(torch.zeros(1, 4))
+    assert terminated.tolist() == [True]
     assert env.diverged == 1
 
 
@@ -214,7 +214,7 @@ def test_versions_are_told_and_a_checkpoint_asks_for_the_same() -> None:
 
 def test_a_picture_shows_the_table() -> None:
     env = ML1(1, processes=1)
-    env.restart()
+    env.reset()
     try:
         picture = env.draw(0)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""HFR's Sawyer worlds: rewards by hand, physics step by step."""
+"""HFR's Sawyer environments: rewards by hand, physics step by step."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def test_the_batched_arm_moves_as_mujoco_steps_it() -> None:
 
 def test_the_target_of_the_hand_stays_within_its_bounds() -> None:
     env = SawyerReach(1)
-    env.restart()
+    env.reset()
     for _ in range(120):
-        step = env.advance(torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+        observation, *_ = env.step(torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
     assert env._state[0, env._physics._target].tolist() == [0.5, 1.0, 0.5]
-    assert step.observation[0, :3].max() < 1.05
+    assert observation[0, :3].max() < 1.05
 
 
 def test_dense_reach_pays_most_at_the_goal_and_never_less_than_nothing() -> None:
     env = SawyerReach(1)
-    env.restart()
+    env.reset()
     at_goal = env.reward(features(0.05, 0.8, 0.2), GOAL)
     grip = torch.from_numpy(env._physics.grip(env._readings)[0]).float()
     assert float(at_goal.reward) == pytest.approx(1000 * float((grip - GOAL).norm()) + 2000, rel=1e-5)
@@ -74,7 +74,7 @@ def test_sparse_worlds_pay_minus_one_until_the_goal_where_they_end(
 
 def test_only_the_sparse_push_starts_with_the_hand_low_over_the_table() -> None:
     reach, push, sparse = (
-        float(env_class(1).restart()[0, 2]) for env_class in (SawyerReach, SawyerPush, SawyerPushSparse)
+        float(env_class(1).reset()[0][0, 2]) for env_class in (SawyerReach, SawyerPush, SawyerPushSparse)
     )
     assert sparse < 0.1
     assert reach == push > 0.2
@@ -94,10 +94,11 @@ def test_a_hand_that_is_led_to_the_goal_succeeds() -> None:
     env = SawyerReachSparse(1)
     goal = torch.tensor([[0.0, 0.75, 0.15]])
     env.set_tasks(goal)
-    env.restart()
+    env.reset()
     for _ in range(60):
         grip = torch.from_numpy(env._physics.grip(env._readings)).float()
-        step = env.advance(torch.cat(((20 * (goal - grip)).clamp(-1, 1), torch.zeros(1, 1)), -1))
-        if step.reward.terminated:
+        action = torch.cat(((20 * (goal - grip)).clamp(-1, 1), torch.zeros(1, 1)), -1)
+        _, _, terminated, _, info = env.step(action)
+        if terminated:
             break
-    assert step.success.tolist() == [True]
+    assert info["success"].tolist() == [True]

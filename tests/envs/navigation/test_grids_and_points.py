@@ -41,10 +41,10 @@ def test_a_choice_that_does_not_exist_is_refused() -> None:
 
 def test_point_moves_are_clipped() -> None:
     env = SparsePointRobot(1)
-    env.restart()
+    env.reset()
     with pytest.warns(UserWarning, match="is clipped"):
-        step = env.advance(torch.tensor([[5.0, -0.05]]))
-    assert torch.allclose(step.observation, torch.tensor([[0.1, -0.05]]))
+        observation, *_ = env.step(torch.tensor([[5.0, -0.05]]))
+    assert torch.allclose(observation, torch.tensor([[0.1, -0.05]]))
 
 
 def test_sparse_point_pays_within_the_radius_only() -> None:

@@ -1,42 +1,97 @@
-"""A loop over copies that calls MuJoCo's own C functions, shared by threads that never wait for Python.
+"""A compiled loop over sub-environments that calls MuJoCo's own C functions, shared by threads that never hold the GIL.
 
-The threads share their work through a few integers in memory. `LEFT` is the number of copies that nobody has taken yet:
-a thread takes one by lowering it, and learns only then what call it belongs to, which cannot end before. So a helper
-that comes late finds nothing to do, or the next call's work, and nobody has to wait for it. A helper looks for work for
-a while, and then sleeps until the caller wakes it.
+The threads share their work through a few atomic integers. `LEFT` counts the sub-environments that no thread has taken
+yet: a thread takes one by decrementing it, and reads only then which call it belongs to, which cannot end before. A
+helper that comes late finds nothing to do, or the next call's work, and nobody has to wait for it. A helper polls for
+work for a while and then sleeps until the caller wakes it.
+
+Compiled with numba, because a Python loop would take longer than the physics (`python -m benchmarks.physics`). All
+compiled code of the project is in this file; only MuJoCo environments import it.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import llvmlite.binding
 import mujoco
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from envs.compiled.atomics import INTEGER_BYTES, add, exchange, load, replace
-from envs.compiled.compilation import compiled
-
+Function = TypeVar("Function", bound=Callable[..., Any])
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Addresses = Integers
 """Where in memory MuJoCo keeps something."""
 
 AFTER_CONSTRAINTS = ("cacc", "cfrc_int", "cfrc_ext")  # what `mj_rnePostConstraint` computes, and `mj_step` does not
-NUMBER_BYTES = 8
+NUMBER_BYTES = INTEGER_BYTES = 8
 LARGEST_NUMBER: float = mujoco.mjMAXVAL
-PATIENCE = 400  # looks for work before a helper sleeps: about 0.2 ms, longer than Python takes between two steps
+PATIENCE = 400  # polls before a helper sleeps: about 0.2 ms, longer than Python takes between two steps
 
 (_LIBRARY,) = Path(mujoco.__file__).parent.glob("libmujoco.*")
 llvmlite.binding.load_library_permanently(str(_LIBRARY))  # compiled code finds its functions by their names
+
+
+def compiled(function: Function) -> Function:
+    """`function` compiled without the GIL; kept on disk where numba finds a folder, else compiled in every process."""
+    try:
+        result: Function = njit(function, nogil=True, cache=True)
+    except RuntimeError:  # no such folder, as in a read-only container without a home
+        result = njit(function, nogil=True)
+    return result
+
+
+def _integer(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, ir.IntType(8 * INTEGER_BYTES).as_pointer())
+
+
+def _load(typing_context: Any, address: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_integer(builder, arguments[0]), "seq_cst", INTEGER_BYTES)
+
+    return types.int64(types.int64), build
+
+
+def _exchange(typing_context: Any, address: Any, value: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("xchg", _integer(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), build
+
+
+def _add(typing_context: Any, address: Any, amount: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("add", _integer(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), build
+
+
+def _replace(typing_context: Any, address: Any, old: Any, new: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        outcome = builder.cmpxchg(_integer(builder, arguments[0]), arguments[1], arguments[2], "seq_cst")
+        return builder.extract_value(outcome, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), build
+
+
+# Atomic operations on an integer in memory that threads share; all threads see the same order of them.
+load = cast(Callable[[int], int], intrinsic(_load))
+"""`load(address)`: the integer there."""
+exchange = cast(Callable[[int, int], int], intrinsic(_exchange))
+"""`exchange(address, value)`: write the value; returns the integer that was there."""
+add = cast(Callable[[int, int], int], intrinsic(_add))
+"""`add(address, amount)`: add the amount; returns the integer that was there."""
+replace = cast(Callable[[int, int, int], bool], intrinsic(_replace))
+"""`replace(address, old, new)`: write the new integer if the old one is there; returns whether it was."""
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Any:
@@ -49,7 +104,7 @@ _forward = _function("mj_forward", types.void, _MODEL, _DATA)
 _complete = _function("mj_rnePostConstraint", types.void, _MODEL, _DATA)
 _set_state = _function("mj_setState", types.void, _MODEL, _DATA, _NUMBERS, types.uint32)
 _get_state = _function("mj_getState", types.void, _MODEL, _DATA, _NUMBERS, types.uint32)
-_env_ids = _function("mju_copy", types.void, _NUMBERS, _NUMBERS, types.int32)
+_copy = _function("mju_copy", types.void, _NUMBERS, _NUMBERS, types.int32)
 _norm = _function("mju_norm", types.float64, _NUMBERS, types.int32)
 _let_others_run = _function("sched_yield", types.int32)
 
@@ -69,13 +124,13 @@ JOB = np.dtype(
 
 
 class Moved(NamedTuple):
-    """What an action has led to.
+    """The outcome of an action.
 
     Attributes:
-        state: after it, `[copies, state]`.
-        readings: after it, `[copies, readings]`.
-        diverged: whose simulation broke down, indices: their state or accelerations are not finite, or so large
-            that MuJoCo calls them bad.
+        state: after it, `[n, state]`.
+        readings: after it, `[n, readings]`.
+        diverged: indices of those whose simulation broke down: their state or accelerations are not finite, or so
+            large that MuJoCo calls them bad.
     """
 
     state: Numbers
@@ -88,7 +143,7 @@ NOBODY = np.empty(0, np.int64)
 
 @njit(nogil=True)
 def _take(shared: Integers) -> int:
-    """A copy that nobody else has taken; −1 if there is none."""
+    """A sub-environment that no thread has taken yet; −1 if there is none."""
     place = shared[LEFT:].ctypes.data
     while True:
         left = load(place)
@@ -100,13 +155,13 @@ def _take(shared: Integers) -> int:
 
 @njit(nogil=True)
 def _advance(env_id: int, shared: Integers, job: Any, place: Integers, sizes: Integers) -> None:
-    """One action of one copy."""
+    """One action of one sub-environment."""
     data, control, acceleration = place[0], place[1], place[2]
     model = load(job.models + INTEGER_BYTES * env_id)
     row = NUMBER_BYTES * job.state_size
     after = job.after + row * env_id
     _set_state(model, data, job.state + row * env_id, job.parts)
-    _env_ids(control, job.controls + NUMBER_BYTES * sizes[0] * env_id, sizes[0])
+    _copy(control, job.controls + NUMBER_BYTES * sizes[0] * env_id, sizes[0])
     broken = False
     if job.substeps == 0:
         _forward(model, data)
@@ -120,7 +175,7 @@ def _advance(env_id: int, shared: Integers, job: Any, place: Integers, sizes: In
         _complete(model, data)
     reading = job.readings + NUMBER_BYTES * job.reading_size * env_id
     for field in range(2, len(sizes)):
-        _env_ids(reading, place[1 + field], sizes[field])
+        _copy(reading, place[1 + field], sizes[field])
         reading += NUMBER_BYTES * sizes[field]
     broken = broken or not _norm(after, job.state_size) <= LARGEST_NUMBER
     exchange(job.diverged + INTEGER_BYTES * env_id, broken)
@@ -128,7 +183,7 @@ def _advance(env_id: int, shared: Integers, job: Any, place: Integers, sizes: In
     add(shared[DONE:].ctypes.data, 1)
 
 
-@partial(compiled, nogil=True)
+@compiled
 def _lead(
     shared: Integers,
     jobs: Any,
@@ -142,9 +197,9 @@ def _lead(
     readings: Numbers,
     diverged: Integers,
 ) -> int:
-    """Hand out a call's copies, take part, and wait until all is done; how many copies broke down.
+    """Hand out a call's sub-environments, take part, and wait until all are done; how many of them broke down.
 
-    All of it is one compiled call, so that nothing can interrupt it while helpers write into its arrays.
+    It is a single compiled call, so that nothing can interrupt it while helpers write into its arrays.
     """
     job, num_envs = jobs[0], len(models)
     job.models, job.substeps = models.ctypes.data, substeps
@@ -161,7 +216,7 @@ def _lead(
     return load(shared[BROKEN:].ctypes.data)
 
 
-@partial(compiled, nogil=True)
+@compiled
 def _help(shared: Integers, jobs: Any, place: Integers, sizes: Integers, seat: int) -> None:
     """Take part in this call and in those that follow soon."""
     looks = 0
@@ -188,19 +243,19 @@ def _dismiss(helper: Thread, calls: SimpleQueue[bool]) -> None:
 
 
 class MujocoLoop:
-    """Advances copies of a MuJoCo model in threads.
+    """Steps batches of a MuJoCo model in threads.
 
-    The thread that calls takes part, and the helpers take what they come to. Where none comes, as in a process that
-    was forked from another one, the caller does everything. Not to be called by two threads at once.
+    The calling thread takes part. Where no helper comes, as in a process that was forked from another one, it does
+    all the work. Not to be called by two threads at once.
 
     Args:
-        data: each thread's `mjData`.
+        data: the `mjData` of each thread.
         parts: MuJoCo's bit mask of the parts of a state row. All that a step depends on must be among them.
         fields: names of the fields of `mjData` to read after an action. Forces and accelerations of the bodies
             (`AFTER_CONSTRAINTS`) are computed only if one of them is among these.
 
     Raises:
-        ValueError: if a field holds other than float64.
+        ValueError: if a field is not float64.
     """
 
     def __init__(self, data: Sequence[mujoco.MjData], parts: int, fields: Sequence[str]) -> None:
@@ -208,7 +263,7 @@ class MujocoLoop:
         other = [name for name in fields if getattr(data[0], name).dtype != np.float64]
         if other:
             raise ValueError(f"{', '.join(other)}: only fields of float64 can be read.")
-        self._data = data  # so long as its memory is in use
+        self._data = data  # kept as long as its memory is in use
         self._sizes = np.array([getattr(data[0], name).size for name in names])
         places = [np.array([each._address, *(getattr(each, name).ctypes.data for name in names)]) for each in data]
         self._place, self._control_size = places[0], int(self._sizes[0])
@@ -220,7 +275,7 @@ class MujocoLoop:
         self._shared = np.zeros(ASLEEP + len(data) - 1, np.int64)
         self._shared[ASLEEP:] = True
         self._queues: list[SimpleQueue[bool]] = [SimpleQueue() for _ in data[1:]]
-        if self._queues:  # compiled by now: a process that is forked while a helper compiles could never compile again
+        if self._queues:  # compile it now: a process that is forked while a helper compiles could never compile again
             _help(self._shared, self._jobs, self._place, self._sizes, ASLEEP)
         for seat, (place, calls) in enumerate(zip(places[1:], self._queues), ASLEEP):
             arguments = calls, self._shared, self._jobs, place, self._sizes, seat
@@ -229,19 +284,19 @@ class MujocoLoop:
             weakref.finalize(self, _dismiss, helper, calls)
 
     def run(self, models: Addresses, substeps: int, state: Numbers, controls: Numbers) -> Moved:
-        """Advance every copy by one action.
+        """Move every sub-environment by one action.
 
         Args:
-            models: each copy's `mjModel`, `[copies]`.
-            substeps: physics steps; with 0, the derived quantities are computed and nothing moves.
-            state: `[copies, state]`.
-            controls: `[copies, nu]`.
+            models: the `mjModel` of each sub-environment, `[n]`.
+            substeps: physics steps; with 0, nothing moves and only derived quantities are computed.
+            state: `[n, state]`.
+            controls: `[n, nu]`.
         """
         num_envs = len(models)
         if state.shape != (num_envs, self._state_size) or controls.shape != (num_envs, self._control_size):
             raise ValueError(f"{num_envs} models, but states {state.shape} and controls {controls.shape}.")
         after, readings = np.empty(state.shape), np.empty((num_envs, self._reading_size))
-        # Their addresses are all that compiled code knows of them.
+        # Compiled code is given nothing but addresses.
         models = np.ascontiguousarray(models, np.int64)
         state, controls = np.ascontiguousarray(state, np.float64), np.ascontiguousarray(controls, np.float64)
         diverged = np.empty(num_envs, np.int64)

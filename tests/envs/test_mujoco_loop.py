@@ -1,4 +1,4 @@
-"""Threads that share MuJoCo's work: each copy moves once, as by `mj_step`, whoever takes it and whenever they sleep."""
+"""Threads that share MuJoCo's work: each sub-environment moves once, as by `mj_step`, whichever thread takes it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,60 @@ from queue import SimpleQueue
 import mujoco
 import numpy as np
 import pytest
+from numba import njit
+from numba.core.caching import CompileResultCacheImpl
 
-from envs.compiled import mujoco_loop
-from envs.compiled.mujoco_loop import ASLEEP, MujocoLoop
+from envs import mujoco_loop
 from envs.locomotion.mujoco_env import load_model
-from envs.physics import PHYSICS_STATE, Models
+from envs.mujoco_loop import ASLEEP, MujocoLoop, add, compiled, exchange, load, replace
+from envs.physics import Models, physics_state
 
 MODEL = load_model("hopper.xml")
 FIELDS = ["cfrc_ext", "xipos"]
+PHYSICS_STATE = physics_state()
 SIZE = mujoco.mj_stateSize(MODEL, PHYSICS_STATE)
 GENERATOR = np.random.default_rng(0)
+THREADS, TIMES = 4, 3_000_000  # often enough that threads meet
+
+
+@njit(nogil=True)
+def _add_often(numbers: np.ndarray, times: int) -> None:
+    place = numbers.ctypes.data
+    for _ in range(times):
+        add(place, 3)
+        load(place)  # or a compiler might make one addition of all
+
+
+@njit(nogil=True)
+def _take_all(numbers: np.ndarray, takers: np.ndarray) -> None:
+    place = numbers.ctypes.data
+    while True:
+        left = load(place)
+        if left == 0:
+            return
+        if replace(place, left, left - 1):
+            takers[left - 1] += 1
+
+
+@njit
+def _each_once(numbers: np.ndarray) -> tuple[int, int, bool, bool]:
+    place = numbers.ctypes.data
+    return exchange(place, 5), add(place, 2), replace(place, 8, 1), replace(place, 7, 9)
+
+
+def _in_threads(work: Callable[..., None], *arguments: object) -> None:
+    """Begin in all threads at once; the work must have been compiled."""
+    start = threading.Barrier(THREADS)
+
+    def together() -> None:
+        start.wait()
+        work(*arguments)
+
+    threads = [threading.Thread(target=together) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def loop_of(threads: int, fields: list[str] | None = None) -> MujocoLoop:
@@ -37,7 +81,7 @@ def states(num_envs: int) -> np.ndarray:
 
 
 def stepped(model: mujoco.MjModel, state: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """State and readings after three substeps of one copy, by MuJoCo's Python functions."""
+    """State and readings after three substeps of one sub-environment, by MuJoCo's Python functions."""
     data, after = mujoco.MjData(model), np.empty(SIZE)
     mujoco.mj_setState(model, data, state, PHYSICS_STATE)
     data.ctrl[:] = control
@@ -53,7 +97,7 @@ def sleeps(loop: MujocoLoop) -> bool:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("num_envs", [1, 3, 17])
-def test_every_copy_moves_as_mujoco_steps_it_under_its_own_model(threads: int, num_envs: int) -> None:
+def test_every_sub_environment_moves_as_mujoco_steps_it_under_its_own_model(threads: int, num_envs: int) -> None:
     models = Models(MODEL, num_envs)
     models.own(num_envs - 1).opt.gravity[2] = -2.0
     before, controls = states(num_envs), GENERATOR.uniform(-1.0, 1.0, (num_envs, MODEL.nu))
@@ -103,12 +147,12 @@ def test_helpers_take_part() -> None:
     loop, models, before = loop_of(2), Models(MODEL, 64).addresses, states(64)
     own, helpers = loop._data
     deadline = time.monotonic() + 20.0
-    while not (own.time and helpers.time):  # left behind in the memory of whoever moved a copy
+    while not (own.time and helpers.time):  # left behind in the memory of the thread that moved one
         assert time.monotonic() < deadline
         loop.run(models, 3, before, np.zeros((64, MODEL.nu)))
 
 
-def test_a_copy_that_breaks_down_is_named_and_does_not_disturb_the_others() -> None:
+def test_a_sub_environment_that_breaks_down_is_named_and_does_not_disturb_the_others() -> None:
     before, controls = states(5), np.zeros((5, MODEL.nu))
     expected = loop_of(2).run(Models(MODEL, 5).addresses, 3, before, controls)
     before[1, 1 + MODEL.nq], before[3, 1 + MODEL.nq] = np.nan, 1e12
@@ -182,15 +226,15 @@ def test_a_helper_in_which_its_loop_is_collected_does_not_wait_for_itself() -> N
 RUN = """
 import os, torch
 from envs import HalfCheetahVel
-world = HalfCheetahVel(8, threads=2)
-world.restart()
-world.advance(torch.zeros(8, 6))
+env = HalfCheetahVel(8, threads=2)
+env.reset()
+env.step(torch.zeros(8, 6))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_whose_helpers_are_gone_does_their_work() -> None:
-    script = RUN + "child = os.fork()\nworld.advance(torch.zeros(8, 6))\nchild and os.waitpid(child, 0)\nprint('done')"
+    script = RUN + "child = os.fork()\nenv.step(torch.zeros(8, 6))\nchild and os.waitpid(child, 0)\nprint('done')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "done\n" * 2), done.stderr
 
@@ -198,3 +242,32 @@ def test_a_forked_process_whose_helpers_are_gone_does_their_work() -> None:
 def test_the_interpreter_ends_while_helpers_look_for_work() -> None:
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_each_operation_gives_what_was_there() -> None:
+    numbers = np.array([4])
+    assert _each_once(numbers) == (4, 5, False, True)
+    assert numbers[0] == 9
+
+
+def test_no_addition_is_lost_between_threads() -> None:
+    numbers = np.zeros(1, np.int64)
+    _add_often(numbers, 0)
+    _in_threads(_add_often, numbers, TIMES)
+    assert numbers[0] == 3 * THREADS * TIMES
+
+
+def test_no_number_is_taken_twice() -> None:
+    numbers, takers = np.array([TIMES]), np.zeros(TIMES, np.int64)
+    _take_all(np.zeros(1, np.int64), takers)
+    _in_threads(_take_all, numbers, takers)
+    assert (takers == 1).all()
+
+
+def test_a_loop_is_compiled_where_numba_finds_no_folder_for_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CompileResultCacheImpl, "_locator_classes", [])
+
+    def twice(number: int) -> int:
+        return 2 * number
+
+    assert compiled(twice)(4) == 8
