@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -39,7 +39,7 @@ COLUMNS = {
     "probability_of_improvement": ["experiment", "better", "worse", *INTERVAL],
     "steps_to_reference": ["experiment", "method", "target_return", "environment_steps", "ratio", "low", "high"],
 }
-Row = dict[str, Any]
+Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Analysis:
     def _add(self, table: str, one: Estimate, **key: Any) -> None:
         self._rows[table].append({**key, **one._asdict()})
 
-    def _estimate(self, statistic: Any, strata: dict[tuple[str, ...], FloatArray]) -> Estimate:
+    def _estimate(self, statistic: Any, strata: Mapping[tuple[str, str, str], FloatArray]) -> Estimate:
         return estimate(statistic, list(strata.values()), self.bootstrap, list(strata))
 
     def _add_curves(self, experiment: Experiment) -> dict[str, Curve]:

@@ -63,13 +63,13 @@ class Experiment:
     @property
     def metrics(self) -> list[str]:
         """Everything that at least one run has a curve of."""
-        return sorted(name for name in self.curves if "/" in name and self.curves[name].notna().any())
+        return sorted(name for name in map(str, self.curves) if "/" in name and self.curves[name].notna().any())
 
     @property
     def coordinates(self) -> list[str]:
         """Names of the tasks' coordinates."""
-        columns = [name for name in self.tasks if name.startswith(COORDINATE) and self.tasks[name].notna().any()]
-        return sorted(name.removeprefix(COORDINATE) for name in columns)
+        given = [str(name) for name in self.tasks if self.tasks[name].notna().any()]
+        return sorted(name.removeprefix(COORDINATE) for name in given if name.startswith(COORDINATE))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -165,7 +165,7 @@ def _named(path: Path) -> pd.DataFrame:
 
 def _with_numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     text = (*NAME, "run", "training", "metric")
-    return table.assign(**{name: _numbers(path, table[name]) for name in table if name not in text})
+    return table.assign(**{str(name): _numbers(path, table[name]) for name in table if name not in text})
 
 
 def _numbers(path: Path, cells: pd.Series[str]) -> pd.Series[float]:
