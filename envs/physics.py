@@ -27,7 +27,8 @@ def physics_state() -> int:
     """MuJoCo's bit mask of what a step depends on."""
     import mujoco  # here and below: only for those who simulate
 
-    return mujoco.mjtState.mjSTATE_FULLPHYSICS.value | mujoco.mjtState.mjSTATE_WARMSTART.value
+    mask: int = mujoco.mjtState.mjSTATE_FULLPHYSICS.value | mujoco.mjtState.mjSTATE_WARMSTART.value
+    return mask
 
 
 class Models:
