@@ -370,6 +370,8 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
     def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
         """The checked result of `reward`: new tensors of the broadcast batch shape.
 
+        `reward` is given rows, with one batch dimension, so that one that was only tried in `step` is right here too.
+
         Args:
             features: `[..., feature_dim]`.
             tasks: `[..., task_dim]`.
@@ -377,7 +379,10 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
         Raises:
             ContractError: if `reward` returns another type or shape.
         """
-        return self._rewards(features, tasks, batch_shape(features, tasks))
+        shape = batch_shape(features, tasks)
+        rows = [values.expand(*shape, -1).reshape(-1, values.shape[-1]) for values in (features, tasks)]
+        rewards = self._rewards(*rows, (shape.numel(),))
+        return Reward(*(values.reshape(shape) for values in rewards))
 
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
         owner, given = f"{type(self).__name__}.reward", self.reward(features, tasks)
@@ -385,8 +390,6 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
             raise ContractError(owner, described(given), "a Reward(reward, sparse_reward, terminated)")
         values = []
         for name, value in zip(Reward._fields, given):
-            if isinstance(value, Tensor) and value.ndim == len(shape) > 1:  # the same for all tasks, or all features
-                value = value.expand(torch.broadcast_shapes(value.shape, shape))
             dtype = torch.bool if name == "terminated" else torch.float32
             values.append(returned(value, f"{owner}, as `{name}`,", shape, dtype, features.device))
         return Reward(*values)
@@ -485,7 +488,8 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
 
 def batch_shape(features: Tensor, tasks: Tensor) -> torch.Size:
     """The shape of rewards of `features` `[..., feature_dim]` under `tasks` `[..., task_dim]`."""
-    return torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
+    shape: torch.Size = torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
+    return shape
 
 
 def never(like: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Agent, Decision, PosteriorSampler, PosteriorSchedule, Transition
-from envs.action_units import ActionUnits
+from envs.action_units import ROUNDING, ActionUnits
 from envs.base import MetaEnv
 from envs.errors import NonFiniteError
 
@@ -139,15 +140,27 @@ class RunningTrial:
         self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu")
-        broken = self.running & ~torch.isfinite(normalized).all(-1)
-        if bool(broken.any()):
-            row = int(broken.nonzero()[0, 0])
-            action = normalized[row].tolist()
-            raise NonFiniteError(f"the agent's action {action} in sub-environment {row} is not finite.")
+        outside = self.running & ~(normalized.abs().amax(-1) <= 1.0 + ROUNDING)  # those that are not finite too
+        if bool(outside.any()):
+            self._tell_of(normalized, outside)
         actions = self._units.own(normalized)
         if not self._is_single:
             return actions
         return int(actions[0]) if self._units.discrete else actions[0].numpy()
+
+    def _tell_of(self, actions: Tensor, outside: Tensor) -> None:
+        """Refuse the actions `outside` `[num_envs]` if they are not finite, and warn of them otherwise."""
+        broken = outside & ~torch.isfinite(actions).all(-1)
+        if bool(broken.any()):
+            row = int(broken.nonzero()[0, 0])
+            action = actions[row].tolist()
+            raise NonFiniteError(f"the agent's action {action} in sub-environment {row} is not finite.")
+        row = int(outside.nonzero()[0, 0])
+        warnings.warn(
+            f"the agent's action {actions[row].tolist()} in sub-environment {row} lies outside [-1, 1] and is clipped, "
+            "but recorded as it is. Actions of an agent lie in [-1, 1]; the environment's own units are set here.",
+            stacklevel=3,
+        )
 
     @torch.no_grad()
     def observe(self, outcome: Outcome) -> None:

@@ -38,7 +38,7 @@ class ArgumentsCLI(LightningCLI):
 
     def __init__(self, *classes: Any, args: list[str] | None = None, **settings: Any) -> None:
         self._wanted = _subcommands_wanted(sys.argv[1:] if args is None else args)
-        super().__init__(*classes, args=args, **settings)
+        super().__init__(*classes, **{**settings, "args": args})
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose configuration files override one another."""

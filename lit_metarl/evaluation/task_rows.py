@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
         rows["success"] = results.success.flatten().cpu().numpy()
     for name, values in zip(run.meta_spec.task_names, results.tasks.T.cpu()):
         rows[COORDINATE + name] = values.repeat_interleave(episodes).numpy()
-    common = {
+    common: dict[str, Any] = {
         "environment": run.meta_spec.name,
         "seed": run.seed,
         "configuration": run.configuration,

@@ -97,10 +97,10 @@ def _single(value: float) -> str:
 
 def _task_rows(path: Path) -> pd.DataFrame:
     table = read_task_rows(path)
-    coordinates = [name for name in table if name.startswith(COORDINATE)]
-    table = table[[name for name in table if name in (*COLUMNS[TASKS], "success", *coordinates) and name != "seed"]]
+    kept = {*COLUMNS[TASKS], "success"} - {"seed"}
+    table = table[[name for name in map(str, table) if name in kept or name.startswith(COORDINATE)]]
     floats = table.select_dtypes("float")
-    return table.assign(**{name: floats[name].map(_single) for name in floats})
+    return table.assign(**{name: floats[name].map(_single) for name in map(str, floats)})
 
 
 def _results(path: Path) -> dict[str, dict[str, str]]:

@@ -175,6 +175,17 @@ def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> 
     assert bool((features != 0).all())
 
 
+def test_a_reward_that_knows_one_batch_dimension_only_is_right_for_all_tasks_too() -> None:
+    class FirstColumn(PointRobot):
+        def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+            reward = -(features[:, 0] - tasks[:, 0]).abs()
+            return Reward(reward, reward, reward > 1)
+
+    features, tasks = torch.randn(4, 5, 2), torch.randn(4, 1, 2)
+    given = FirstColumn(1).compute_rewards(features, tasks).reward
+    assert torch.equal(given, -(features[..., 0] - tasks[..., 0]).abs())
+
+
 def test_tasks_of_whole_numbers_flags_or_numpys_become_float32_of_their_own() -> None:
     class Mine(TaskDistribution):
         task_dim = 2

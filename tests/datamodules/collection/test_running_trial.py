@@ -171,6 +171,16 @@ def test_only_the_actions_that_are_made_must_be_finite(monkeypatch: pytest.Monke
         trial.act()
 
 
+def test_an_action_outside_the_agents_range_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = PointRobot(2, seed=0)
+    agent = make_agent(env)
+    trial = RunningTrial(agent, env, torch.Generator())
+    trial.begin_episode(env.reset()[0])
+    monkeypatch.setattr(agent, "act", lambda *_: Decision(torch.tensor([[0.0, 0.0], [2.0, 0.0]])))
+    with pytest.warns(UserWarning, match=r"\[2.0, 0.0\] in sub-environment 1 lies outside \[-1, 1\]"):
+        assert torch.equal(trial.act(), torch.tensor([[0.0, 0.0], [0.1, 0.0]]))
+
+
 def test_an_unbounded_environment_cannot_be_acted_in() -> None:
     env = Foreign()
     env.action_space = Box(-np.inf, np.inf, (2,))
