@@ -380,8 +380,10 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
             ContractError: if `reward` returns another type or shape.
         """
         shape = batch_shape(features, tasks)
-        rows = [values.expand(*shape, -1).reshape(-1, values.shape[-1]) for values in (features, tasks)]
-        rewards = self._rewards(*rows, (shape.numel(),))
+        feature_rows, task_rows = (
+            values.expand(*shape, -1).reshape(-1, values.shape[-1]) for values in (features, tasks)
+        )
+        rewards = self._rewards(feature_rows, task_rows, (shape.numel(),))
         return Reward(*(values.reshape(shape) for values in rewards))
 
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
