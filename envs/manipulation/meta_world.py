@@ -351,7 +351,7 @@ class ML1(MetaWorld):
 
 
 class ManyScenes(MetaWorld):
-    """A benchmark of several scenes, whose copies may play different ones."""
+    """A benchmark of several scenes, whose sub-environments may run different ones."""
 
     def __init__(
         self,

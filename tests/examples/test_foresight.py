@@ -38,7 +38,7 @@ def test_an_agent_that_has_learned_nothing_gains_nothing() -> None:
     torch.manual_seed(1)
     agent = PEARL(HalfCheetahVel.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
     gains = Check(agent, HalfCheetahVel(5)).of_episode(0, 3).gains
-    assert abs(float(gains.mean())) < 10.0  # the price of its action noise is 60
+    assert abs(float(gains.mean())) < 10.0  # its action noise alone costs 60
 
 
 def test_a_checkpoint_gives_one_row_an_episode(
