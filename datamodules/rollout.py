@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Callable, Protocol, cast  # noqa: UP035 - under Python 3.10, jsonargparse lists the classes of this Callable only
 
 import pytorch_lightning as pl
 import torch

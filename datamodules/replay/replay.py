@@ -63,7 +63,7 @@ class TaskReplay:
     def __init__(self, env: MetaEnv, slots: int, capacity: int, rewards: RewardSource | None = None) -> None:
         self.env = env
         self.rewards = rewards if rewards is not None else KnownReward(env)
-        self.tasks = torch.zeros(slots, env.meta_spec.task_dim)
+        self.tasks = torch.zeros(slots, env.meta_spec.task_dim, dtype=torch.float32)
         self.task_ids = torch.full((slots,), -1)
         self.store = TransitionStore(capacity)
         self.critic = ReferenceTable(slots)

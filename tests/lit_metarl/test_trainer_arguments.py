@@ -19,12 +19,12 @@ from pytorch_lightning.callbacks import (
     ModelCheckpoint,
     StochasticWeightAveraging,
 )
-from tests.lit_metarl.test_cli import EARLY, Run, refused
 
 from envs import ConfigurationError
 from lit_metarl import trainer_arguments
 from lit_metarl.algorithms import PEARL, VariBAD
 from lit_metarl.checkpoints import ExactResume
+from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, Run, refused
 from tests.tiny import INITIAL_STEPS, ITERATION_STEPS, tiny_agent, tiny_data, tiny_trainer
 
 REFUSED = {
@@ -83,7 +83,7 @@ def test_what_a_run_of_the_command_line_cannot_do_without_is_not_switched_off(
 
 @pytest.mark.parametrize("counter", ["step", "epoch"])
 def test_early_stopping_cannot_watch_a_counter(run_tiny: Run, capsys: pytest.CaptureFixture[str], counter: str) -> None:
-    callback = [EARLY, f"--trainer.callbacks.monitor={counter}"]
+    callback = [EARLY_STOPPING, f"--trainer.callbacks.monitor={counter}"]
     assert f"monitor = '{counter}'" in refused(lambda: run_tiny("fit", *callback), capsys)
 
 

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from envs import ConfigurationError
 from lit_metarl.cli import ParsingOnly, command_line
+from lit_metarl.command_line.arguments import SUBCOMMANDS
 from tests.conftest import CONFIGS
 
 Run = Callable[..., int]
@@ -37,10 +38,18 @@ class Parsed:
     said: str
 
 
+class OfEverySubcommand(ParsingOnly):
+    """Declares the options of every subcommand, not only of the first that it parses."""
+
+    def _prepare_subcommand_parser(self, *args: Any, **kwargs: Any) -> Any:
+        self._wanted = set(SUBCOMMANDS)
+        return super()._prepare_subcommand_parser(*args, **kwargs)
+
+
 @pytest.fixture(scope="session")
 def parsing() -> ParsingOnly:
     """A parser of all subcommands for all tests."""
-    return command_line(ParsingOnly, ["--config={fit: {threads: 1}}", "fit", PRESET])
+    return command_line(OfEverySubcommand, ["fit", PRESET])
 
 
 @pytest.fixture
