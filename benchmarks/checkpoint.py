@@ -71,7 +71,7 @@ def million_transitions(folder: Path) -> tuple[float, float]:
         writer.write(experience)
         times.append(time.monotonic() - started)
         collect(experience.replay, generator)
-    print(f"{TASKS * EPISODES * env.world.horizon:,} transitions were new at the second save", flush=True)
+    print(f"{TASKS * EPISODES * env.meta_spec.horizon:,} transitions were new at the second save", flush=True)
     return times[0], times[1]
 
 

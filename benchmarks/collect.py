@@ -1,6 +1,6 @@
 """Whole HalfCheetahVel trials (policy, belief, physics, replay) against one Gymnasium environment.
 
-Ours: 32 copies. The other: Gymnasium's HalfCheetah-v5, the same policy asked for one action at a time.
+Ours: 32 sub-environments. The other: Gymnasium's HalfCheetah-v5, with the same policy computing one action at a time.
 Both take turns in one process.
 """
 
@@ -16,18 +16,20 @@ import torch
 from benchmarks.report import finish
 from datamodules.collection import Collector
 from datamodules.replay import TaskReplay
+from datamodules.tasks import SampledTasks
 from envs import HalfCheetahVel
 from lit_metarl.algorithms import PEARL
 
-COPIES, EPISODES, TURNS, SINGLE_STEPS = 32, 3, 5, 1000
+NUM_ENVS, EPISODES, TURNS, SINGLE_STEPS = 32, 3, 5, 1000
 
 
 def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torch.Generator) -> float:
-    """Environment steps a second of one trial in every copy, stored and kept."""
-    tasks = collector.env.task_distribution.sample(COPIES, generator)
+    """Environment steps per second of one trial in every sub-environment, stored and kept."""
+    tasks = collector.env.task_distribution.sample(NUM_ENVS, generator)
     start = time.perf_counter()
     trials = collector.collect(agent, tasks, EPISODES, generator)
-    slots = replay.assign_tasks(tasks, generator)
+    ids = torch.randint(2**62, (NUM_ENVS,), generator=generator)  # new ones
+    slots = replay.assign_tasks(SampledTasks(tasks, ids), generator)
     trajectories = replay.add(trials, slots, torch.ones(EPISODES, dtype=torch.bool))
     replay.keep(trajectories, trajectories.slots)
     return trials.environment_steps / (time.perf_counter() - start)
@@ -35,7 +37,7 @@ def ours(agent: PEARL, collector: Collector, replay: TaskReplay, generator: torc
 
 @torch.no_grad()
 def single(agent: PEARL, env: gymnasium.Env, generator: torch.Generator) -> float:
-    """Environment steps a second of one Gymnasium environment under the same policy."""
+    """Environment steps per second of one Gymnasium environment under the same policy."""
     belief = agent.start_trial(1, generator)
     z = belief["z"]
     start = time.perf_counter()
@@ -51,9 +53,9 @@ def single(agent: PEARL, env: gymnasium.Env, generator: torch.Generator) -> floa
 
 def main() -> int:
     generator = torch.Generator().manual_seed(0)
-    collector = Collector(HalfCheetahVel(COPIES))
-    agent = PEARL(collector.env.world)
-    replay = TaskReplay(collector.env, slots=COPIES, capacity=200_000)
+    collector = Collector(HalfCheetahVel(NUM_ENVS))
+    agent = PEARL(collector.env.meta_spec)
+    replay = TaskReplay(collector.env, slots=NUM_ENVS, capacity=200_000)
     env = gymnasium.make("HalfCheetah-v5", max_episode_steps=SINGLE_STEPS + 1)
     ours(agent, collector, replay, generator)  # warm-up
     rates = [(ours(agent, collector, replay, generator), single(agent, env, generator)) for _ in range(TURNS)]

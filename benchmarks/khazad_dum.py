@@ -1,6 +1,6 @@
 """Environment frames a second of a whole training run on KhazadDum at the published settings.
 
-32 copies × 128 steps an iteration, then all updates of policy and belief, through Lightning's trainer;
+32 sub-environments × 128 steps an iteration, then all updates of policy and belief, through Lightning's trainer;
 no evaluation. The published code makes 1,700 frames a second on the machine of the first measurement.
 """
 
@@ -24,7 +24,7 @@ from datamodules.tasks import CEMTaskSampler, ExponentialFamily
 from envs import KhazadDum
 from lit_metarl.algorithms import VariBAD
 
-COPIES, EPISODES = 32, 4
+NUM_ENVS, EPISODES = 32, 4
 WARM_UP, MEASURED = 5, 60
 LEAST_FRAMES_PER_S = 8_500
 
@@ -82,9 +82,9 @@ def main() -> int:
         KhazadDum,
         CEMTaskSampler(ExponentialFamily(), alpha=0.01, selection_share=0.05),
         NoRelabeler(),
-        collection=CollectionPlan(COPIES, EPISODES, iterations=WARM_UP + MEASURED),
+        collection=CollectionPlan(NUM_ENVS, EPISODES, iterations=WARM_UP + MEASURED),
     )
-    model, clock = TimedVariBAD(data.world), Clock()
+    model, clock = TimedVariBAD(data.meta_spec), Clock()
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -98,7 +98,7 @@ def main() -> int:
     trainer.fit(model, datamodule=data)
     seconds = time.perf_counter() - clock.started
     figures = {
-        "frames_per_s": MEASURED * COPIES * EPISODES * data.world.horizon / seconds,
+        "frames_per_s": MEASURED * NUM_ENVS * EPISODES * data.meta_spec.horizon / seconds,
         "share_rollout": data.seconds / seconds,
         "share_policy": model.policy_seconds / seconds,
         "share_belief": model.belief_seconds / seconds,

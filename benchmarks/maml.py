@@ -1,6 +1,6 @@
 """MAML adapting to 40 tasks at once against a loop over the tasks, each with a policy module of its own.
 
-Both run the same trials: exploration episodes in the batched world, an inner step for every task, one adapted
+Both run the same trials: exploration episodes in the batched environment, an inner step for every task, one adapted
 episode. The loop takes one task at a time wherever a policy is evaluated or changed: in every step of the
 rollout, and for the inner step, by plain autograd. Both draw the same noise, so that the adapted parameters can
 be compared. Both take turns in one process.
@@ -23,7 +23,7 @@ from datamodules.contracts import Decision
 from envs import PointRobot
 from envs.randomness import normal
 from lit_metarl.algorithms import MAML
-from lit_metarl.algorithms.meta_objective import Steps
+from lit_metarl.algorithms.maml_inner_loop import Steps
 from lit_metarl.networks import GaussianActions, TaskPolicy
 
 TASKS, EPISODES, TURNS = 40, 20, 3
@@ -39,12 +39,12 @@ class TaskLoop(MAML):
         return super().start_trial(n, generator)
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
-        noise = normal((len(observation), self.world.action_dim), generator, observation)
+        noise = normal((len(observation), self.meta_spec.action_dim), generator, observation)
         raw = torch.stack([self.act_alone(*of_task) for of_task in zip(self.policies, observation, noise)])
         return Decision(raw.clamp(-1.0, 1.0), {"raw_action": raw})
 
     def act_alone(self, policy: TaskPolicy, observation: Tensor, noise: Tensor) -> Tensor:
-        mean, log_std = policy(self.input_moments.normalise(observation)[None])[0].chunk(2)
+        mean, log_std = policy(self.input_moments.normalize(observation)[None])[0].chunk(2)
         return mean + log_std.exp() * noise
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
@@ -54,7 +54,7 @@ class TaskLoop(MAML):
             for task, policy in enumerate(self.policies):
                 keys = ("observation", "raw_action", "reward", "valid")
                 self.adapt_alone(
-                    policy, self.steps_to_learn_from(*(belief[key][task : task + 1].clone() for key in keys))
+                    policy, self.inner_loop.steps_to_learn_from(*(belief[key][task : task + 1].clone() for key in keys))
                 )
         return belief
 
@@ -79,10 +79,10 @@ class Watched(MAML):
 
 
 def seconds_of_trials(agent: MAML) -> float:
-    """A trial on every task, on fresh copies of the same world with the same random numbers."""
-    world, generator = PointRobot(TASKS, seed=0), torch.Generator().manual_seed(0)
-    tasks = world.task_distribution.sample(TASKS, generator)
-    collector = Collector(world)
+    """A trial on every task, on a fresh instance of the same environment with the same random numbers."""
+    env, generator = PointRobot(TASKS, seed=0), torch.Generator().manual_seed(0)
+    tasks = env.task_distribution.sample(TASKS, generator)
+    collector = Collector(env)
     start = time.perf_counter()
     collector.collect(agent, tasks, EPISODES + 1, generator)
     return time.perf_counter() - start
@@ -92,9 +92,9 @@ def main() -> int:
     """Measure and print the result; the exit status."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    batched = Watched(PointRobot.world, episodes_per_step=EPISODES)
+    batched = Watched(PointRobot.meta_spec, episodes_per_step=EPISODES)
     assert isinstance(batched.policy.actions, GaussianActions)
-    loop = TaskLoop(PointRobot.world, episodes_per_step=EPISODES)
+    loop = TaskLoop(PointRobot.meta_spec, episodes_per_step=EPISODES)
     loop.load_state_dict(batched.state_dict())
     ours, theirs = [], []
     for _ in range(TURNS):

@@ -114,7 +114,7 @@ class TakeTurns(pl.Callback):
 def main() -> int:
     torch.manual_seed(0)
     data = RolloutDataModule(
-        lambda copies, seed: HalfCheetahVel(copies, seed),
+        lambda num_envs, seed: HalfCheetahVel(num_envs, seed),
         UniformTaskSampler(),
         NoRelabeler(),
         task_slots=32,
@@ -134,7 +134,7 @@ def main() -> int:
         enable_model_summary=False,
         callbacks=[turns],
     )
-    trainer.fit(PEARL(data.world), datamodule=data)
+    trainer.fit(PEARL(data.meta_spec), datamodule=data)
     ours = sorted(turns.ours[WARM_UP_TURNS - 1 :])
     theirs = sorted(turns.theirs[WARM_UP_TURNS:])
     ours_ms, theirs_ms = (1000 * times[len(times) // 2] / TURN for times in (ours, theirs))

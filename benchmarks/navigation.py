@@ -1,4 +1,4 @@
-"""Steps a second of KhazadDum with 256 copies."""
+"""Steps per second of KhazadDum with 256 sub-environments."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import torch
 from benchmarks.report import finish
 from envs import KhazadDum
 
-COPIES = 256
+NUM_ENVS = 256
 ROUNDS = 9
 EPISODES = 6
 LEAST_STEPS_PER_S = 400_000
 
 
-def steps_a_second(world: KhazadDum, actions: torch.Tensor) -> float:
-    """Environment steps a second over some episodes of random moves, restarts included."""
+def steps_per_second(env: KhazadDum, actions: torch.Tensor) -> float:
+    """Environment steps per second over some episodes of random moves, resets included."""
     start = time.perf_counter()
     for _ in range(EPISODES):
-        world.restart()
+        env.reset()
         for moment in actions:
-            world.advance(moment)
-    return EPISODES * len(actions) * COPIES / (time.perf_counter() - start)
+            env.step(moment)
+    return EPISODES * len(actions) * NUM_ENVS / (time.perf_counter() - start)
 
 
 def main() -> int:
     """Measure and print the result; the exit status."""
     torch.set_num_threads(1)
-    world = KhazadDum(COPIES)
+    env = KhazadDum(NUM_ENVS)
     generator = torch.Generator().manual_seed(0)
-    choices = torch.randint(world.world.action_dim, (world.world.horizon, COPIES), generator=generator)
-    actions = torch.nn.functional.one_hot(choices, world.world.action_dim).float()
-    steps_a_second(world, actions)
-    speed = statistics.median(steps_a_second(world, actions) for _ in range(ROUNDS))
+    choices = torch.randint(env.meta_spec.action_dim, (env.meta_spec.horizon, NUM_ENVS), generator=generator)
+    actions = torch.nn.functional.one_hot(choices, env.meta_spec.action_dim).float()
+    steps_per_second(env, actions)
+    speed = statistics.median(steps_per_second(env, actions) for _ in range(ROUNDS))
     return finish(
         "navigation",
         {"khazad_dum_steps_per_s": speed},

@@ -1,4 +1,4 @@
-"""Collection and training throughput of two ranks against one, on the same totals (the quickstart's world and sizes).
+"""Collection and training throughput of two ranks against one, on the same totals with the quickstart's sizes.
 
 Every rank has one thread. With two ranks, each runs half of the trials and computes half of every gradient, so 2 is
 the best that there is.
@@ -31,7 +31,7 @@ ARGUMENTS = [
     "--trainer.limit_val_batches=0",
     f"--trainer.max_epochs={EPOCHS}",
     "--data.evaluation.test_tasks=2",
-    "--data.evaluation.copies=1",
+    "--data.evaluation.num_envs=1",
 ]
 
 

@@ -4,7 +4,7 @@ The sizes: 100 training tasks, a trajectory of 200 steps, 256 start states, thre
 (encoder: 200), 20 contexts for log Z. The loop takes one task at a time and, for the hindsight rewards,
 one step at a time, with autograd on; for log Z it takes one task's data at a time and then one large
 batch of all tasks. Both take turns in one process with one thread, as in this project's configurations, call
-the same world's reward function and use the same noise, so that the distributions over tasks can be compared.
+the same environment's reward function and use the same noise, so that the distributions over tasks can be compared.
 The keys `..._in_numbers` are for a loop whose reward is written out for plain numbers, the least that a step at
 a time can cost.
 """
@@ -65,7 +65,7 @@ def plain(network: MLP, rows: Tensor) -> Tensor:
 
 
 class PublishedLoop:
-    """What the published code does, on the same networks, world, replay and noise."""
+    """What the published code does, on the same networks, environment, replay and noise."""
 
     def __init__(self, agent: PEARL, replay: TaskReplay) -> None:
         self.agent, self.replay = agent, replay
@@ -73,7 +73,7 @@ class PublishedLoop:
         self.hindsight_s = 0.0
 
     def hindsight(self, features: Tensor) -> list[Tensor]:
-        """The world's rewards of one trajectory `[time, features]` under every task, a step at a time."""
+        """The environment's rewards of one trajectory `[time, features]` under every task, a step at a time."""
         reward = self.replay.env.reward
         return [torch.stack([reward(step, task).sparse_reward for step in features]) for task in self.replay.tasks]
 
@@ -96,10 +96,10 @@ class PublishedLoop:
         start = starts.reshape(tasks * number, -1)
         policy_mean, log_std = plain(agent.policy.network, torch.cat((start, z), 1)).chunk(2, 1)
         log_std = log_std.clamp(-20.0, 2.0)
-        deviation = log_std.exp()
-        before = policy_mean + deviation * action_noise.reshape(tasks * number, -1)
+        std = log_std.exp()
+        before = policy_mean + std * action_noise.reshape(tasks * number, -1)
         action = before.tanh()
-        (Normal(policy_mean, deviation).log_prob(before) - torch.log(1 - action * action + 1e-6)).sum(1)  # as published
+        (Normal(policy_mean, std).log_prob(before) - torch.log(1 - action * action + 1e-6)).sum(1)  # as published
         q = [plain(critic, torch.cat((start, action, z.detach()), 1)) for critic in agent.critics]
         return torch.min(*q).view(tasks, number).mean(1)
 
@@ -153,7 +153,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     env = HalfCheetahVel(1)
-    agent = PEARL(env.world)
+    agent = PEARL(env.meta_spec)
     for critic in agent.critics:  # spread the values, as training does: fresh networks hardly tell tasks apart
         critic[-1].weight.data.mul_(30.0)
     replay = TaskReplay(env, TASKS, TASKS * EPISODES * HORIZON)
@@ -177,7 +177,7 @@ def main() -> int:
         steps = replay.trajectory_steps(one)
         relabeler.generator = torch.Generator().manual_seed(turn)
         loop.draws = torch.Generator().manual_seed(turn)
-        record("hindsight", lambda steps=steps: replay.price(steps, replay.tasks[:, None]))
+        record("hindsight", lambda steps=steps: replay.compute_rewards(steps, torch.arange(TASKS)[:, None]))
         record("hindsight_in_numbers_loop", lambda steps=steps: loop.hindsight_in_numbers(steps["features"][0]))
         with torch.no_grad():
             utilities = record("relabel", lambda one=one: relabeler.utilities(one, slots, replay, agent))[0]

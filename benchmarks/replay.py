@@ -24,13 +24,13 @@ def resident_mb() -> float:
 
 def collect(replay: TaskReplay, generator: torch.Generator) -> None:
     """One trial a task with made-up states, relabeled for tasks drawn at random."""
-    shape = (TASKS, EPISODES, replay.env.world.horizon)
-    world = replay.env.world
+    shape = (TASKS, EPISODES, replay.env.meta_spec.horizon)
+    meta_spec = replay.env.meta_spec
     sizes = {
-        "observation": world.observation_dim,
-        "action": world.action_dim,
-        "next_observation": world.observation_dim,
-        "features": world.feature_dim,
+        "observation": meta_spec.observation_dim,
+        "action": meta_spec.action_dim,
+        "next_observation": meta_spec.observation_dim,
+        "features": meta_spec.feature_dim,
     }
     steps = {name: torch.randn(*shape, size, generator=generator) for name, size in sizes.items()}
     steps["valid"] = torch.ones(shape, dtype=torch.bool)
@@ -43,7 +43,7 @@ def collect(replay: TaskReplay, generator: torch.Generator) -> None:
 def main() -> int:
     env = HalfCheetahVel(1)
     generator = torch.Generator().manual_seed(0)
-    warm_up = TaskReplay(env, TASKS, 2 * TASKS * EPISODES * env.world.horizon)
+    warm_up = TaskReplay(env, TASKS, 2 * TASKS * EPISODES * env.meta_spec.horizon)
     collect(warm_up, generator)
     del warm_up
     before = resident_mb()

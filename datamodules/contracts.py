@@ -15,23 +15,23 @@ class LearnsFrom(Enum):
     """What a batch of training data is."""
 
     REPLAY = "replay"
-    """Meta-batches drawn from everything collected so far (off-policy)."""
+    """Meta-batches sampled from everything collected so far (off-policy)."""
     TRIALS = "trials"
     """The trials just collected (on-policy), as a `datamodules.experience.TrialBatch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What an adapting agent sees of one step; the first dimension is the task.
+    """What an adapting agent observes in one step; the first dimension is the task.
 
     Attributes:
         observation: before the step, `[tasks, observation_dim]`.
         action: as the agent chose it, in [-1, 1], `[tasks, action_dim]`.
-        reward: the reward that the task really pays (sparse where the world is), `[tasks]`.
+        reward: the task's reward (the sparse one, if the environment has one), `[tasks]`.
         next_observation: after the step, `[tasks, observation_dim]`.
-        terminated: whether the episode ended for good, `[tasks]`.
+        terminated: whether the episode ended in a terminal state, `[tasks]`.
         truncated: whether the episode was cut off by the time limit, `[tasks]`.
-        active: whether this task's episode was still running, `[tasks]`; other rows are void.
+        active: whether this task's episode was still running, `[tasks]`; other rows are meaningless.
         extras: what the agent recorded with its decision.
     """
 
@@ -66,7 +66,7 @@ class Agent(Protocol):
     """A batch of adapting agents, one a task. Pure in weights, belief and generator.
 
     `belief` is a `TensorDict` with one row a task. A belief that was handed over may be changed in
-    place: the caller goes on with the one that is returned. Random numbers come from the generator
+    place: the caller continues with the returned one. Random numbers come from the generator
     that the caller owns, so that evaluation cannot disturb training.
 
     Attributes:
@@ -80,7 +80,7 @@ class Agent(Protocol):
     remembers_trials: ClassVar[bool]
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """The belief before anything of `n` new tasks was seen."""
+        """The belief at the start of trials on `n` new tasks."""
         ...
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
@@ -98,7 +98,7 @@ class Agent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PosteriorSchedule:
-    """From what an agent that acts on samples of a posterior takes them in the episodes of a trial.
+    """What the latent samples of an agent that acts on a posterior come from, episode by episode.
 
     Attributes:
         prior_episodes: how many of the first episodes act on a sample of the prior.
@@ -121,24 +121,24 @@ class PosteriorSampler(Protocol):
 
 @runtime_checkable
 class Believer(Protocol):
-    """An agent that can say what it believes."""
+    """An agent whose belief can be shown."""
 
     def belief_vector(self, belief: TensorDict) -> Tensor:
-        """What it believes about every task after all that the trial has shown, to look at, `[tasks, size]`.
+        """The belief about every task as a vector for figures, `[tasks, size]`.
 
-        A posterior's mean, or a recurrent state; numbers of which tasks that look alike have alike ones.
-        The belief itself is left as it is.
+        A posterior's mean, or a recurrent state: similar for tasks that look similar.
+        The belief itself is not changed.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StartStates:
-    """Start states drawn with replacement, so that what depends on the state alone is computed once.
+    """Start states sampled with replacement, so that what depends on the state alone is computed once.
 
     Attributes:
-        distinct: the observations that there are to draw from, `[tasks, distinct, observation_dim]`.
-        draws: which of them each draw is, `[tasks, draws]`.
+        distinct: the observations to choose from, `[tasks, distinct, observation_dim]`.
+        draws: the index of each draw among them, `[tasks, draws]`.
     """
 
     distinct: Tensor
@@ -146,15 +146,15 @@ class StartStates:
 
     @property
     def observations(self) -> Tensor:
-        """The drawn observations, `[tasks, draws, observation_dim]`."""
+        """The sampled observations, `[tasks, draws, observation_dim]`."""
         return self.distinct[torch.arange(len(self.draws))[:, None], self.draws]
 
 
 @runtime_checkable
 class Foresight(Protocol):
-    """What a trajectory is worth to a task, in units of scaled return (HFR, Wan et al. 2022).
+    """How useful a trajectory is for a task, in units of scaled return (HFR, Wan et al. 2022).
 
-    Transitions are as `datamodules.replay.TaskReplay.price` gives them: `valid` marks the steps of
+    Transitions are as `datamodules.replay.TaskReplay.compute_rewards` returns them: `valid` marks the steps of
     a trajectory that exist; tensors that are the same for all tasks may be expanded views. All
     random numbers come from `generator`.
     """

@@ -19,15 +19,15 @@ from envs.randomness import derive_seed, make_generator
 class EvaluationTrials:
     """Deterministic trials on given tasks, in groups whose randomness depends on nothing but the group.
 
-    Several ranks run a group each at a time and give each other what came of them: every rank yields the
-    trials of all groups, as a single process would.
+    Several ranks run one group each at a time and exchange the results: every rank yields the trials of all groups,
+    as a single process would.
 
     Args:
-        make_env: the world; called with a number of copies and a seed.
+        make_env: makes the environment, given `num_envs` and a seed.
         tasks: `[tasks, task_dim]`.
         plan: how evaluation is done.
         purpose: names the random streams, so that validation and test differ.
-        agent: gives whoever is evaluated, and the device to do it on.
+        agent: returns the agent to evaluate and its device.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class EvaluationTrials:
         self._plan = plan
         self._purpose = purpose
         self._agent = agent
-        self._groups = tasks.split(plan.copies)
+        self._groups = tasks.split(plan.num_envs)
 
     def __len__(self) -> int:
         return len(self._groups) * self._plan.trials_per_task
@@ -50,8 +50,8 @@ class EvaluationTrials:
     def __iter__(self) -> Iterator[Trials]:
         plan, (agent, device) = self._plan, self._agent()
         collector = Collector(self._make_env(len(self._groups[0]), plan.seed))
-        for first in range(0, len(self), ranks.number()):
-            number, trials = first + ranks.own(), None
+        for first in range(0, len(self), ranks.world_size()):
+            number, trials = first + ranks.rank(), None
             with ranks.failing_together():
                 if number < len(self):
                     trials = self._run(number, collector, agent, device)
@@ -72,4 +72,4 @@ class EvaluationTrials:
             device=device,
             with_beliefs=True,
         )
-        return replace(trials, task_numbers=index * plan.copies + torch.arange(len(trials.tasks)))
+        return replace(trials, task_numbers=index * plan.num_envs + torch.arange(len(trials.tasks)))

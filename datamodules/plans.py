@@ -38,14 +38,14 @@ class CollectionPlan:
         initial_episodes: single-episode trials collected for every task slot before training; an on-policy
             algorithm has none.
         iterations: meta-iterations (collect, then learn) of one epoch. Logging, validation and checkpoints
-            happen between epochs; where a meta-iteration takes a fraction of a second, they cost less so.
+            happen between epochs; short meta-iterations should be grouped so that these cost less.
         exploration_episodes: episodes of a trial before the adapted ones, where they are not as many as those of an
             evaluation (the model's); None for as many. Only for PEARL.
         first_adapted_from_prior: whether the first adapted episode acts on a sample of the prior once more, and the
             posterior is inferred from the second on. The published code of PEARL and HFR does so: it returns to the
             prior before its second phase. Only for PEARL.
-        posterior_context: transitions that z is inferred from while collecting, drawn at random with replacement from
-            all that the trial has shown, as in the published code (its `embedding_batch_size`); None for all of
+        posterior_context: transitions that z is inferred from while collecting, sampled with replacement from
+            the whole trial so far, as in the published code (its `embedding_batch_size`); None for all of
             them, as in an evaluation, which makes a narrower posterior. Only for PEARL.
     """
 
@@ -138,7 +138,7 @@ class EvaluationPlan:
         test_tasks: held-out tasks of the test.
         adapted_episodes: episodes of a trial after the agent's exploration episodes.
         trials_per_task: independent trials on every task; a task's return is their mean.
-        copies: tasks that are evaluated at once.
+        num_envs: tasks that are evaluated at once.
         seed: seed of the held-out tasks and of the evaluation's randomness; independent of the run's seed.
     """
 
@@ -146,7 +146,7 @@ class EvaluationPlan:
     test_tasks: int = 100
     adapted_episodes: int = 1
     trials_per_task: int = 1
-    copies: int = 32
+    num_envs: int = 32
     seed: int = 20_230_111
 
 
@@ -169,7 +169,7 @@ def check_plans(
         ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
         ("batches", batches, ("meta_steps", "tasks", "transitions", "context")),
         ("belief", belief, ("capacity", "trials", "updates")),
-        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "copies")),
+        ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "num_envs")),
     ):
         for name in names:
             require_positive(f"data.{group}.{name}", getattr(plan, name))

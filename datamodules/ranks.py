@@ -1,6 +1,6 @@
-"""Several processes (ranks) that train one agent together: who is there, and what they tell each other.
+"""Several processes (ranks) that train one agent together, and how they communicate.
 
-A single process is rank 0 of one, for which nothing here does anything. Where there are several, all
+In a single process (rank 0 of 1) these functions do nothing. Where there are several, all
 ranks must make the same calls in the same order.
 """
 
@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class FailedElsewhere(RuntimeError):
-    """Another rank has failed, and says why; or it was killed."""
+    """Another rank has failed and reports why, or was killed."""
 
     def __init__(self) -> None:
         super().__init__("another rank has failed or was killed")
@@ -31,10 +31,10 @@ class FailedElsewhere(RuntimeError):
 
 @contextmanager
 def _exchange() -> Iterator[None]:
-    """Nothing in here fails but the connection.
+    """For code in which only the connection can fail.
 
     Raises:
-        FailedElsewhere: if it does.
+        FailedElsewhere: if it fails.
     """
     try:
         yield
@@ -42,25 +42,25 @@ def _exchange() -> Iterator[None]:
         raise FailedElsewhere from error
 
 
-def number() -> int:
-    """How many ranks there are."""
+def world_size() -> int:
+    """The number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def own() -> int:
-    """Which of them this is."""
-    return dist.get_rank() if number() > 1 else 0
+def rank() -> int:
+    """The number of this rank, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 def share(values: Tensor) -> Tensor:
     """This rank's part `[n, ...]` of `values` `[number of ranks * n, ...]`."""
-    return values if number() == 1 else values.chunk(number())[own()]
+    return values if world_size() == 1 else values.chunk(world_size())[rank()]
 
 
 def gather_objects(value: Value) -> list[Value]:
     """The `value` of every rank; what is in it must be on the CPU."""
-    values: list[Any] = [value] * number()
-    if number() > 1:
+    values: list[Any] = [value] * world_size()
+    if world_size() > 1:
         with _exchange():
             dist.all_gather_object(values, value)
     return values
@@ -68,17 +68,17 @@ def gather_objects(value: Value) -> list[Value]:
 
 def gather(rows: Tensor) -> Tensor:
     """The `rows` `[n, ...]` of all ranks, of which each may have another n, in the order of the ranks."""
-    return rows if number() == 1 else torch.cat(gather_objects(rows.detach().cpu())).to(rows.device)
+    return rows if world_size() == 1 else torch.cat(gather_objects(rows.detach().cpu())).to(rows.device)
 
 
 def total(value: int) -> int:
     """The sum of all ranks' values."""
-    return value if number() == 1 else _reduced(value, dist.ReduceOp.SUM)
+    return value if world_size() == 1 else _reduced(value, dist.ReduceOp.SUM)
 
 
 def largest(value: int) -> int:
     """The largest of all ranks' values."""
-    return value if number() == 1 else _reduced(value, dist.ReduceOp.MAX)
+    return value if world_size() == 1 else _reduced(value, dist.ReduceOp.MAX)
 
 
 def smallest(value: int) -> int:
@@ -100,22 +100,22 @@ def _transferable(tensor: Tensor) -> Tensor:
 
 def average_(tensors: Sequence[Tensor]) -> None:
     """Replace `tensors`, of the same shapes on all ranks, by their means over the ranks."""
-    if number() == 1 or not tensors:
+    if world_size() == 1 or not tensors:
         return
     flat = _transferable(torch.cat([tensor.flatten() for tensor in tensors]))
     with _exchange():
         dist.all_reduce(flat)
-    flat /= number()
+    flat /= world_size()
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
         tensor.copy_(mean.view_as(tensor))
 
 
-def mean_by_name(figures: dict[str, float]) -> dict[str, float]:
-    """The means of `figures` over the ranks that have them."""
-    if number() == 1:
-        return figures
+def mean_by_name(metrics: dict[str, float]) -> dict[str, float]:
+    """The means of `metrics` over the ranks that have them."""
+    if world_size() == 1:
+        return metrics
     values: dict[str, list[float]] = defaultdict(list)
-    for of_rank in gather_objects(figures):
+    for of_rank in gather_objects(metrics):
         for name, value in of_rank.items():
             values[name].append(value)
     return {name: sum(of_name) / len(of_name) for name, of_name in values.items()}
@@ -123,7 +123,7 @@ def mean_by_name(figures: dict[str, float]) -> dict[str, float]:
 
 @contextmanager
 def failing_together() -> Iterator[None]:
-    """An error of one rank in here stops all of them; nothing in here may wait for another rank.
+    """An error of one rank inside stops all ranks; the code inside must not wait for another rank.
 
     Raises:
         FailedElsewhere: on the ranks that have no error of their own.
@@ -151,15 +151,15 @@ def state_of_own_rank(state: dict[str, Any]) -> dict[str, Any]:
     """
     states: list[dict[str, Any]] = [state, *state.get(OTHER_RANKS, [])]
     require_as_many(len(states))
-    return states[own()]
+    return states[rank()]
 
 
 def require_as_many(saved: int) -> None:
     """Raise a `ConfigurationError` unless there are as many ranks as a checkpoint was `saved` by."""
     require(
-        number() == saved,
+        world_size() == saved,
         "trainer.devices",
-        number(),
+        world_size(),
         f"the checkpoint is of a run of {saved} process{'' if saved == 1 else 'es'} in all",
         f"Start {saved} (trainer.devices times trainer.num_nodes).",
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Callable, Protocol, cast  # noqa: UP035 - under Python 3.10, jsonargparse lists the classes of this Callable only
 
 import pytorch_lightning as pl
 import torch
@@ -26,21 +26,24 @@ from datamodules.plans import (
 )
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
-from datamodules.tasks import TaskSampler
-from envs.base import EvaluationPurpose, MetaEnv, TaskChanges, WorldSpec
-from envs.errors import ConfigurationError, require
+from datamodules.tasks import SampledTasks, TaskSampler
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
+from envs.errors import ConfigurationError, ContractError, require
 from envs.randomness import derive_seed, make_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class CollectionProgress(Protocol):
-    """Who wants to watch collection."""
+    """Shows the progress of collection."""
 
     def begin(self, description: str, total_steps: int) -> None:
         """Collection starts; `total_steps` environment steps at most."""
         ...
 
     def advance(self, steps: int) -> None:
-        """That many more environment steps were made."""
+        """`steps` more environment steps were made."""
         ...
 
     def end(self) -> None:
@@ -49,28 +52,28 @@ class CollectionProgress(Protocol):
 
 
 class RolloutDataModule(pl.LightningDataModule):
-    """Draws tasks, runs trials on them, and yields what the algorithm learns from.
+    """Samples tasks, runs trials on them, and yields what the algorithm learns from.
 
     A meta-iteration collects trials; then the loader yields `batches.meta_steps` meta-batches from
     replay, or, for an algorithm that learns from trials, one `TrialBatch`. An epoch is
     `collection.iterations` of them. Validation and test loaders yield finished trials on held-out
     tasks, run by the same collector.
 
-    Several ranks share the work: the task sampler draws the tasks of all of them and is told all
-    their scores, so that it is the same everywhere; each rank runs trials on its part of the tasks and
-    keeps the experience. Numbers in the configuration are totals over the ranks.
+    Several ranks share the work: the task sampler samples the tasks of all ranks and is told all
+    scores, so that its state is the same everywhere; each rank runs trials on its share of the tasks and
+    keeps their data. Numbers in the configuration are totals over the ranks.
 
     Args:
-        env: the world; called with a number of copies and a seed.
+        env: the environment; called with a number of sub-environments and a seed.
         task_sampler: decides which tasks are trained on.
         relabeler: decides for which task each trajectory is kept.
-        task_slots: training tasks whose data are held at a time; a world with fewer tasks has a slot for each.
+        task_slots: training tasks whose data are held at a time; an environment with fewer tasks has a slot for each.
         collection: how much is collected.
         batches: what a gradient step is computed from, for an algorithm that learns from replay.
         belief: what the belief model learns from, for one that learns from trials and remembers them.
         evaluation: how validation and test are done.
-        replay_capacity: transitions kept in all.
-        reward_model: learned rewards for hindsight; None for the world's own reward function.
+        replay_capacity: transitions kept, in all slots together.
+        reward_model: learned rewards for hindsight; None for the environment's own reward function.
         seed: seed of the run's random streams.
     """
 
@@ -110,8 +113,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self.reward_model = reward_model
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
-        self.world: WorldSpec = self.env.world
-        self.task_sampler.bind(self.world, self.env.task_distribution, seed, rank=0)
+        self.meta_spec: MetaEnvSpec = self.env.meta_spec
+        self.task_sampler.bind(self.meta_spec, self.env.task_distribution, seed, rank=0)
         self.initial_tasks = self.task_sampler.initial(task_slots)
         if relabeler.changes_tasks:
             self._check_relabeling()
@@ -128,12 +131,12 @@ class RolloutDataModule(pl.LightningDataModule):
     def _check_relabeling(self) -> None:
         name = type(self.relabeler).__name__
         require(
-            self.world.task_changes is TaskChanges.REWARD,
+            self.meta_spec.task_changes is TaskChanges.REWARD,
             "data.relabeler",
             name,
-            f"relabeling needs tasks that differ in the reward alone, but those of {self.world.name} "
-            f"change the {self.world.task_changes.value}",
-            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this world.",
+            f"relabeling needs tasks that differ in the reward alone, but those of {self.meta_spec.name} "
+            f"change the {self.meta_spec.task_changes.value}",
+            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment.",
         )
         require(
             len(self.initial_tasks) > 1,
@@ -148,7 +151,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.evaluation.adapted_episodes == self.collection.adapted_episodes,
             "data.evaluation.adapted_episodes",
             self.evaluation.adapted_episodes,
-            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            "the task sampler compares the returns of validation trials with those of training trials, which have "
             f"{self.collection.adapted_episodes} adapted episodes",
             "Give both the same number (data.collection.adapted_episodes), or use another reference_mode.",
         )
@@ -168,7 +171,7 @@ class RolloutDataModule(pl.LightningDataModule):
             self.belief.of_rank(number)
 
     def check_agent(self, agent: Agent) -> None:
-        """Refuse an algorithm that lacks what this configuration asks of it, or cannot use what it offers.
+        """Refuse an algorithm that does not fit the configuration.
 
         Raises:
             ConfigurationError: naming the key.
@@ -180,7 +183,7 @@ class RolloutDataModule(pl.LightningDataModule):
                 not self.relabeler.changes_tasks,
                 "data.relabeler",
                 type(self.relabeler).__name__,
-                f"{type(agent).__name__} learns from the trials just collected, and a relabeled one is not its own",
+                f"{type(agent).__name__} learns from the trials just collected, under their own tasks only",
                 "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
             )
             require(
@@ -213,7 +216,7 @@ class RolloutDataModule(pl.LightningDataModule):
             exploration == evaluated or not self.task_sampler.compares_with_validation,
             "data.collection.exploration_episodes",
             exploration,
-            "the task sampler sets the returns of validation trials against those of training trials, which have "
+            "the task sampler compares the returns of validation trials with those of training trials, which have "
             f"{evaluated} exploration episodes (model.init_args.exploration_episodes)",
             "Leave it out, or use another reference_mode.",
         )
@@ -222,8 +225,8 @@ class RolloutDataModule(pl.LightningDataModule):
         slots, plan = len(self.initial_tasks), self.collection
         check_replay_plan(slots, plan, self.batches, self.task_sampler.draws_new_tasks)
         episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
-        initial_steps = slots * plan.initial_episodes * self.world.horizon
-        iteration_steps = plan.tasks_per_iteration * episodes * self.world.horizon
+        initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
+        iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
         for steps, of, remedy in (
             (initial_steps, "the initial data", "data.task_slots or data.collection.initial_episodes"),
             (iteration_steps, "a meta-iteration", "data.collection.tasks_per_iteration or adapted_episodes"),
@@ -249,7 +252,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
     @property
     def device(self) -> torch.device:
-        """Where the algorithm lives."""
+        """The algorithm's device."""
         assert self.trainer is not None
         device: torch.device = self.trainer.lightning_module.device
         return device
@@ -258,7 +261,7 @@ class RolloutDataModule(pl.LightningDataModule):
         """Create what training needs, once.
 
         Raises:
-            ConfigurationError: if another algorithm has collected what is there.
+            ConfigurationError: if it holds the data of another algorithm.
         """
         if stage != "fit":
             return
@@ -267,29 +270,29 @@ class RolloutDataModule(pl.LightningDataModule):
                 self._collected_by is self.agent,
                 "datamodule",
                 type(self).__name__,
-                "it holds the experience of another algorithm that was trained with it",
+                "it holds the data of another algorithm that was trained with it",
                 "Create a new RolloutDataModule for every algorithm that is trained.",
             )
             return
         self.check_agent(self.agent)
-        self.check_ranks(self.agent, ranks.number())
-        self._rollout_generator = make_generator(self.seed, ranks.own(), "rollout")
-        if ranks.number() > 1:
-            seed = derive_seed(self.seed, ranks.own(), "world")
-            self.env = self.make_env(self.collection.of_rank(ranks.number()).tasks_per_iteration, seed)
+        self.check_ranks(self.agent, ranks.world_size())
+        self._rollout_generator = make_generator(self.seed, ranks.rank(), "rollout")
+        if ranks.world_size() > 1:
+            seed = derive_seed(self.seed, ranks.rank(), "world")
+            self.env = self.make_env(self.collection.of_rank(ranks.world_size()).tasks_per_iteration, seed)
         self.collector = Collector(self.env)
         self.experience = self._make_experience()
         self._collected_by = self.agent
         self._ready = True
 
     def _make_experience(self) -> Experience:
-        number, rank = ranks.number(), ranks.own()
+        number, rank = ranks.world_size(), ranks.rank()
         generator = make_generator(self.seed, rank, "meta-batches")
         if self.agent.learns_from is LearnsFrom.TRIALS:
             return TrialExperience(self.belief.of_rank(number) if self.agent.remembers_trials else None, generator)
         self.relabeler.bind(self.seed, rank)
         if self.reward_model is not None:
-            self.reward_model.bind(self.world, self.seed, rank)
+            self.reward_model.bind(self.meta_spec, self.seed, rank)
         tasks, first_slots = self._slots()
         return ReplayExperience(
             self.env,
@@ -303,17 +306,17 @@ class RolloutDataModule(pl.LightningDataModule):
             generator,
         )
 
-    def _slots(self) -> tuple[Tensor, Tensor]:
-        """The tasks that this rank's slots start with, `[slots, task_dim]`, and the slots to fill before training.
+    def _slots(self) -> tuple[SampledTasks, Tensor]:
+        """The tasks that this rank's slots start with, and the slots to fill before training.
 
-        Tasks of a fixed set may come to any rank, so that every rank has a slot for each of them, and as many to
-        fill as the others. Where new tasks are drawn and take over slots, the ranks share the slots.
+        A task of a fixed set may be given to any rank, so every rank has a slot for each of them, and as many to
+        fill as the others. If new tasks take over slots, the ranks share the slots.
         """
         if self.task_sampler.draws_new_tasks:
-            tasks = ranks.share(self.initial_tasks)
+            tasks = SampledTasks(ranks.share(self.initial_tasks.tasks), ranks.share(self.initial_tasks.ids))
             return tasks, torch.arange(len(tasks))
         slots = len(self.initial_tasks)
-        to_fill = -(-slots // ranks.number()) * ranks.number()
+        to_fill = -(-slots // ranks.world_size()) * ranks.world_size()
         return self.initial_tasks, ranks.share(torch.arange(to_fill) % slots)
 
     def train_dataloader(self) -> _MetaIterations:
@@ -333,7 +336,7 @@ class RolloutDataModule(pl.LightningDataModule):
         return self._prediction or self.test_dataloader()
 
     def predict_on(self, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
-        """Predict trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given."""
+        """Predict trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given."""
         self._prediction = self.evaluation_trials("prediction", tasks, make_env)
 
     def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
@@ -343,7 +346,7 @@ class RolloutDataModule(pl.LightningDataModule):
     def evaluation_trials(
         self, purpose: str, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None
     ) -> EvaluationTrials:
-        """Finished trials on `tasks` `[tasks, task_dim]`, run in another world (`make_env`) if one is given.
+        """Finished trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given.
 
         `purpose` names their random streams.
         """
@@ -354,41 +357,57 @@ class RolloutDataModule(pl.LightningDataModule):
     def run_epoch(self) -> Iterator[Any]:
         """The batches of an epoch; each meta-iteration collects when its first batch is asked for.
 
-        An epoch that a restored run was interrupted in goes on with its next batch.
+        An epoch in which a restored run was interrupted continues with its next batch.
         """
         per_iteration = self.experience.batches_per_iteration
-        if self._drawn == self.collection.iterations * per_iteration:
+        total = self.collection.iterations * per_iteration
+        if self._drawn == total:
             self.end_epoch()
-        finished, drawn = divmod(self._drawn, per_iteration)
-        for iteration in range(finished, self.collection.iterations):
-            for batch in self.experience.run_iteration(self, drawn if iteration == finished else 0):
-                self._drawn += 1
-                yield batch
+        for drawn in range(self._drawn, total):
+            if drawn % per_iteration == 0:
+                self._fill_slots()
+                self.experience.add(*self.collect(), self.agent)
+            batch = self.experience.batch()
+            self._drawn += 1
+            yield batch
 
     def end_epoch(self) -> None:
-        """The epoch is over, however many of its batches were drawn; its metrics are forgotten."""
+        """The epoch is over, however many of its batches were sampled; its metrics are forgotten."""
         self._returns, self._drawn = [], 0
 
-    # Where experience gets its trials (`datamodules.experience.TrialSource`).
+    def _fill_slots(self) -> None:
+        """Collect the data that the task slots start with, unless they have them."""
+        groups = self.experience.slots_to_fill()
+        if not groups:
+            return
+        episodes = self.collection.initial_episodes
+        trials = episodes * sum(len(slots) for slots, _ in groups)
+        with self._watching("initial data", trials * self.meta_spec.horizon):
+            for slots, tasks in groups:
+                for _ in range(episodes):
+                    self.experience.fill(slots, self.run_trials(tasks, 1))
 
-    def collect(self) -> Trials:
-        """This rank's trials of a meta-iteration, on tasks of the task sampler, which is told all ranks' scores."""
+    def collect(self) -> tuple[SampledTasks, Trials]:
+        """This rank's trials of a meta-iteration, on sampled tasks; the task sampler is told all ranks' scores.
+
+        Raises:
+            ContractError: if the task sampler does not give a task for each trial.
+        """
         episodes = self.collection.exploration(self.agent.exploration_episodes) + self.collection.adapted_episodes
-        expected = (self.collection.tasks_per_iteration, self.world.task_dim)
-        tasks = self.task_sampler.sample(expected[0])
-        require(
-            tuple(tasks.shape) == expected,
-            "data.task_sampler",
-            type(self.task_sampler).__name__,
-            f"its sample({expected[0]}) must give tasks of shape {expected}, and gave {tuple(tasks.shape)}",
-            "Return [n, task_dim]: one task for each of the n trials.",
-        )
-        own_tasks = ranks.share(tasks)
-        with self.watching("trials", len(own_tasks) * episodes * self.world.horizon):
-            trials = self.run_trials(own_tasks, episodes)
-        self.task_sampler.update(tasks, ranks.gather(trials.returns))
+        number, task_dim = self.collection.tasks_per_iteration, self.meta_spec.task_dim
+        sampled = self.task_sampler.sample(number)
+        if tuple(sampled.tasks.shape) != (number, task_dim) or tuple(sampled.ids.shape) != (number,):
+            raise ContractError(
+                f"{type(self.task_sampler).__name__}.sample",
+                f"tasks of shape {tuple(sampled.tasks.shape)} with ids of shape {tuple(sampled.ids.shape)}",
+                f"{(number, task_dim)} and {(number,)}: a task for each of the {number} trials",
+            )
+        own = SampledTasks(ranks.share(sampled.tasks), ranks.share(sampled.ids))
+        with self._watching("trials", len(own) * episodes * self.meta_spec.horizon):
+            trials = self.run_trials(own.tasks, episodes)
+        self.task_sampler.update(sampled, ranks.gather(trials.returns))
         self._returns.append(ranks.gather(trials.episode_returns).mean(0))
-        return trials
+        return own, trials
 
     def run_trials(self, tasks: Tensor, episodes: int) -> Trials:
         """Trials of `episodes` episodes on `tasks` `[n, task_dim]`, of which the task sampler is not told."""
@@ -407,8 +426,8 @@ class RolloutDataModule(pl.LightningDataModule):
         return trials
 
     @contextmanager
-    def watching(self, description: str, total_steps: int) -> Iterator[None]:
-        """Progress is shown inside, out of at most `total_steps` environment steps."""
+    def _watching(self, description: str, total_steps: int) -> Iterator[None]:
+        """Show progress inside, out of at most `total_steps` environment steps."""
         if self.progress is not None:
             self.progress.begin(description, total_steps)
         yield
@@ -429,8 +448,12 @@ class RolloutDataModule(pl.LightningDataModule):
             **ranks.mean_by_name(self.experience.metrics()),
         }
 
+    def figures(self) -> dict[str, Figure]:
+        """What the task sampler and the collected data have to show, by name."""
+        return {**self.task_sampler.figures(), **self.experience.figures()}
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything but what was experienced itself, as tensors and primitives."""
+        """All state but the collected data, as tensors and primitives."""
         if not self._ready:
             return {}
         return ranks.with_other_ranks(
@@ -449,7 +472,7 @@ class RolloutDataModule(pl.LightningDataModule):
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a state to fit, by configuration key."""
         return {
-            "data.env": self.world.name,
+            "data.env": self.meta_spec.name,
             **{f"data.env ({name})": version for name, version in self.env.versions.items()},
             "data.task_sampler": type(self.task_sampler).__name__,
             "data.relabeler": type(self.relabeler).__name__,
@@ -484,7 +507,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
 class _MetaIterations:
     """The meta-iterations of an epoch. Its length keeps Lightning from fetching a batch ahead, which would
-    let rollouts lag the policy; having a state tells it that an interrupted epoch can go on."""
+    let rollouts lag the policy; having a state tells it that an interrupted epoch can be continued."""
 
     def __init__(self, data: RolloutDataModule) -> None:
         self._data = data

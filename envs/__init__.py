@@ -1,7 +1,7 @@
-"""The worlds: batched environments with tasks, features and rewards that can be recomputed for any task."""
+"""The environments: batched, with tasks, features and rewards that can be recomputed for any task."""
 
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
-from envs.base import MetaEnv, Reward, Step, TaskChanges, WorldSpec
+from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.errors import ConfigurationError, ContractError
 from envs.locomotion import (
     AntBody,
@@ -35,9 +35,9 @@ from envs.manipulation import (
     SawyerReachSparse,
 )
 from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
-from envs.registration import register_world
+from envs.registration import register_environment
 
-WORLDS: tuple[type[MetaEnv], ...] = (
+ENVIRONMENTS: tuple[type[MetaEnv], ...] = (
     AntBody,
     AntDir,
     AntGoal,
@@ -72,15 +72,15 @@ WORLDS: tuple[type[MetaEnv], ...] = (
     WalkerRandParams,
 )
 
-for _world in WORLDS:
-    register_world(_world)
+for _env_class in ENVIRONMENTS:
+    register_environment(_env_class)
 
 __all__ = [
+    "ENVIRONMENTS",
     "ML1",
     "ML10",
     "ML25",
     "ML45",
-    "WORLDS",
     "AntBody",
     "AntDir",
     "AntGoal",
@@ -105,6 +105,7 @@ __all__ = [
     "HumanoidVel",
     "KhazadDum",
     "MetaEnv",
+    "MetaEnvSpec",
     "PointRobot",
     "Reward",
     "SawyerPush",
@@ -112,8 +113,6 @@ __all__ = [
     "SawyerReach",
     "SawyerReachSparse",
     "SparsePointRobot",
-    "Step",
     "TaskChanges",
     "WalkerRandParams",
-    "WorldSpec",
 ]

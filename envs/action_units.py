@@ -31,7 +31,7 @@ class ActionUnits:
     Attributes:
         discrete: whether an action is a choice.
         dim: numbers in a normalized action; with discrete actions, the number of choices.
-        low: smallest entries of an action of `MetaEnv.advance`, `[dim]`; -1 where actions are discrete.
+        low: smallest entries of an action of `MetaEnv.step`, `[dim]`; -1 where actions are discrete.
         high: largest entries, `[dim]`; 1 where actions are discrete.
         start: the first choice's number.
     """
@@ -49,11 +49,11 @@ class ActionUnits:
         self._half_range = (self.high - self.low) / 2
 
     def rescaled(self, actions: Tensor) -> Tensor:
-        """Normalized `actions` `[..., dim]` as `MetaEnv.advance` takes them: within the bounds, or still one-hot."""
+        """Normalized `actions` `[..., dim]` as `MetaEnv.step` takes them: within the bounds, or still one-hot."""
         return self.low + (actions + 1.0) * self._half_range
 
     def own(self, actions: Tensor) -> Tensor:
-        """Normalized `actions` `[n, dim]` as Gymnasium's `step` takes them: `[n, dim]` in bounds, or choices `[n]`."""
+        """Normalized `actions` `[n, dim]` as the space has them: `[n, dim]` within the bounds, or choices `[n]`."""
         if self.discrete:
             return actions.argmax(-1) + self.start
         return self.rescaled(actions).clamp(self.low, self.high)

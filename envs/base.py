@@ -1,12 +1,13 @@
-"""Contract 1: the world. One instance simulates a batch of copies, each under its own task."""
+"""Contract 1: the environment. One instance simulates a batch of sub-environments, each with its own task."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -17,20 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.action_units import ROUNDING, ActionUnits
-from envs.compiled.bookkeeping import CLIPPED, REFUSED, all_finite, count, prepare
 from envs.errors import ContractError, NonFiniteError, require_positive
 from envs.randomness import make_generator
 from envs.returned import described, returned
 from envs.task_distributions import TaskDistribution
 
 Array = NDArray[Any]
-Copies = NDArray[np.int64]
-"""Indices of copies."""
+EnvIds = NDArray[np.int64]
+"""Indices of sub-environments."""
 EvaluationPurpose = Literal["validation", "test"]
 
 
 class TaskChanges(Enum):
-    """What differs between two tasks of a world."""
+    """What differs between two tasks of an environment."""
 
     REWARD = "reward"
     DYNAMICS = "dynamics"
@@ -38,11 +38,11 @@ class TaskChanges(Enum):
 
 
 @dataclass(frozen=True)
-class WorldSpec:
-    """The sizes and names of a world, all that an algorithm must know to be built.
+class MetaEnvSpec:
+    """The sizes and names of an environment: all that an algorithm must know to be built.
 
     Attributes:
-        name: the world's name, as in its gymnasium id.
+        name: the environment's name, as in its gymnasium id.
         observation_dim: numbers in an observation.
         action_dim: numbers in an action; with discrete actions, the number of choices.
         task_names: names of the task's coordinates.
@@ -50,7 +50,7 @@ class WorldSpec:
         horizon: steps after which an episode is cut off.
         task_changes: whether tasks differ in reward, dynamics or both.
         discrete_actions: whether an action is a choice, given as a one-hot vector.
-        states: every observation there is, in a world with few; empty in a continuous one.
+        states: every observation there is, in an environment with few; empty in a continuous one.
     """
 
     name: str
@@ -67,9 +67,11 @@ class WorldSpec:
         for field in ("task_names", "feature_names"):
             names = getattr(self, field)
             if isinstance(names, str):  # the comma of a tuple of one was forgotten
-                raise ContractError(f"WorldSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)")
+                raise ContractError(
+                    f"MetaEnvSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)"
+                )
         if self.horizon < 1:
-            raise ContractError(f"WorldSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
+            raise ContractError(f"MetaEnvSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
 
     @property
     def task_dim(self) -> int:
@@ -83,13 +85,13 @@ class WorldSpec:
 
 
 class Reward(NamedTuple):
-    """What a transition is worth under a task; every tensor has the broadcast batch shape.
+    """Rewards of transitions under tasks; every tensor has the broadcast batch shape.
 
     Attributes:
         reward: the (possibly shaped) reward that critics learn from.
-        sparse_reward: the reward that the task really pays: what an adapting agent sees and what
-            evaluation counts. Equal to `reward` where a world has no shaping.
-        terminated: whether the episode ends here for good.
+        sparse_reward: the task's own reward: what an adapting agent sees and what evaluation counts. Equal to
+            `reward` where the environment has no shaping.
+        terminated: whether the episode terminates here.
     """
 
     reward: Tensor
@@ -97,47 +99,31 @@ class Reward(NamedTuple):
     terminated: Tensor
 
 
-class Step(NamedTuple):
-    """The outcome of one step of all copies; the first dimension is the copy.
+class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
+    """A batch of sub-environments of one kind, each with its own task.
 
-    Attributes:
-        observation: after the step, `[copies, observation_dim]`.
-        features: `[copies, feature_dim]`.
-        reward: see `Reward`, `[copies]` each.
-        truncated: whether the horizon was reached, `[copies]`.
-        success: whether the task is accomplished, `[copies]`; None in a world without success.
-    """
+    A `gymnasium.vector.VectorEnv` whose observations, actions and rewards are torch tensors. Sub-environments never
+    reset on their own (`AutoresetMode.DISABLED`): a trial decides when an episode starts. One whose episode has ended
+    ignores its actions, keeps its observation and gets rewards of 0 until it is reset. Gymnasium's wrapper
+    `ArrayConversion(env, env_xp=torch, target_xp=numpy)` (`gymnasium[array-api]`) gives NumPy arrays instead.
 
-    observation: Tensor
-    features: Tensor
-    reward: Reward
-    truncated: Tensor
-    success: Tensor | None
-
-
-class MetaEnv(VectorEnv[Array, Array, Array], ABC):
-    """A batch of copies of one world, each copy with its own task.
-
-    Copies never reset on their own (`AutoresetMode.DISABLED`): a trial decides when an episode
-    starts. `advance` is the native interface on tensors; `step` is the same for gymnasium users.
+    Whatever a subclass returns is checked, copied and converted to float32, so it may return its own tensors, NumPy
+    arrays or float64. It must be finite and have the shape that the method promises.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
-
-    What a subclass returns is checked, copied and brought to float32 before anybody gets it, so that it may return its
-    own tensors, numpy's arrays or float64. It must have the shape that its method promises, and be finite.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
 
     Raises:
-        ContractError: if the subclass lacks a part, an action space is unbounded, or `world` contradicts the spaces
-            or the task distribution.
+        ContractError: if the subclass lacks a part, the action space is unbounded, or `meta_spec` contradicts the
+            spaces or the task distribution.
 
     Attributes:
-        tasks: each copy's task, `[copies, task_dim]`.
-        diverged: episodes that ended because the simulation broke down, so far.
-        action_units: takes an agent's actions, in [-1, 1], to the units of the environment.
-        action_low: smallest entries of an action of `advance`, `[action_dim]`; −1 where actions are discrete.
-        action_high: largest entries, `[action_dim]`; 1 where actions are discrete.
+        tasks: the task of each sub-environment, `[num_envs, task_dim]`.
+        diverged: number of episodes so far that ended because the simulation broke down.
+        action_units: converts an agent's actions, in [-1, 1], to the units of the environment.
+        action_low: lower bounds of an action, `[action_dim]`; −1 where actions are discrete.
+        action_high: upper bounds of an action, `[action_dim]`; 1 where actions are discrete.
     """
 
     metadata: dict[str, Any] = {
@@ -146,11 +132,11 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         "render_fps": 20,
     }
     render_mode = "rgb_array"
-    world: WorldSpec
+    meta_spec: MetaEnvSpec
     task_distribution: TaskDistribution
     single_observation_space: gymnasium.spaces.Box
     single_action_space: Any
-    """A `Box`, or a `Discrete` space where `world.discrete_actions`."""
+    """A `Box`, or a `Discrete` space where `meta_spec.discrete_actions`."""
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         require_positive("num_envs", num_envs)
@@ -164,22 +150,24 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         self.tasks = self.task_distribution.sample(num_envs, self.generator)
         self._check_spec()
         self.diverged = 0
+        self._num_tasks = num_envs  # sub-environments from this one on have no task and stay idle
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running = np.zeros(num_envs, np.bool_)
-        self._every_copy = np.arange(num_envs)
-        self._action_shape = (num_envs, self.world.action_dim)
-        self._observation_shape = (num_envs, self.world.observation_dim)
-        self._has_told_of_clipping = False
-        if self.world.discrete_actions:
-            self._highest = np.full(self.world.action_dim, np.inf, np.float32)  # of a choice, only the order counts
+        self._all_env_ids = np.arange(num_envs)
+        self._action_shape = (num_envs, self.meta_spec.action_dim)
+        self._observation_shape = (num_envs, self.meta_spec.observation_dim)
+        self._has_warned_of_clipping = False
+        if self.meta_spec.discrete_actions:  # only the order of the entries counts
+            self._highest = np.full(self.meta_spec.action_dim, np.inf, np.float32)
             self._lowest = -self._highest
         else:
             self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
+        self._tolerance = ROUNDING * (self._highest - self._lowest)
 
     def _check_parts(self) -> None:
-        """Refuse a class without a part that every environment has, or with something else in its place."""
+        """Refuse a class that lacks a part every environment has, or has something else in its place."""
         for name, kind, expected in (
-            ("world", WorldSpec, "a WorldSpec"),
+            ("meta_spec", MetaEnvSpec, "a MetaEnvSpec"),
             ("task_distribution", TaskDistribution, "a TaskDistribution (envs.task_distributions)"),
             ("single_observation_space", gymnasium.spaces.Box, "a Box of one dimension"),
             ("single_action_space", gymnasium.spaces.Space, "a bounded Box of one dimension or a Discrete space"),
@@ -189,8 +177,8 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
                 raise ContractError(f"{type(self).__name__}.{name}", "nothing" if part is None else str(part), expected)
 
     def _check_spec(self) -> None:
-        """Refuse a `WorldSpec` of other sizes than the spaces and the tasks drawn first."""
-        spec, units = self.world, self.action_units
+        """Refuse a `MetaEnvSpec` whose sizes differ from those of the spaces and of the first tasks."""
+        spec, units = self.meta_spec, self.action_units
         for name, said, of, actual in (
             ("discrete_actions", spec.discrete_actions, "single_action_space", units.discrete),
             ("observation_dim", spec.observation_dim, "single_observation_space", self.single_observation_space.shape),
@@ -198,7 +186,7 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             ("task_dim", spec.task_dim, "task_distribution", tuple(self.tasks.shape[1:])),
         ):
             if actual not in (said, (said,)):  # a size may come as a shape
-                raise ContractError(f"{spec.name}: its WorldSpec", f"{name} = {said}", f"that of its {of}, {actual}")
+                raise ContractError(f"{spec.name}: its MetaEnvSpec", f"{name} = {said}", f"that of its {of}, {actual}")
 
     @abstractmethod
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -209,128 +197,194 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         """
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
-        """Whether transitions accomplish the task, shaped as `reward`; None if the world has no such notion."""
+        """Whether transitions accomplish the task, shaped as `reward`; None where success is not defined."""
         return None
 
     def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
-        """What validation or test draws its tasks from: the reference distribution, unless tasks are kept apart."""
+        """What validation or test samples its tasks from: the reference distribution, unless tasks are held out."""
         return self.task_distribution
 
     @property
     def versions(self) -> dict[str, str]:
-        """What a run must record of where its world comes from, by name: versions that change what is measured."""
+        """Versions that change what is measured, by name; a run records them."""
         return {}
 
     @abstractmethod
-    def _start(self, copies: Tensor) -> None:
-        """Put `copies` (indices) into a fresh initial state."""
+    def _start(self, env_ids: Tensor) -> None:
+        """Put the sub-environments `env_ids` (indices) into a fresh initial state."""
 
     @abstractmethod
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        """Advance `copies` (indices) by one step under `actions` `[len(copies), action_dim]`; their features."""
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        """Simulate one step of the sub-environments `env_ids` (indices).
+
+        Args:
+            actions: within the bounds, `[len(env_ids), action_dim]`.
+            env_ids: those whose episodes are running.
+
+        Returns:
+            The features of their transitions, `[len(env_ids), feature_dim]`.
+        """
 
     @abstractmethod
     def _observe(self) -> Tensor:
-        """The current observation of every copy, `[copies, observation_dim]`."""
+        """The current observation of every sub-environment, `[num_envs, observation_dim]`."""
 
     @abstractmethod
     def _simulation_state(self) -> dict[str, Tensor]:
-        """Tensors that hold the exact state of the simulation; `_load_simulation_state` takes them back."""
+        """Tensors that hold the exact state of the simulation; `_load_simulation_state` restores it from them."""
 
     @abstractmethod
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
-        """Restore what `_simulation_state` gave."""
+        """Restore what `_simulation_state` returned."""
+
+    @property
+    def running(self) -> Tensor:
+        """Which sub-environments are in the middle of an episode, `[num_envs]`."""
+        return torch.from_numpy(self._running.copy())
 
     def has_tasks(self, tasks: Tensor) -> Tensor:
-        """Which of `tasks` `[tasks, task_dim]` are tasks of this world, to train or to test on, `[tasks]`."""
+        """Which of `tasks` `[tasks, task_dim]` are tasks of this environment, for training or for test, `[tasks]`."""
         return self.task_distribution.contains(tasks) | self.evaluation_tasks("test").contains(tasks)
 
     def set_tasks(self, tasks: Tensor) -> None:
-        """Give every copy its task, `[copies, task_dim]`; it holds from the next reset on.
-
-        Raises:
-            ValueError: if the shape is not that, or a task is not one of this world.
-        """
-        tasks = torch.as_tensor(tasks, dtype=torch.float32)
-        expected = (self.num_envs, self.world.task_dim)
-        if tuple(tasks.shape) != expected:
-            raise ValueError(f"{self.world.name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
-        outside = ~self.has_tasks(tasks)
-        if bool(outside.any()):
-            copy = int(outside.nonzero()[0, 0])
-            raise ValueError(
-                f"{self.world.name}, copy {copy}: task {tasks[copy].tolist()} lies outside the world's tasks."
-            )
-        self.tasks = tasks.clone()
-
-    def restart(self, copies: Tensor | None = None) -> Tensor:
-        """Start a new episode in `copies` (indices; None for all); the observations of every copy."""
-        if copies is None:
-            copies = torch.from_numpy(self._every_copy)
-        self._start(copies)
-        rows = copies.numpy()
-        self._elapsed[rows] = 0
-        self._running[rows] = True
-        observation = self._seen()
-        if not np.isfinite(observation.numpy()[rows]).all():
-            self._blame(rows, {"_observe": observation}, "after a reset")
-        return observation
-
-    def _seen(self) -> Tensor:
-        """The current observation of every copy, which nobody else holds, `[copies, observation_dim]`."""
-        return returned(self._observe(), f"{type(self).__name__}._observe", self._observation_shape)
-
-    def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
-        """Advance by one step.
+        """Give the sub-environments their tasks, which hold from the next reset on.
 
         Args:
-            actions: `[copies, action_dim]` in the environment's own units: within its bounds (clipped otherwise, with
-                one warning), or one-hot where actions are discrete (the largest entry counts). Choices `[copies]`,
-                whole numbers counted from the space's `start`, will do too. An agent's actions, in [-1, 1], are
-                others: `action_units` converts them, and `datamodules.collection.RunningTrial` acts in these units.
-            active: `[copies]`, the copies that take part (None for all). The others stay as they
-                are; their rows of the result are meaningless.
+            tasks: `[n, task_dim]`, one for each of the first `n` sub-environments. The others stay idle: a reset does
+                not start an episode in them.
 
         Raises:
-            RuntimeError: if an active copy has ended or was never reset.
-            ValueError: if the shape of the actions or of `active` is wrong, or no copy is active.
-            ContractError: if a method of the subclass returns something of another kind or shape than it promises.
-            NonFiniteError: if an active copy's action is not finite, or what a method of the subclass returned for it.
+            ValueError: if the shape is not that, or a task is not one of this environment.
         """
-        copies = self._every_copy if active is None else self._active(active)
-        features, reward = self._transition(self._checked(actions, copies), copies)
-        observation, success = self._seen(), self._succeeded(features)
-        sums = reward.reward.numpy(), reward.sparse_reward.numpy()
-        if not all_finite(copies, observation.numpy(), features.numpy(), *sums):
-            reported = {"_simulate": features, "reward": reward.reward, "reward (sparse)": reward.sparse_reward}
-            self._blame(copies, {**reported, "_observe": observation}, "after a step")
-        truncated = np.empty(self.num_envs, np.bool_)
-        count(copies, self._elapsed, self._running, reward.terminated.numpy(), self.world.horizon, truncated)
-        return Step(observation, features, reward, torch.from_numpy(truncated), success)
+        tasks = torch.as_tensor(tasks, dtype=torch.float32)
+        name, expected = self.meta_spec.name, (self.num_envs, self.meta_spec.task_dim)
+        if tasks.ndim != 2 or not len(tasks) or tasks.shape[1] != self.meta_spec.task_dim:
+            raise ValueError(f"{name}: tasks have shape {tuple(tasks.shape)}, expected {expected}.")
+        if len(tasks) > self.num_envs:
+            raise ValueError(f"{name}: {len(tasks)} tasks do not fit into {self.num_envs} sub-environments.")
+        outside = ~self.has_tasks(tasks)
+        if bool(outside.any()):
+            env_id = int(outside.nonzero()[0, 0])
+            raise ValueError(
+                f"{name}, sub-environment {env_id}: task {tasks[env_id].tolist()} lies outside the environment's tasks."
+            )
+        self._num_tasks = len(tasks)
+        self.tasks = torch.cat((tasks, tasks[-1:].expand(self.num_envs - len(tasks), -1)))
 
-    def _transition(self, actions: Array, copies: Copies) -> tuple[Tensor, Reward]:
-        """Features and rewards of every copy, of which `copies` act by `actions` `[len(copies), action_dim]`.
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Start new episodes.
 
-        They are new tensors of the right kind and shape.
+        Args:
+            seed: new seed of the environment's random generator; None lets it go on.
+            options: `reset_mask` `[num_envs]`: which sub-environments to reset, all by default; the others go on, with
+                their tasks. `tasks` `[n, task_dim]`: new tasks, as for `set_tasks`.
+
+        Returns:
+            The observations of all sub-environments, `[num_envs, observation_dim]`, and an empty info.
+
+        Raises:
+            ValueError: if there are several seeds, an option is unknown or its value has another shape, or a task is
+                not one of this environment.
+            NonFiniteError: if an observation is not finite.
         """
-        rows = torch.from_numpy(copies)
-        shape = (copies.size, self.world.feature_dim)
-        features = returned(self._simulate(torch.from_numpy(actions), rows), f"{type(self).__name__}._simulate", shape)
-        if copies.size < self.num_envs:
-            features = features.new_zeros(self.num_envs, self.world.feature_dim).index_copy_(0, rows, features)
-        return features, self._rewards(features, self.tasks, (self.num_envs,))
+        name, options = self.meta_spec.name, options or {}
+        unknown = options.keys() - {"reset_mask", "tasks"}
+        if unknown:
+            raise ValueError(f"{name}: unknown reset options {sorted(unknown)}; there are reset_mask and tasks.")
+        if isinstance(seed, list):
+            raise ValueError(f"{name}: the sub-environments share one generator; give one seed, not a list.")
+        if seed is not None:
+            self.generator = make_generator(seed, 0, "world")
+        env_ids, before = self._all_env_ids, self.tasks
+        if options.get("tasks") is not None:
+            self.set_tasks(options["tasks"])
+        if options.get("reset_mask") is not None:
+            mask = np.asarray(options["reset_mask"], np.bool_)
+            if mask.shape != (self.num_envs,):
+                raise ValueError(f"{name}: reset_mask has shape {mask.shape}, expected {(self.num_envs,)}.")
+            env_ids = np.flatnonzero(mask)
+            self.tasks = torch.where(torch.from_numpy(mask)[:, None], self.tasks, before)
+        self._start(torch.from_numpy(env_ids))
+        self._elapsed[env_ids] = 0
+        self._running[env_ids] = env_ids < self._num_tasks
+        observation = self._current_observation()
+        self._check_finite(env_ids, {"_observe": observation}, "after a reset")
+        return observation, {}
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
+        """One step of every sub-environment whose episode is running.
+
+        The others ignore their actions: their observation stays, their rewards and features are 0, and they neither
+        terminate nor are they truncated.
+
+        Args:
+            actions: `[num_envs, action_dim]` in the environment's own units: within its bounds (clipped otherwise,
+                with one warning), or one-hot where actions are discrete (the largest entry counts). Choices
+                `[num_envs]`, whole numbers counted from the space's `start`, are accepted too. An agent's actions,
+                in [-1, 1], are different: `action_units` converts them, and `datamodules.collection.RunningTrial`
+                acts in these units.
+
+        Returns:
+            Gymnasium's five values. Observations after the step, `[num_envs, observation_dim]`; rewards, which of
+            the episodes terminated and which reached the horizon, `[num_envs]` each; and `info`, with `features`
+            `[num_envs, feature_dim]`, `sparse_reward` `[num_envs]` (see `Reward`) and, where success is defined,
+            `success` `[num_envs]`.
+
+        Raises:
+            RuntimeError: if no episode is running.
+            ValueError: if the shape of the actions is wrong.
+            ContractError: if a method of the subclass returns another type or shape than it promises.
+            NonFiniteError: if an action, or what a method of the subclass returned, is not finite.
+        """
+        spec, running = self.meta_spec, self._running
+        everyone = bool(running.all())
+        env_ids = self._all_env_ids if everyone else np.flatnonzero(running)
+        bounded = torch.from_numpy(self._bounded(torch.as_tensor(actions), env_ids))
+        rows, shape = torch.from_numpy(env_ids), (len(env_ids), spec.feature_dim)
+        features = returned(self._simulate(bounded, rows), f"{type(self).__name__}._simulate", shape)
+        if not everyone:
+            features = features.new_zeros(self.num_envs, spec.feature_dim).index_copy_(0, rows, features)
+        reward, sparse_reward, terminated = self._rewards(features, self.tasks, (self.num_envs,))
+        observation = self._current_observation()
+        reported = {"_simulate": features, "reward": reward, "reward (sparse)": sparse_reward, "_observe": observation}
+        self._check_finite(env_ids, reported, "after a step")
+        info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
+        success = self.success(features, self.tasks)
+        if success is not None:
+            owner = f"{type(self).__name__}.success"
+            info["success"] = returned(success, owner, (self.num_envs,), torch.bool)
+        if not everyone:
+            for of_all in (reward, terminated, *info.values()):
+                of_all[~torch.from_numpy(running)] = 0
+        self._elapsed += running
+        truncated = running & (self._elapsed >= spec.horizon) & ~terminated.numpy()
+        self._running = running & ~(terminated.numpy() | truncated)
+        return observation, reward, terminated, torch.from_numpy(truncated), info
+
+    def _current_observation(self) -> Tensor:
+        """The observation of every sub-environment, in a tensor of its own, `[num_envs, observation_dim]`."""
+        return returned(self._observe(), f"{type(self).__name__}._observe", self._observation_shape)
 
     def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
-        """What `reward` gives, for anybody but the environment itself: new tensors of the broadcast batch shape.
+        """The checked result of `reward`: new tensors of the broadcast batch shape.
+
+        `reward` is given rows, with one batch dimension, so that one that was only tried in `step` is right here too.
 
         Args:
             features: `[..., feature_dim]`.
             tasks: `[..., task_dim]`.
 
         Raises:
-            ContractError: if `reward` returns something of another kind or shape.
+            ContractError: if `reward` returns another type or shape.
         """
-        return self._rewards(features, tasks, tuple(torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])))
+        shape = batch_shape(features, tasks)
+        feature_rows, task_rows = (
+            values.expand(*shape, -1).reshape(-1, values.shape[-1]) for values in (features, tasks)
+        )
+        rewards = self._rewards(feature_rows, task_rows, (shape.numel(),))
+        return Reward(*(values.reshape(shape) for values in rewards))
 
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
         owner, given = f"{type(self).__name__}.reward", self.reward(features, tasks)
@@ -338,151 +392,92 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
             raise ContractError(owner, described(given), "a Reward(reward, sparse_reward, terminated)")
         values = []
         for name, value in zip(Reward._fields, given):
-            if isinstance(value, Tensor) and value.ndim == len(shape) > 1:  # the same for all tasks, or all features
-                value = value.expand(torch.broadcast_shapes(value.shape, shape))
             dtype = torch.bool if name == "terminated" else torch.float32
             values.append(returned(value, f"{owner}, as `{name}`,", shape, dtype, features.device))
         return Reward(*values)
 
-    def _succeeded(self, features: Tensor) -> Tensor | None:
-        """Whether the copies accomplished their tasks in transitions with `features`, `[copies]`."""
-        success = self.success(features, self.tasks)
-        if success is None:
-            return None
-        return returned(success, f"{type(self).__name__}.success", (self.num_envs,), torch.bool)
-
-    def _blame(self, copies: Copies, reported: dict[str, Tensor], when: str) -> NoReturn:
-        """Say what is not finite, of which method, in which of `copies` (indices) and under which task."""
+    def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
+        """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
+        if math.isfinite(sum(float(values.sum()) for values in reported.values())):
+            return  # the usual case, which costs one sum each
         for method, values in reported.items():
-            rows = (~np.isfinite(values.numpy()[copies])).reshape(len(copies), -1).any(-1)
+            rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
-                copy = int(copies[rows.argmax()])
+                env_id = int(env_ids[rows.argmax()])
                 raise NonFiniteError(
-                    f"{type(self).__name__}.{method} gives {values[copy].tolist()} {when} in sub-environment {copy}, "
-                    f"whose task is {self.tasks[copy].tolist()}, expected finite numbers."
+                    f"{type(self).__name__}.{method} gives {values[env_id].tolist()} {when} in sub-environment "
+                    f"{env_id}, whose task is {self.tasks[env_id].tolist()}, expected finite numbers."
                 )
-        raise AssertionError(when)
 
-    def _active(self, active: Tensor) -> Copies:
-        """The indices of the copies that the mask `active` `[copies]` names."""
-        if active.shape != (self.num_envs,):
-            raise ValueError(f"{self.world.name}: active has shape {tuple(active.shape)}, expected {(self.num_envs,)}.")
-        return np.flatnonzero(active.numpy())
-
-    def _checked(self, actions: Tensor, copies: Copies) -> Array:
-        """The actions of `copies` (indices), within the bounds, `[len(copies), action_dim]`."""
-        if actions.ndim == 1 and self.world.discrete_actions and len(actions) == self.num_envs:
-            actions = self.action_units.one_hot(actions, self.world.name)
+    def _bounded(self, actions: Tensor, env_ids: EnvIds) -> Array:
+        """The actions of the sub-environments `env_ids`, within the bounds, `[len(env_ids), action_dim]`."""
+        name = self.meta_spec.name
+        if actions.ndim == 1 and self.meta_spec.discrete_actions and len(actions) == self.num_envs:
+            ignored = ~torch.from_numpy(self._running)
+            actions = self.action_units.one_hot(actions.masked_fill(ignored, self.action_units.start), name)
         if actions.shape != self._action_shape:
-            raise ValueError(
-                f"{self.world.name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}."
+            raise ValueError(f"{name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}.")
+        if not len(env_ids):
+            raise RuntimeError(f"{name}: every episode has ended or never started; reset the environment first.")
+        chosen = np.asarray(actions.detach().cpu().numpy(), np.float32)
+        if len(env_ids) < self.num_envs:
+            chosen = chosen[env_ids]
+        finite = np.isfinite(chosen)
+        if not finite.all():
+            row = int((~finite).any(-1).argmax())
+            raise NonFiniteError(
+                f"{name}, sub-environment {env_ids[row]}: action {chosen[row].tolist()} is not finite."
             )
-        if not copies.size:
-            raise ValueError(f"{self.world.name}: no copy is active, so there is nothing to advance.")
-        prepared: Array = np.empty((copies.size, self.world.action_dim), np.float32)
-        chosen = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
-        result = prepare(chosen, copies, self._running, self._lowest, self._highest, ROUNDING, prepared)
-        if result == REFUSED:
-            self._refuse(chosen, copies)
-        if result == CLIPPED and not self._has_told_of_clipping:
-            self._tell_of_clipping(chosen, copies)
-        return prepared
+        bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
+        if not self._has_warned_of_clipping:
+            beyond = np.abs(chosen - bounded)
+            if (beyond > self._tolerance).any():
+                self._warn_of_clipping(chosen, beyond, env_ids)
+        return bounded
 
-    def _tell_of_clipping(self, actions: Array, copies: Copies) -> None:
-        """Warn, once, that one of `copies` (indices) acts out of bounds: mostly, that is an agent's own action."""
-        self._has_told_of_clipping = True
-        beyond = np.maximum(actions[copies] - self._highest, self._lowest - actions[copies]).max(-1)
-        copy = int(copies[beyond.argmax()])
-        coordinate = int(np.maximum(actions[copy] - self._highest, self._lowest - actions[copy]).argmax())
-        action, low, high = (float(row[coordinate]) for row in (actions[copy], self._lowest, self._highest))
+    def _warn_of_clipping(self, actions: Array, beyond: Array, env_ids: EnvIds) -> None:
+        """Warn, once, of actions that lie `beyond` the bounds: usually they are an agent's own, in [-1, 1]."""
+        self._has_warned_of_clipping = True
+        row, coordinate = divmod(int(beyond.argmax()), actions.shape[1])
+        low, high = float(self._lowest[coordinate]), float(self._highest[coordinate])
         warnings.warn(
-            f"{self.world.name}, sub-environment {copy}: coordinate {coordinate} of the action is {action:.4g} and is "
-            f"clipped to {low:.4g} to {high:.4g}. An agent's actions lie in [-1, 1]: act through "
-            "datamodules.collection.RunningTrial, or convert them with env.action_units.rescaled. "
-            "Later actions are clipped without another warning.",
+            f"{self.meta_spec.name}, sub-environment {env_ids[row]}: coordinate {coordinate} of the action is "
+            f"{float(actions[row, coordinate]):.4g} and is clipped to {low:.4g} to {high:.4g}. An agent's actions lie "
+            "in [-1, 1]: act through datamodules.collection.RunningTrial, or convert them with "
+            "env.action_units.rescaled. Later actions are clipped without another warning.",
             stacklevel=4,
         )
 
-    def _refuse(self, actions: Array, copies: Array) -> NoReturn:
-        """Say which of `copies` (indices) may not act like that."""
-        idle = ~self._running[copies]
-        if idle.any():
-            raise RuntimeError(
-                f"{self.world.name}, copy {copies[idle.argmax()]}: the episode has ended or never started; "
-                "reset this copy first."
-            )
-        copy = copies[(~np.isfinite(actions[copies])).any(-1).argmax()]
-        raise NonFiniteError(f"{self.world.name}, copy {copy}: action {actions[copy].tolist()} is not finite.")
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
-        """Gymnasium's reset. `options["reset_mask"]` `[copies]` resets only those copies."""
-        if isinstance(seed, list):
-            raise ValueError(f"{self.world.name}: the copies share one generator; give one seed, not a list.")
-        if seed is not None:
-            self.generator = make_generator(seed, 0, "world")
-        mask = (options or {}).get("reset_mask")
-        copies = None if mask is None else torch.as_tensor(mask).nonzero()[:, 0]
-        return self.restart(copies).numpy(), {}
-
-    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """Gymnasium's step; `info` holds `features` and `sparse_reward` (and `success`, where defined)."""
-        result = self.advance(self._action_tensor(actions))
-        info: dict[str, Any] = {
-            "features": result.features.numpy(),
-            "sparse_reward": result.reward.sparse_reward.numpy(),
-        }
-        if result.success is not None:
-            info["success"] = result.success.numpy()
-        return (
-            result.observation.numpy(),
-            result.reward.reward.numpy(),
-            result.reward.terminated.numpy(),
-            result.truncated.numpy(),
-            info,
-        )
-
-    def _action_tensor(self, actions: Array) -> Tensor:
-        """Gymnasium's actions as those of `advance`: `[copies, action_dim]`, or choices `[copies]`."""
-        if not self.world.discrete_actions:
-            return torch.as_tensor(actions, dtype=torch.float32)
-        choices = torch.as_tensor(actions)
-        if choices.shape != (self.num_envs,):
-            raise ValueError(
-                f"{self.world.name}: actions have shape {tuple(choices.shape)}, expected {(self.num_envs,)}."
-            )
-        return choices
-
-    def draw(self, copy: int) -> NDArray[np.uint8]:
-        """A picture of a copy's current state, `[height, width, 3]`."""
-        raise NotImplementedError(f"{self.world.name} has no picture.")
+    def draw(self, env_id: int) -> NDArray[np.uint8]:
+        """A picture of the current state of a sub-environment, `[height, width, 3]`."""
+        raise NotImplementedError(f"{self.meta_spec.name} has no picture.")
 
     def render(self) -> tuple[Array, ...]:
-        """A picture of every copy, `[height, width, 3]` each."""
-        return tuple(self.draw(copy) for copy in range(self.num_envs))
+        """A picture of every sub-environment, `[height, width, 3]` each."""
+        return tuple(self.draw(env_id) for env_id in range(self.num_envs))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The exact state: tasks, episode clocks, simulation and random generator."""
         return {
             "tasks": self.tasks.clone(),
+            "num_tasks": torch.tensor(self._num_tasks),
             "elapsed": torch.from_numpy(self._elapsed.copy()),
-            "running": torch.from_numpy(self._running.copy()),
+            "running": self.running,
             "diverged": torch.tensor(self.diverged),
             "generator": self.generator.get_state(),
             **{f"simulation/{key}": torch.as_tensor(value).clone() for key, value in self._simulation_state().items()},
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave.
+        """Restore what `state_dict` returned.
 
         Raises:
-            ValueError: if it is the state of another number of copies.
+            ValueError: if it is the state of another number of sub-environments.
         """
-        copies = len(state["elapsed"])
-        if copies != self.num_envs:
-            raise ValueError(f"{self.world.name}: a state of {copies} copies does not fit {self.num_envs}.")
-        self.tasks = state["tasks"].clone()
+        name, num_envs = self.meta_spec.name, len(state["elapsed"])
+        if num_envs != self.num_envs:
+            raise ValueError(f"{name}: a state of {num_envs} sub-environments does not fit {self.num_envs}.")
+        self.tasks, self._num_tasks = state["tasks"].clone(), int(state["num_tasks"])
         self._elapsed = state["elapsed"].numpy().copy()
         self._running = state["running"].numpy().copy()
         self.diverged = int(state["diverged"])
@@ -493,8 +488,14 @@ class MetaEnv(VectorEnv[Array, Array, Array], ABC):
         )
 
 
+def batch_shape(features: Tensor, tasks: Tensor) -> torch.Size:
+    """The shape of rewards of `features` `[..., feature_dim]` under `tasks` `[..., task_dim]`."""
+    shape: torch.Size = torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
+    return shape
+
+
 def never(like: Tensor) -> Tensor:
-    """No episode ends: False everywhere, shaped as `like`."""
+    """No episode terminates: False everywhere, shaped as `like`."""
     return torch.zeros_like(like, dtype=torch.bool)
 
 

@@ -1,7 +1,7 @@
-"""Writes docs/worlds.md from the worlds' docstrings: `python -m envs.documentation` (some minutes).
+"""Writes docs/environments.md from the environments' docstrings: `python -m envs.documentation` (some minutes).
 
-The page's table tells what a zero and a uniformly random policy earn, measured anew; with names of worlds as
-arguments, only theirs.
+The page's table lists the returns of a zero and a uniformly random policy, measured anew; with names of environments
+as arguments, only theirs.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs import WORLDS, MetaEnv
+from envs import ENVIRONMENTS, MetaEnv
 from envs.manipulation.meta_world import MetaWorld
 from envs.randomness import make_generator
 
-PAGE = Path(__file__).parent.parent / "docs" / "worlds.md"
+PAGE = Path(__file__).parent.parent / "docs" / "environments.md"
 TASKS, FEWER_TASKS = 100, 20
 COMMON_ARGUMENTS = {"num_envs", "seed", "threads", "processes"}
-INTRODUCTION = f"""# The worlds
+INTRODUCTION = f"""# Environments
 
 Written by `python -m envs.documentation` from the docstrings of `envs`; edit those, not this page.
 
-Every world is a batch of copies, each under its own task (`envs.MetaEnv`). All of them are built as
-`World(num_envs, seed, **arguments)`: `num_envs` copies, and the `seed` of the world's own random
-generator. MuJoCo worlds also take `threads`, the number of native physics threads, by default one
+Every environment is a batch of sub-environments, each with its own task (`envs.MetaEnv`). All are built as
+`PointRobot(num_envs, seed, **arguments)`: `num_envs` sub-environments, and the `seed` of the environment's own random
+generator. MuJoCo environments also take `threads`, the number of native physics threads, by default one
 per core; those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). As ordinary
 Gymnasium environments they have the ids `lit_metarl/<name>-v0`
-(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLWorld`
+(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLEnv`
 makes them torchrl's. A configuration for each is in `configs/env`.
 
-The last two columns are mean returns of one episode over {TASKS} tasks of the reference distribution (Meta-World:
-{FEWER_TASKS}), of the reward that the task really pays: for the action 0 (the first choice, where actions are discrete)
+The last two columns are mean returns (of the sparse reward) of one episode over {TASKS} tasks of the reference
+distribution (Meta-World: {FEWER_TASKS}): for the action 0 (the first choice, where actions are discrete)
 and for uniformly random actions. Tasks change the reward alone (relabeling works), the dynamics, or
 both.
 
-| world | tasks change | observation | action | task | features | horizon | zero | random |
+| environment | tasks change | observation | action | task | features | horizon | zero | random |
 |---|---|---|---|---|---|---|---|---|
 """
 
@@ -52,31 +52,29 @@ class Returns(NamedTuple):
     random: float
 
 
-def mean_return(world: MetaEnv, random: bool) -> float:
-    """Mean return of one episode in each copy, the copies' tasks being fresh reference tasks."""
+def mean_return(env: MetaEnv, random: bool) -> float:
+    """Mean return of one episode in every sub-environment, with new tasks of the reference distribution."""
     generator = make_generator(0, 0, "documentation")
-    world.set_tasks(world.task_distribution.sample(world.num_envs, generator))
-    world.restart()
-    running, total = torch.ones(world.num_envs, dtype=torch.bool), torch.zeros(world.num_envs)
-    while bool(running.any()):
-        actions: Tensor = torch.zeros(world.num_envs, world.world.action_dim)
+    env.reset(options={"tasks": env.task_distribution.sample(env.num_envs, generator)})
+    total = torch.zeros(env.num_envs)
+    while bool(env.running.any()):
+        actions: Tensor = torch.zeros(env.num_envs, env.meta_spec.action_dim)
         if random:
             unit = torch.rand(actions.shape, generator=generator)
-            actions = world.action_low + (world.action_high - world.action_low) * unit
-        step = world.advance(actions, running)
-        total[running] += step.reward.sparse_reward[running]
-        running = running & ~(step.reward.terminated | step.truncated)
+            actions = env.action_low + (env.action_high - env.action_low) * unit
+        *_, info = env.step(actions)
+        total += info["sparse_reward"]
     return float(total.mean())
 
 
-def measure(world: type[MetaEnv]) -> Returns:
+def measure(env_class: type[MetaEnv]) -> Returns:
     """Returns of both policies over `TASKS` reference tasks; fewer where every task is a scene in memory."""
-    tasks = FEWER_TASKS if issubclass(world, MetaWorld) else TASKS
-    return Returns(mean_return(world(tasks), random=False), mean_return(world(tasks), random=True))
+    tasks = FEWER_TASKS if issubclass(env_class, MetaWorld) else TASKS
+    return Returns(mean_return(env_class(tasks), random=False), mean_return(env_class(tasks), random=True))
 
 
-def _row(world: type[MetaEnv], returns: Returns) -> str:
-    spec = world.world
+def _row(env_class: type[MetaEnv], returns: Returns) -> str:
+    spec = env_class.meta_spec
     action = f"{spec.action_dim} choices" if spec.discrete_actions else str(spec.action_dim)
     cells = [
         f"[{spec.name}](#{spec.name.lower()})",
@@ -92,31 +90,33 @@ def _row(world: type[MetaEnv], returns: Returns) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _section(world: type[MetaEnv]) -> str:
-    description, _, arguments = inspect.cleandoc(world.__doc__ or "").partition("\nArgs:\n")
+def _section(env_class: type[MetaEnv]) -> str:
+    description, _, arguments = inspect.cleandoc(env_class.__doc__ or "").partition("\nArgs:\n")
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE)
     items = [f"- `{name}`: {' '.join(text.split())}\n" for name, text in entries if name not in COMMON_ARGUMENTS]
     listing = f"\nArguments:\n\n{''.join(items)}" if items else ""
-    return f"\n## {world.world.name}\n\n{description.strip()}\n{listing}"
+    return f"\n## {env_class.meta_spec.name}\n\n{description.strip()}\n{listing}"
 
 
 def page(returns: Mapping[str, Returns]) -> str:
-    """The page's text, given the returns by the worlds' names."""
-    rows = "".join(_row(world, returns[world.world.name]) for world in WORLDS)
-    return INTRODUCTION + rows + "".join(_section(world) for world in WORLDS)
+    """The page's text, given the returns by the environments' names."""
+    rows = "".join(_row(env_class, returns[env_class.meta_spec.name]) for env_class in ENVIRONMENTS)
+    return INTRODUCTION + rows + "".join(_section(env_class) for env_class in ENVIRONMENTS)
 
 
 def returns_of(text: str) -> dict[str, Returns]:
-    """The returns by the worlds' names, as a page's text has them."""
+    """The returns by the environments' names, as a page's text has them."""
     rows = re.findall(r"^\| \[(\w+)\]\(.*\| (\S+) \| (\S+) \|$", text, re.MULTILINE)
     return {name: Returns(float(zero), float(random)) for name, zero, random in rows}
 
 
 def main(names: list[str]) -> int:
-    """Measure the worlds of those names (none: all of them), write the page; the exit status."""
+    """Measure the environments of those names (none: all of them), write the page; the exit status."""
     known = returns_of(PAGE.read_text(encoding="utf-8")) if names else {}
-    measured = [world for world in WORLDS if not names or world.world.name in names]
-    PAGE.write_text(page({**known, **{world.world.name: measure(world) for world in measured}}), encoding="utf-8")
+    measured = [env_class for env_class in ENVIRONMENTS if not names or env_class.meta_spec.name in names]
+    PAGE.write_text(
+        page({**known, **{env_class.meta_spec.name: measure(env_class) for env_class in measured}}), encoding="utf-8"
+    )
     return 0
 
 

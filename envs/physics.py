@@ -1,4 +1,4 @@
-"""Batched MuJoCo: one call advances every copy, in native threads.
+"""Batched MuJoCo: one call steps every sub-environment, in native threads.
 
 `python -m benchmarks.physics` measures it against bare MuJoCo.
 """
@@ -8,45 +8,55 @@ from __future__ import annotations
 import copy as copying
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.compiled.mujoco_loop import Addresses, Moved, MujocoLoop
 from envs.cores import usable_cores
 
+if TYPE_CHECKING:
+    import mujoco
+
+    from envs.mujoco_loop import Addresses, Moved, MujocoLoop
+
 State = NDArray[np.float64]
-PHYSICS_STATE: int = mujoco.mjtState.mjSTATE_FULLPHYSICS.value | mujoco.mjtState.mjSTATE_WARMSTART.value
+
+
+def physics_state() -> int:
+    """MuJoCo's bit mask of what a step depends on."""
+    import mujoco  # here and below: only for those who simulate
+
+    mask: int = mujoco.mjtState.mjSTATE_FULLPHYSICS.value | mujoco.mjtState.mjSTATE_WARMSTART.value
+    return mask
 
 
 class Models:
-    """Each copy's model, by its number; copies share one until they need their own.
+    """The model of each sub-environment, by index; they share one until they need their own.
 
     Args:
         shared: the model that all begin with.
-        copies: number of copies.
+        num_envs: number of sub-environments.
 
     Attributes:
         shared: the model that all began with.
-        addresses: where the models are in memory, `[copies]`.
+        addresses: where the models are in memory, `[num_envs]`.
     """
 
-    def __init__(self, shared: mujoco.MjModel, copies: int) -> None:
+    def __init__(self, shared: mujoco.MjModel, num_envs: int) -> None:
         self.shared = shared
-        self._models = [shared] * copies
-        self.addresses: Addresses = np.full(copies, shared._address)
+        self._models = [shared] * num_envs
+        self.addresses: Addresses = np.full(num_envs, shared._address)
 
-    def __getitem__(self, copy: int) -> mujoco.MjModel:
-        return self._models[copy]
+    def __getitem__(self, env_id: int) -> mujoco.MjModel:
+        return self._models[env_id]
 
-    def own(self, copy: int) -> mujoco.MjModel:
-        """A model that the copy shares with nobody."""
-        if self._models[copy] is self.shared:
-            self._models[copy] = copying.copy(self.shared)
-            self.addresses[copy] = self._models[copy]._address
-        return self._models[copy]
+    def own(self, env_id: int) -> mujoco.MjModel:
+        """A model that the sub-environment does not share."""
+        if self._models[env_id] is self.shared:
+            self._models[env_id] = copying.copy(self.shared)
+            self.addresses[env_id] = self._models[env_id]._address
+        return self._models[env_id]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
@@ -54,19 +64,19 @@ class Models:
 
 
 class BatchedPhysics:
-    """Copies of a MuJoCo model that advance together.
+    """A batch of MuJoCo simulations that step together.
 
-    A copy's state is a row of numbers on which alone its next step depends: time, positions,
-    velocities, activations, the constraint solver's warm start, and what `more_parts` adds. Threads
-    and their working memory come into being with the first step.
+    The state of each is a row of numbers that determine its next step: time, positions, velocities, activations, the
+    constraint solver's warm start, and what `more_parts` adds. Threads and their working memory are created by the
+    first step.
 
     Readings are quantities that MuJoCo derives from the state: those that its step leaves behind,
     exactly as Gymnasium's environments read them. Where contact forces are among them, the step is
     completed by `mj_rnePostConstraint`, which computes them.
 
     Args:
-        model: the model whose sizes every copy's model has. MuJoCo's automatic reset must be disabled
-            in it, for a reset would hide that the simulation broke down.
+        model: a model with the sizes of all models. MuJoCo's automatic reset must be disabled in it, because a
+            reset would hide that the simulation broke down.
         substeps: physics steps per action; the action is held.
         threads: native threads; None takes one per core that this process may use.
         fields: names of the fields of `mjData` to read, in the order of the readings.
@@ -86,20 +96,27 @@ class BatchedPhysics:
         self.dt: float = model.opt.timestep * substeps
         self.threads = threads or usable_cores()
         self._fields = tuple(fields)
-        self._parts = PHYSICS_STATE | more_parts
+        self._parts = physics_state() | more_parts
         first, middle, last = 1, 1 + model.nq, 1 + model.nq + model.nv  # the state begins with the time
         self._positions, self._velocities, self._motion = slice(first, middle), slice(middle, last), slice(first, last)
 
     @cached_property
     def _loop(self) -> MujocoLoop:
+        import mujoco
+
+        from envs.mujoco_loop import MujocoLoop  # imports numba
+
         return MujocoLoop([mujoco.MjData(self.model) for _ in range(self.threads)], self._parts, self._fields)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_loop"}  # a copy has its own threads
+        # A duplicate has its own threads.
+        return {name: value for name, value in self.__dict__.items() if name != "_loop"}
 
     @cached_property
     def initial_state(self) -> State:
         """The model's initial state, `[state]`."""
+        import mujoco
+
         state = np.zeros(mujoco.mj_stateSize(self.model, self._parts))
         state[self._positions] = self.model.qpos0
         return state
@@ -107,6 +124,8 @@ class BatchedPhysics:
     @cached_property
     def field_slices(self) -> dict[str, slice]:
         """Where each field lies within the readings."""
+        import mujoco
+
         data, slices, start = mujoco.MjData(self.model), {}, 0
         for name in self._fields:
             size = getattr(data, name).size
@@ -115,29 +134,29 @@ class BatchedPhysics:
         return slices
 
     def positions(self, state: State) -> State:
-        """Generalised positions within `state` `[copies, state]`, as a view `[copies, nq]`."""
+        """Generalized positions within `state` `[n, state]`, as a view `[n, nq]`."""
         return state[..., self._positions]
 
     def motion(self, state: State) -> State:
-        """Positions and velocities within `state` `[copies, state]`, as a view `[copies, nq + nv]`."""
+        """Positions and velocities within `state` `[n, state]`, as a view `[n, nq + nv]`."""
         return state[..., self._motion]
 
     def velocities(self, state: State) -> State:
-        """Generalised velocities within `state` `[copies, state]`, as a view `[copies, nv]`."""
+        """Generalized velocities within `state` `[n, state]`, as a view `[n, nv]`."""
         return state[..., self._velocities]
 
     def advance(self, models: Addresses, state: State, controls: State) -> Moved:
         """One action, held for all substeps.
 
         Args:
-            models: each copy's model, `[copies]`; see `Models`.
-            state: `[copies, state]`.
-            controls: `[copies, nu]`, in the actuators' units; MuJoCo clips them to their ranges.
+            models: addresses of the models, `[n]`; see `Models`.
+            state: `[n, state]`.
+            controls: `[n, nu]`, in the actuators' units; MuJoCo clips them to their ranges.
         """
         return self._loop.run(models, self.substeps, state, controls)
 
     def read(self, models: Addresses, state: State) -> State:
-        """The readings `[copies, readings]` in `state` `[copies, state]`."""
+        """The readings `[n, readings]` in `state` `[n, state]`."""
         if not self._fields:
             return np.empty((len(state), 0))
         return self._loop.run(models, 0, state, np.zeros((len(state), self.model.nu))).readings

@@ -1,4 +1,4 @@
-"""Every world as an ordinary single gymnasium environment: `gymnasium.make("lit_metarl/PointRobot-v0")`."""
+"""Every environment as an ordinary single Gymnasium environment: `gymnasium.make("lit_metarl/PointRobot-v0")`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from envs.errors import require
 
 
 class SingleTaskEnv(gymnasium.Env[Array, Any]):
-    """One copy of a world under one task.
+    """One sub-environment with one task; observations are NumPy arrays.
 
     Args:
-        world: the world's class.
-        task: the task vector; None draws one from the reference distribution at every reset. A string is passed on
-            to a world that has an argument `task` itself (ML1's scene), and the task vector is drawn.
-        render_mode: "rgb_array" if `render` is to give pictures, `[height, width, 3]`.
-        **arguments: further arguments of the world.
+        env_class: the batched environment's class.
+        task: the task vector; None samples one from the reference distribution at every reset. A string is passed on
+            to an environment with an argument `task` of its own (ML1's scene), and the task vector is sampled.
+        render_mode: "rgb_array" if `render` is to return pictures, `[height, width, 3]`.
+        **arguments: further arguments of the environment.
 
     Raises:
-        ConfigurationError: if `task` is not one of this world.
+        ConfigurationError: if `task` is not one of this environment.
     """
 
     metadata: dict[str, Any] = {
@@ -35,14 +35,14 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
 
     def __init__(
         self,
-        world: type[MetaEnv],
+        env_class: type[MetaEnv],
         task: list[float] | str | None = None,
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        if isinstance(task, str) and "task" in inspect.signature(world).parameters:
+        if isinstance(task, str) and "task" in inspect.signature(env_class).parameters:
             arguments["task"], task = task, None
-        self._batch = world(num_envs=1, **arguments)
+        self._batch = env_class(num_envs=1, **arguments)
         self._task = None if task is None else self._checked(task)
         self.render_mode = render_mode
         self.observation_space = self._batch.single_observation_space
@@ -59,21 +59,21 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
             vector = torch.as_tensor(task, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):  # not numbers
             vector = torch.empty(0)
-        world = self._batch.world
+        meta_spec = self._batch.meta_spec
         require(
-            vector.shape == (world.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
+            vector.shape == (meta_spec.task_dim,) and bool(self._batch.has_tasks(vector[None]).all()),
             "task",
             task,
-            f"it must be a task of {world.name}, [{', '.join(world.task_names)}], within the world's tasks",
-            "Leave it out to draw one at every reset.",
+            f"it must be a task of {meta_spec.name}, [{', '.join(meta_spec.task_names)}], within its distribution",
+            "Leave it out to sample one at every reset.",
         )
         return vector
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Gymnasium's reset. `options["task"]` `[task_dim]` is the task of this episode, in place of a drawn one.
+        """Gymnasium's reset. `options["task"]` `[task_dim]` is the task of this episode, instead of a sampled one.
 
         Raises:
-            ConfigurationError: if `options["task"]` is not one of this world.
+            ConfigurationError: if `options["task"]` is not one of this environment.
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -82,23 +82,23 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         task = self._task if asked is None else self._checked(asked)
         if task is None:
             (task,) = self._batch.task_distribution.sample(1, self._batch.generator)
-        self._batch.set_tasks(task[None])
-        observations, _ = self._batch.reset()
-        return observations[0], {"task": task.numpy().copy()}
+        observations, _ = self._batch.reset(options={"tasks": task[None]})
+        return observations[0].numpy(), {"task": task.numpy().copy()}
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
-        single = {key: value[0] for key, value in info.items()}
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), single
+        actions = torch.from_numpy(np.asarray(action)[None])
+        observation, reward, terminated, truncated, info = self._batch.step(actions)
+        single = {key: value[0].numpy() for key, value in info.items()}
+        return observation[0].numpy(), float(reward), bool(terminated), bool(truncated), single
 
     def render(self) -> Any:
         return self._batch.draw(0) if self.render_mode == "rgb_array" else None
 
 
-def register_world(world: type[MetaEnv]) -> None:
-    """Register `world` as the gymnasium id `lit_metarl/<name>-v0`."""
+def register_environment(env_class: type[MetaEnv]) -> None:
+    """Register `env_class` under the Gymnasium id `lit_metarl/<name>-v0`."""
     gymnasium.register(
-        f"lit_metarl/{world.world.name}-v0",
+        f"lit_metarl/{env_class.meta_spec.name}-v0",
         entry_point="envs.registration:SingleTaskEnv",
-        kwargs={"world": world},
+        kwargs={"env_class": env_class},
     )

@@ -1,4 +1,4 @@
-"""Reference distributions of tasks: what a world's validation and test tasks are drawn from."""
+"""Reference distributions of tasks: from which an environment's validation and test tasks are sampled."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class TaskDistribution(ABC):
 
     @abstractmethod
     def contains(self, tasks: Tensor) -> Tensor:
-        """Whether each of `tasks` `[n, task_dim]` is a task of this world, `[n]`."""
+        """Whether each of `tasks` `[n, task_dim]` is a task of this environment, `[n]`."""
 
     def objection(self, task: Tensor) -> str:
         """Why `task` `[task_dim]`, which is none of these, cannot be trained on."""
-        return "it lies outside the world's tasks"
+        return "it lies outside the environment's tasks"
 
 
 class _Box(TaskDistribution):
@@ -70,7 +70,7 @@ class _Box(TaskDistribution):
             "task bounds",
             (low, high),
             "every lower bound must lie below its upper bound",
-            "Correct the world's task bounds.",
+            "Correct the environment's task bounds.",
         )
         self.low = torch.tensor(low, dtype=torch.float32)
         self.high = torch.tensor(high, dtype=torch.float32)
@@ -104,7 +104,11 @@ class LogUniformBox(_Box):
     def __init__(self, low: list[float], high: list[float]) -> None:
         super().__init__(low, high)
         require(
-            min(low) > 0, "task bounds", (low, high), "every bound must be positive", "Correct the world's task bounds."
+            min(low) > 0,
+            "task bounds",
+            (low, high),
+            "every bound must be positive",
+            "Correct the environment's task bounds.",
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -165,7 +169,7 @@ class Disk(TaskDistribution):
     task_dim = 2
 
     def __init__(self, radius: float) -> None:
-        require(radius > 0, "radius", radius, "it must be positive", "Correct the world's tasks.")
+        require(radius > 0, "radius", radius, "it must be positive", "Correct the environment's tasks.")
         self.radius = radius
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -198,7 +202,7 @@ class Gaussian(TaskDistribution):
             "covariance",
             covariance,
             f"it must be a symmetric, positive definite matrix of {self.task_dim} rows",
-            "Correct the world's tasks.",
+            "Correct the environment's tasks.",
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -220,8 +224,12 @@ class FiniteTasks(TaskDistribution):
         self.tasks = torch.tensor(tasks, dtype=torch.float32)
         self.task_dim = self.tasks.shape[-1]
 
+    def sample_indices(self, n: int, generator: torch.Generator) -> Tensor:
+        """Where in the list `n` tasks stand, `[n]`; override this one to choose them otherwise."""
+        return torch.randint(len(self.tasks), (n,), generator=generator)
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.tasks[torch.randint(len(self.tasks), (n,), generator=generator)]
+        return self.tasks[self.sample_indices(n, generator)]
 
     def contains(self, tasks: Tensor) -> Tensor:
         return (tasks[..., None, :] == self.tasks).all(-1).any(-1)
@@ -243,7 +251,7 @@ class GroupedTasks(FiniteTasks):
 class DealtTasks(GroupedTasks):
     """Tasks that are dealt like cards: none comes twice before all have come once, and the groups take turns."""
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample_indices(self, n: int, generator: torch.Generator) -> Tensor:
         deals = [self._deal(generator) for _ in range(math.ceil(n / len(self.tasks)))]
         return torch.cat(deals)[:n]
 
@@ -251,4 +259,4 @@ class DealtTasks(GroupedTasks):
         order = torch.randperm(len(self.tasks), generator=generator)
         groups = self.groups[order]
         before = torch.nn.functional.one_hot(groups).cumsum(0)[torch.arange(len(order)), groups]  # of the same group
-        return self.tasks[order[before.argsort(stable=True)]]
+        return order[before.argsort(stable=True)]

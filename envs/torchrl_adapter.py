@@ -1,4 +1,4 @@
-"""Worlds as torchrl environments, for torchrl's collectors and transforms."""
+"""The environments as torchrl's, for its collectors and transforms."""
 
 from __future__ import annotations
 
@@ -12,50 +12,53 @@ from envs.base import MetaEnv
 from envs.randomness import make_generator
 
 
-class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
-    """A batched torchrl environment around a world; its batch dimension is the world's copies.
+class TorchRLEnv(EnvBase):  # type: ignore[misc]  # torchrl ships no types
+    """A batched torchrl environment around a `MetaEnv`; its batch dimension is that of the sub-environments.
 
-    Beside `observation` it gives each copy's `task`, and after a step the `features` and the
-    `sparse_reward` of the transition. A copy that ended is reset with the others untouched, as
-    torchrl's collectors do it; a new task comes by `world.set_tasks`. Actions are in the world's own units; those of a
-    `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
+    Beside `observation` there are each sub-environment's `task` and, after a step, the `features` and the
+    `sparse_reward` of the transition. A sub-environment whose episode has ended is reset while the others go on, as
+    torchrl's collectors do it; new tasks come by `env.set_tasks`. Actions are in the environment's own units; those of
+    a `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
 
     Args:
-        world: the world. Seeding this environment seeds its generator.
+        env: the environment. Seeding this one seeds its generator.
+
+    Attributes:
+        env: the environment.
     """
 
     batch_locked = True
 
-    def __init__(self, world: MetaEnv) -> None:
-        super().__init__(batch_size=[world.num_envs])
-        self.world = world
-        copies, spec = world.num_envs, world.world
+    def __init__(self, env: MetaEnv) -> None:
+        super().__init__(batch_size=[env.num_envs])
+        self.env = env
+        num_envs, spec = env.num_envs, env.meta_spec
         self.observation_spec = Composite(
-            observation=Unbounded((copies, spec.observation_dim)),
-            task=Unbounded((copies, spec.task_dim)),
-            features=Unbounded((copies, spec.feature_dim)),
-            sparse_reward=Unbounded((copies, 1)),
-            shape=(copies,),
+            observation=Unbounded((num_envs, spec.observation_dim)),
+            task=Unbounded((num_envs, spec.task_dim)),
+            features=Unbounded((num_envs, spec.feature_dim)),
+            sparse_reward=Unbounded((num_envs, 1)),
+            shape=(num_envs,),
         )
         self.action_spec = (
-            OneHot(spec.action_dim, shape=(copies, spec.action_dim), dtype=torch.float32)
+            OneHot(spec.action_dim, shape=(num_envs, spec.action_dim), dtype=torch.float32)
             if spec.discrete_actions
-            else Bounded(world.action_low.expand(copies, -1), world.action_high.expand(copies, -1))
+            else Bounded(env.action_low.expand(num_envs, -1), env.action_high.expand(num_envs, -1))
         )
-        self.reward_spec = Unbounded((copies, 1))
-        flag = Binary(1, shape=(copies, 1), dtype=torch.bool)
+        self.reward_spec = Unbounded((num_envs, 1))
+        flag = Binary(1, shape=(num_envs, 1), dtype=torch.bool)
         self.full_done_spec = Composite(
-            done=flag.clone(), terminated=flag.clone(), truncated=flag.clone(), shape=(copies,)
+            done=flag.clone(), terminated=flag.clone(), truncated=flag.clone(), shape=(num_envs,)
         )
 
     def _reset(self, tensordict: TensorDictBase | None = None, **_: object) -> TensorDictBase:
         asked = None if tensordict is None else tensordict.get("_reset", None)
-        copies = None if asked is None else asked.reshape(self.batch_size[0], -1).any(-1).nonzero()[:, 0]
-        observation = self.world.restart(copies)
+        mask = None if asked is None else asked.reshape(self.batch_size[0], -1).any(-1)
+        observation, _ = self.env.reset(options={"reset_mask": mask})
         flags = torch.zeros(*self.batch_size, 1, dtype=torch.bool)
         return self._step_data(
             observation,
-            torch.zeros(*self.batch_size, self.world.world.feature_dim),
+            torch.zeros(*self.batch_size, self.env.meta_spec.feature_dim),
             torch.zeros(self.batch_size),
             done=flags,
             terminated=flags.clone(),
@@ -63,16 +66,15 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
         )
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        step = self.world.advance(tensordict["action"])
-        terminated, truncated = step.reward.terminated[:, None], step.truncated[:, None]
+        observation, reward, terminated, truncated, info = self.env.step(tensordict["action"])
         return self._step_data(
-            step.observation,
-            step.features,
-            step.reward.sparse_reward,
-            reward=step.reward.reward[:, None],
-            done=terminated | truncated,
-            terminated=terminated.clone(),
-            truncated=truncated,
+            observation,
+            info["features"],
+            info["sparse_reward"],
+            reward=reward[:, None],
+            done=(terminated | truncated)[:, None],
+            terminated=terminated[:, None],
+            truncated=truncated[:, None],
         )
 
     def _step_data(
@@ -81,13 +83,13 @@ class TorchRLWorld(EnvBase):  # type: ignore[misc]  # torchrl ships no types
         return TensorDict(
             {
                 "observation": observation,
-                "task": self.world.tasks.clone(),
+                "task": self.env.tasks.clone(),
                 "features": features,
-                "sparse_reward": sparse_reward[:, None].clone(),
+                "sparse_reward": sparse_reward[:, None],
                 **entries,
             },
             batch_size=self.batch_size,
         )
 
     def _set_seed(self, seed: int | None) -> None:
-        self.world.generator = make_generator(seed or 0, 0, "world")
+        self.env.generator = make_generator(seed or 0, 0, "world")

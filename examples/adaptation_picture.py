@@ -2,7 +2,7 @@
 
     python examples/adaptation_picture.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [2.5]]"
 
-In worlds of velocities it draws the velocity over time and the hidden target; in worlds of goals, the paths and the
+In velocity environments it plots the velocity over time and the hidden target; in goal environments, the paths and the
 hidden goal.
 """
 
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from datamodules.collection import Collector, Trials
-from envs import ConfigurationError, WorldSpec
+from envs import ConfigurationError, MetaEnvSpec
 from envs.errors import require
 from lit_metarl.prediction import checked_tasks
 from lit_metarl.trained import load_trained
@@ -28,26 +28,30 @@ FORMATS = (".png", ".svg")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 
-def run_trials(checkpoint: Path, tasks: list[list[float]], episodes: int | None, seed: int) -> tuple[Trials, WorldSpec]:
-    """One deterministic trial on every task, and the world they were run in.
+def run_trials(
+    checkpoint: Path, tasks: list[list[float]], episodes: int | None, seed: int
+) -> tuple[Trials, MetaEnvSpec]:
+    """One deterministic trial on every task, and the environment in which they ran.
 
     Raises:
-        ConfigurationError: if the tasks do not fit the world.
+        ConfigurationError: if the tasks do not fit the environment.
     """
-    agent, world = load_trained(checkpoint, copies=len(tasks), seed=seed)
-    wanted = checked_tasks(tasks, world)
+    agent, env = load_trained(checkpoint, num_envs=len(tasks), seed=seed)
+    wanted = checked_tasks(tasks, env)
     generator = torch.Generator().manual_seed(seed)
     number = episodes or agent.exploration_episodes + 1
-    trials = Collector(world).collect(agent, wanted, number, generator, deterministic=True)
-    return trials, world.world
+    trials = Collector(env).collect(agent, wanted, number, generator, deterministic=True)
+    return trials, env.meta_spec
 
 
-def draw(trials: Trials, world: WorldSpec) -> Figure:
-    """One panel an episode; every task in a colour of its own."""
-    names = world.feature_names
+def draw(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
+    """One panel an episode; every task in a color of its own."""
+    names = meta_spec.feature_names
     paths = {"x", "y"} <= set(names)
-    hint = "Give a checkpoint of a world of velocities or goals."
-    require(paths or "velocity" in names, "checkpoint", world.name, "there is no such picture of its features", hint)
+    hint = "Give a checkpoint of a velocity or goal environment."
+    require(
+        paths or "velocity" in names, "checkpoint", meta_spec.name, "there is no such picture of its features", hint
+    )
     episodes = trials.steps.shape[1]
     figure = Figure(figsize=(3.1 * episodes, 3.2), layout="constrained")
     panels = figure.subplots(1, episodes, sharex=True, sharey=True, squeeze=False)[0]
@@ -55,12 +59,12 @@ def draw(trials: Trials, world: WorldSpec) -> Figure:
         for number, task in enumerate(trials.tasks):
             steps = trials.steps[number, episode]
             features = steps["features"][steps["valid"]]
-            colour = COLOURS[number % len(COLOURS)]
+            color = COLOURS[number % len(COLOURS)]
             if paths:
-                _draw_path(axes, features[:, [names.index("x"), names.index("y")]], task, colour)
+                _draw_path(axes, features[:, [names.index("x"), names.index("y")]], task, color)
             else:
-                axes.axhline(float(task[0]), color=colour, linestyle="--", linewidth=1)
-                axes.plot(features[:, names.index("velocity")], color=colour, linewidth=1.2)
+                axes.axhline(float(task[0]), color=color, linestyle="--", linewidth=1)
+                axes.plot(features[:, names.index("velocity")], color=color, linewidth=1.2)
         explores = episode < trials.exploration_episodes
         mean = float(trials.episode_returns[:, episode].mean())
         axes.set_title(
@@ -72,9 +76,9 @@ def draw(trials: Trials, world: WorldSpec) -> Figure:
     return figure
 
 
-def _draw_path(axes: Axes, path: Tensor, task: Tensor, colour: str) -> None:
-    axes.plot(path[:, 0], path[:, 1], color=colour, marker=".", markersize=4, linewidth=1)
-    axes.plot(float(task[0]), float(task[1]), color=colour, marker="*", markersize=13, linestyle="")
+def _draw_path(axes: Axes, path: Tensor, task: Tensor, color: str) -> None:
+    axes.plot(path[:, 0], path[:, 1], color=color, marker=".", markersize=4, linewidth=1)
+    axes.plot(float(task[0]), float(task[1]), color=color, marker="*", markersize=13, linestyle="")
     axes.set_aspect("equal")
 
 

@@ -78,23 +78,23 @@ class Foresight:
 
 
 class Check:
-    """Runs an agent on tasks, and looks at how it would adapt from relabeled trajectories.
+    """Runs an agent on tasks and measures how it would adapt from relabeled trajectories.
 
     Args:
         agent: the agent.
-        world: with as many copies as there are tasks.
+        env: with as many sub-environments as there are tasks.
         seed: of tasks and random numbers.
     """
 
-    def __init__(self, agent: PEARL, world: MetaEnv, seed: int = 1) -> None:
-        self.agent, self.world = agent, world
+    def __init__(self, agent: PEARL, env: MetaEnv, seed: int = 1) -> None:
+        self.agent, self.env = agent, env
         self.generator = torch.Generator().manual_seed(seed)
-        self.tasks = world.task_distribution.sample(world.num_envs, self.generator)
+        self.tasks = env.task_distribution.sample(env.num_envs, self.generator)
         episodes = agent.exploration_episodes + ADAPTED_EPISODES
-        collector = Collector(world)
+        collector = Collector(env)
         self.trials: Trials = collector.collect(agent, self.tasks, episodes, self.generator)
-        # Gains are measured without exploration noise, which has a price of its own; over several trials, for P may
-        # be on one task alone, and whether a trial finds out about it is a matter of chance.
+        # Gains are measured without exploration noise, which has its own cost, and over several trials: P may be
+        # concentrated on one task, and whether a trial identifies that task is a matter of chance.
         own = [self._adapted_returns(collector, episodes) for _ in range(OWN_TRIALS)]
         self.own = torch.stack(own).mean(0)
 
@@ -116,7 +116,7 @@ class Check:
 
     def relabeled(self, steps: TensorDict) -> TensorDict:
         """`steps` `[time]` with the rewards of every task, `[tasks, time]`."""
-        reward = self.world.compute_rewards(steps["features"][None], self.tasks[:, None])
+        reward = self.env.compute_rewards(steps["features"][None], self.tasks[:, None])
         same = {key: steps[key].expand(len(self.tasks), *steps[key].shape) for key in (*KEPT, "valid")}
         return TensorDict({**same, **reward._asdict()}, [len(self.tasks), len(steps)])
 
@@ -129,7 +129,7 @@ class Check:
     def log_partition(self) -> Tensor:
         """log Z of every task, from contexts of its own data, `[tasks]`."""
         steps = self.trials.steps.flatten(1, 2)
-        horizon = self.world.world.horizon
+        horizon = self.env.meta_spec.horizon
         utilities = []
         for _ in range(CONTEXTS):
             chosen = torch.multinomial(steps["valid"].float(), horizon, True, generator=self.generator)
@@ -142,14 +142,12 @@ class Check:
         belief = self.agent.start_trial(len(self.tasks), self.generator)
         mean, variance = self.agent.infer(self.agent.context_features(hindsight), hindsight["valid"])
         belief["z"] = mean + variance.sqrt() * torch.randn(mean.shape, generator=self.generator)
-        self.world.set_tasks(self.tasks)
-        observation, total = self.world.restart(), torch.zeros(len(self.tasks))
-        running = torch.ones(len(self.tasks), dtype=torch.bool)
-        while bool(running.any()):
+        observation, _ = self.env.reset(options={"tasks": self.tasks})
+        total = torch.zeros(len(self.tasks))
+        while bool(self.env.running.any()):
             action = self.agent.act(observation, belief, True, self.generator).action
-            step = self.world.advance(self.world.action_units.rescaled(action), running)
-            total += torch.where(running, step.reward.sparse_reward, 0.0)
-            observation, running = step.observation, running & ~step.reward.terminated & ~step.truncated
+            observation, *_, info = self.env.step(self.env.action_units.rescaled(action))
+            total += info["sparse_reward"]
         return total
 
 
@@ -158,7 +156,7 @@ KEPT = ("observation", "action", "next_observation")
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
-    parser = argparse.ArgumentParser(description="Compares HFR's utilities with what adapting brings.")
+    parser = argparse.ArgumentParser(description="Compares HFR's utilities with the gain from adapting.")
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of PEARL")
     parser.add_argument("--tasks", type=int, default=50)
     parser.add_argument("--trajectories", type=int, default=50, help="of each kind")
@@ -167,12 +165,12 @@ def main(args: list[str] | None = None) -> int:
     print("checkpoint,episode,rank_correlation,gain_uniform,gain_under_p,entropy,largest_fifth")
     try:
         for path in options.checkpoints:
-            agent, world = load_trained(path, copies=options.tasks)
-            known = isinstance(agent, PEARL) and world.world.task_changes is TaskChanges.REWARD
-            hint = "Give those of PEARL in a world whose tasks differ in the reward."
-            require(known, "checkpoints", str(path), f"{type(agent).__name__} on {world.world.name}", hint)
+            agent, env = load_trained(path, num_envs=options.tasks)
+            known = isinstance(agent, PEARL) and env.meta_spec.task_changes is TaskChanges.REWARD
+            hint = "Give those of PEARL in an environment whose tasks differ in the reward."
+            require(known, "checkpoints", str(path), f"{type(agent).__name__} on {env.meta_spec.name}", hint)
             assert isinstance(agent, PEARL)
-            check = Check(agent, world)
+            check = Check(agent, env)
             for episode in (0, agent.exploration_episodes):
                 found = check.of_episode(episode, options.trajectories)
                 figures = (found.rank_correlation, float(found.gains.mean()), found.gain_under_p)

@@ -70,7 +70,7 @@ def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Gener
     promised = agent.decoders["reward"](
         states.expand(len(posterior), -1, -1, -1), actions.expand(len(posterior), -1, -1), latent, pairs
     )[..., 0]
-    if agent.reward_likelihood == "bernoulli":
+    if agent.elbo.reward_likelihood == "bernoulli":
         paid = promised.sigmoid()
     else:
         paid = (promised - STEP_REWARD) / (GOAL_REWARD - STEP_REWARD)
@@ -123,12 +123,12 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 
 
 def _varibad(checkpoint: Path) -> VariBAD:
-    agent, world = load_trained(checkpoint)
+    agent, env = load_trained(checkpoint)
     require(
-        isinstance(agent, VariBAD) and isinstance(world, GridNavi),
+        isinstance(agent, VariBAD) and isinstance(env, GridNavi),
         "checkpoints",
         str(checkpoint),
-        f"it is of {type(agent).__name__} on {world.world.name}",
+        f"it is of {type(agent).__name__} on {env.meta_spec.name}",
         "Give those of VariBAD on GridNavi.",
     )
     assert isinstance(agent, VariBAD)

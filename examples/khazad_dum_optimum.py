@@ -2,7 +2,7 @@
 
     python examples/khazad_dum_optimum.py
 
-By value iteration over the cells for many starts. Moves are of length one, so that without noise a copy meets every
+By value iteration over the cells for many starts. Moves are of length one, so that without noise an agent meets every
 cell in one place only. A policy that never takes the bridge earns at most the first number, whatever the task.
 """
 

@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from datamodules.tasks import CEMTaskSampler, TaskSampler, UniformTaskSampler
-from envs.base import TaskChanges, WorldSpec
+from envs.base import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
 from envs.task_distributions import UniformBox
-from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
 from lit_metarl.evaluation import cvar, worst
 from lit_metarl.networks import TaskLinear
+from lit_metarl.optim.task_gradient import Parameters, for_every_task, gradient_step
 
 SINES = UniformBox([0.1, 0.0, 0.3], [5.0, 2 * math.pi, 3.0])
-SPEC = WorldSpec("Sine", 1, 1, ("amplitude", "phase", "frequency"), ("x",), 1, TaskChanges.REWARD)
+SPEC = MetaEnvSpec("Sine", 1, 1, ("amplitude", "phase", "frequency"), ("x",), 1, TaskChanges.REWARD)
 
 Method = Literal["uniform", "cvar_ml", "roml"]
 
@@ -120,10 +120,11 @@ class SineMAML:
 
     def update(self) -> Tensor:
         """An outer update; the losses of its tasks after adaptation, `[tasks]`."""
-        sines = self.sampler.sample(self.settings.tasks)
+        sampled = self.sampler.sample(self.settings.tasks)
+        sines = sampled.tasks
         adapted = self.adapt(sines, self.generator)
         losses = self.losses(adapted, points(sines, self.settings.query, self.generator))
-        self.sampler.update(sines, -losses.detach())
+        self.sampler.update(sampled, -losses.detach())
         self.optimizer.zero_grad()
         losses[worst(-losses.detach(), self.cvar_share)].mean().backward()
         self.optimizer.step()

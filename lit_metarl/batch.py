@@ -1,9 +1,8 @@
-"""Many runs from one file: experiments × methods × seeds, one process each, resumed where they stopped.
+"""Many runs from one file: experiments × methods × seeds, one process each, resumable.
 
     python -m lit_metarl.batch --config results/hfr/batch.yaml --jobs 2
 
-The file lists experiments; each names its configuration files, its seeds, and by method the files that are
-added to them:
+The file lists experiments; each names its configuration files, its seeds, and for each method the files to add:
 
     folder: runs/evidence/hfr
     experiments:
@@ -14,9 +13,9 @@ added to them:
           none: [configs/relabel/none.yaml]
           hfr: [configs/relabel/hfr.yaml]
 
-A run's folder is FOLDER/EXPERIMENT/METHOD/seed_N. One that has its `results.json` is not run again; one that
-was interrupted goes on from its last checkpoint. A run has one logger, which writes there. Finished runs that were
-made with other settings than the file now gives are named.
+A run's folder is FOLDER/EXPERIMENT/METHOD/seed_N. A run that has its `results.json` is not repeated; one that was
+interrupted resumes from its last checkpoint. A run has one logger, which writes there. Finished runs whose settings
+differ from what the file now gives are named.
 """
 
 from __future__ import annotations
@@ -41,22 +40,22 @@ from lit_metarl.checkpoints import LAST
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "FAILED"
 STOPPING = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (128 + number, -number)}
-"""Statuses of a run that a signal stopped: it may have left in order, or been killed."""
+"""Exit statuses of a run that a signal stopped, whether it shut down in order or was killed."""
 
 OWN = ("seed_everything", "trainer.logger.save_dir", "trainer.logger.name", "ckpt_path")
-"""What every run of a batch gets from it."""
+"""What the batch sets for every run."""
 
 SETTINGS = "batch_settings.json"
-GO_ON = "give the same command to go on"
+GO_ON = "give the same command to resume"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Runs that are to be compared.
+    """Runs to compare.
 
     Attributes:
         configs: configuration files of every run, in order.
-        methods: by method, the further configuration files that make it.
+        methods: for each method, its additional configuration files.
         seeds: of every method.
         arguments: further arguments of every run.
     """
@@ -72,10 +71,10 @@ class Run:
     """One run of a batch.
 
     Attributes:
-        folder: where it writes.
+        folder: its output folder.
         arguments: of `train.py`.
-        settings: what must be equal for the run to be the same: its configuration files' contents (not their names
-            and comments) and its experiment's arguments.
+        settings: what identifies the run: the contents of its configuration files (without names and comments) and the
+            arguments of its experiment.
     """
 
     folder: Path
@@ -84,12 +83,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end, in this batch or an earlier one."""
+        """Whether it was completed, in this batch or an earlier one."""
         return any(self.folder.glob("version_*/results.json"))
 
     @property
     def finished_with_others(self) -> bool:
-        """Whether it came to its end with other settings; unknown, so False, of runs that have kept none."""
+        """Whether it was completed with other settings; False for runs that recorded none."""
         kept = self.folder / SETTINGS
         return self.finished and kept.is_file() and kept.read_text(encoding="utf-8") != self._settings_text
 
@@ -98,7 +97,7 @@ class Run:
         return json.dumps(self.settings, indent=1, sort_keys=True, default=str)
 
     def execute(self) -> str:
-        """Run it or go on with it, its output added to `run.log`; `FINISHED`, `STOPPED` by a signal, or `FAILED`."""
+        """Start or resume it, appending to `run.log`; `FINISHED`, `STOPPED` by a signal, or `FAILED`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / SETTINGS).write_text(self._settings_text, encoding="utf-8")
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
@@ -111,11 +110,11 @@ class Run:
 
 
 def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
-    """All runs of a batch, seed by seed, so that every method has its first seeds early.
+    """All runs of a batch, seed by seed, so that the first seeds of every method come early.
 
     Raises:
-        ConfigurationError: if there is nothing to run, two runs would share a folder, a name makes no folder that a
-            report finds, a configuration file cannot be read, or runs have not one logger.
+        ConfigurationError: if there is nothing to run, two runs would share a folder, a name is not that of a single
+            folder, a configuration file cannot be read, or a run does not have exactly one logger.
     """
     require(bool(experiments), "experiments", experiments, "it must name at least one", "Add an experiment.")
     runs = []
@@ -148,11 +147,11 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
 
 
 def mistake_in(runs: list[Run]) -> str | None:
-    """What is wrong with the first run that is to be made and could not start, with its experiment and method.
+    """What is wrong with the first unfinished run that could not start, with its experiment and method.
 
-    Runs that differ in their seed alone are parsed once, by the parser that they will use.
+    Runs that differ only in their seed are parsed once, by the parser that they will use.
     """
-    from lit_metarl.cli import Check  # and with it all that a run imports
+    from lit_metarl.cli import Check  # imports everything that a run needs
 
     check = Check()
     for place, run in {run.folder.parent: run for run in runs if not run.finished}.items():
@@ -167,28 +166,28 @@ def _check(name: str, experiment: Experiment) -> None:
     key, seeds, methods = f"experiments.{name}", experiment.seeds, experiment.methods
     for part in (name, *methods):
         single = Path(part).name == part and part not in ("", "..")
-        require(single, key, part, "a name is that of one folder, without '/'", "Rename it.")
+        require(single, key, part, "it must be the name of one folder, without '/'", "Rename it.")
     require(bool(methods), f"{key}.methods", methods, "it must name at least one", "Add a method.")
     require(bool(seeds), f"{key}.seeds", seeds, "it must list at least one", "Add a seed.")
     require(len(set(seeds)) == len(seeds), f"{key}.seeds", seeds, "a seed is one run", "List each seed once.")
     for argument in experiment.arguments:
         option = argument.partition("=")[0].removeprefix("--").replace("init_args.", "")
-        hint = "Leave it out; seeds stand under seeds."
-        require(option not in OWN, f"{key}.arguments", argument, "a batch gives it to every run itself", hint)
+        hint = "Leave it out; seeds belong under seeds."
+        require(option not in OWN, f"{key}.arguments", argument, "the batch sets it for every run", hint)
 
 
 def _content(experiment: str, path: str) -> Any:
-    """What a configuration file holds, as primitives."""
+    """The content of a configuration file, as primitives."""
     key = f"experiments.{experiment}"
     require(Path(path).is_file(), key, path, "there is no such file", "Correct the path.")
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(key, path, f"it is no YAML ({error})", "Correct the file.") from error
+        raise ConfigurationError(key, path, f"it is not YAML ({error})", "Correct the file.") from error
 
 
 def _check_logger(experiment: str, given: list[Any]) -> None:
-    """Refuse several loggers, or none: only one can be told to write into a run's folder. The last `given` counts."""
+    """Refuse several loggers, or none: only one can write into the run's folder. The last `given` counts."""
     last = next((logger for logger in reversed(given) if logger is not None), None)
     shown = (
         [part.get("class_path") if isinstance(part, dict) else part for part in last] if type(last) is list else last
@@ -217,13 +216,13 @@ def _loggers_in(arguments: list[str]) -> list[Any]:
         if key == "--trainer.logger+":
             found.append([value])
         elif key == "--trainer.logger":
-            with suppress(yaml.YAMLError):  # the run says more about it
+            with suppress(yaml.YAMLError):  # the run reports it
                 found.append(yaml.safe_load(value))
     return found
 
 
 def run_batch(runs: list[Run], jobs: int) -> list[Run]:
-    """Run what is not finished, `jobs` at a time; the runs that failed."""
+    """Run what is not finished, `jobs` at a time; returns the runs that failed."""
     todo = [run for run in runs if not run.finished]
     print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished, {len(todo)} to go, {jobs} at a time", flush=True)
 
@@ -235,7 +234,7 @@ def run_batch(runs: list[Run], jobs: int) -> list[Run]:
     with ThreadPoolExecutor(jobs) as pool:
         try:
             outcomes = list(pool.map(execute, todo))
-        except KeyboardInterrupt:  # the terminal interrupts the runs under way too; they are waited for
+        except KeyboardInterrupt:  # the terminal interrupts the running runs too; wait for them
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [run for run, outcome in zip(todo, outcomes) if outcome == FAILED]
@@ -248,7 +247,9 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="Where the runs write.")
     parser.add_argument("--experiments", type=dict[str, Experiment], required=True, help="The experiments by name.")
     parser.add_argument("--jobs", type=PositiveInt, default=1, help="Runs at a time, one thread each.")
-    parser.add_argument("--list", action=ActionYesNo, default=False, help="Only say which runs are to be made.")
+    parser.add_argument(
+        "--list", action=ActionYesNo, default=False, help="Only list the runs and whether they are finished."
+    )
     options = parser.parse_args(args)
     try:
         runs = runs_of(options.folder, options.experiments)
@@ -257,7 +258,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     others = [str(run.folder) for run in runs if run.finished_with_others]
     if others:
-        print(f"warning: finished with other settings than the file now gives: {', '.join(others)}", file=sys.stderr)
+        print(f"warning: finished with other settings than those in the file now: {', '.join(others)}", file=sys.stderr)
         print("To run them again, remove their folders.", file=sys.stderr)
     if options.list:
         for run in runs:

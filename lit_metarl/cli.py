@@ -1,8 +1,9 @@
-"""The command line as a program: its messages and exit statuses."""
+"""The command line as a program: errors and exit statuses."""
 
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -16,7 +17,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from datamodules import RolloutDataModule, ranks
-from envs import ConfigurationError, WorldSpec
+from envs import ConfigurationError, MetaEnvSpec
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import (
@@ -24,7 +25,7 @@ from lit_metarl.checkpoints import (
     Interrupted,
 )
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
-from lit_metarl.command_line.commands import tell
+from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import Mistake
 from lit_metarl.strategy import register
 
@@ -32,21 +33,22 @@ CLI = TypeVar("CLI", bound=MetaRLCLI)
 
 
 def _report(error: BaseException) -> None:
-    """Say what went wrong. Until the ranks have found each other, all of them see the same mistake."""
-    if ranks.number() > 1:
-        print(f"error on rank {ranks.own()}: {error}", file=sys.stderr)
+    """Print what went wrong. Before the ranks are connected, all of them see the same mistake."""
+    if ranks.world_size() > 1:
+        print(f"error on rank {ranks.rank()}: {error}", file=sys.stderr)
     else:
         tell(f"error: {error}")
 
 
 def _quiet_libraries() -> None:
-    """Silence what the libraries say and a user can do nothing about."""
-    for name in ("torchrl", "pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+    """Silence library messages that a user can do nothing about."""
+    os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # torchrl is imported when it is needed
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is of all ranks already
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged covers all ranks already
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
 
 
@@ -57,7 +59,7 @@ def _print_in_any_encoding() -> None:
 
 
 def _how_to_resume(args: list[str], checkpoint: Path) -> str:
-    """The command that goes on from `checkpoint` with the rest of `args` as it was."""
+    """The command that resumes from `checkpoint`, with the rest of `args` unchanged."""
     kept: list[str] = []
     given = iter(args)
     for argument in given:
@@ -78,7 +80,7 @@ def _program() -> list[str]:
 
 
 def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
-    """Make a command line, which does what its arguments say.
+    """Create a command line, which runs its arguments at once.
 
     Args:
         kind: its class.
@@ -86,7 +88,7 @@ def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
     """
     _quiet_libraries()
     register()
-    set_parsing_settings(subclasses_enabled=[WorldSpec])  # one linked value, not a group of options
+    set_parsing_settings(subclasses_enabled=[MetaEnvSpec])  # one linked value, not a group of options
     return kind(
         MetaRLModule,
         RolloutDataModule,
@@ -110,12 +112,15 @@ def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
 
 
 class ParsingOnly(MetaRLCLI):
-    """Parses a command, checks its configuration, and does nothing else."""
+    """Parses a command and checks its configuration, without running it."""
 
     def before_instantiate_classes(self) -> None:
         """Nothing."""
 
     def instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def after_instantiate_classes(self) -> None:
         """Nothing."""
 
     def _set_seed(self) -> None:
@@ -126,13 +131,13 @@ class ParsingOnly(MetaRLCLI):
 
 
 class Check:
-    """Finds the mistakes in the configurations of commands without running them; it makes one parser for all."""
+    """Finds mistakes in the configurations of commands without running them; all commands share one parser."""
 
     def __init__(self) -> None:
         self._parsing: ParsingOnly | None = None
 
     def __call__(self, args: list[str]) -> str | None:
-        """What is wrong with a command, as `main` would say it; None if its configuration can be parsed.
+        """What is wrong with a command, as `main` would report it; None if its configuration can be parsed.
 
         Args:
             args: of the command.
@@ -152,7 +157,7 @@ class Check:
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status.
 
-    0 for success, 2 for a mistake of the user, 130 or 143 where a signal stopped the run, 1 for what else went wrong.
+    0 for success, 2 for a mistake of the user, 130 or 143 if a signal stopped the run, 1 for any other error.
     """
     _print_in_any_encoding()
     try:
@@ -164,15 +169,15 @@ def main(args: list[str] | None = None) -> int:
         _report(error)
         return 1
     except Interrupted as stop:
-        if ranks.own() > 0:
-            return 0  # Lightning kills rank 0 where another rank fails, and it has something to say
+        if ranks.rank() > 0:
+            return 0  # Lightning kills rank 0 if another rank fails, and rank 0 prints the command
         command = _how_to_resume(sys.argv[1:] if args is None else args, stop.checkpoint)
-        print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To go on:\n  {command}")
+        print(f"Stopped by {signal.Signals(stop.number).name}; everything is saved. To resume:\n  {command}")
         return 128 + stop.number
-    except SIGTERMException:  # outside training, where there is nothing to save
+    except SIGTERMException:  # outside training, when there is nothing to save
         return 128 + signal.SIGTERM
     except SystemExit as leaving:
-        if isinstance(leaving.__context__, KeyboardInterrupt):  # how Lightning leaves
+        if isinstance(leaving.__context__, KeyboardInterrupt):  # how Lightning exits
             return 128 + signal.SIGINT
         raise
     return 0

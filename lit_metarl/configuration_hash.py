@@ -1,4 +1,4 @@
-"""A name for a configuration: equal for runs that only differ in their seed and in where and how they are watched."""
+"""A name for a configuration, equal for runs that differ only in their seed, output folders and logging."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DIGITS = 12
 
 
 def configuration_hash(config: Mapping[str, Any]) -> str:
-    """The first hexadecimal digits of the hash of everything that seeds of one method must share.
+    """The first hexadecimal digits of a hash over everything that seeds of one method must share.
 
     Args:
-        config: what `config.yaml` holds, as primitives.
+        config: the content of `config.yaml`, as primitives.
     """
     settings = {name: value for name, value in config.items() if name not in OF_THE_RUN_ONLY}
     trainer = settings["trainer"]

@@ -32,10 +32,10 @@ class NonFiniteUpdate(NonFiniteError):
 
 
 class GradientWatch:
-    """The gradient norms of an update's optimizer steps; none is looked at before the update is over.
+    """The gradient norms of an update's optimizer steps, which are checked when the update is over.
 
-    A fused optimizer leaves its parameters as they are where the norm is not finite, so that the terms
-    computed after a broken one do not break too.
+    A fused optimizer skips its step if the norm is not finite, so that a non-finite term does not spread to the
+    terms computed after it.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class GradientWatch:
         self._optimizers: list[torch.optim.Optimizer] = []
 
     def observe(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take the norm of the gradient that `optimizer` is about to apply."""
+        """Record the norm of the gradient that `optimizer` is about to apply."""
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not gradients:
             return
@@ -82,14 +82,14 @@ def check_finite(
 
 
 def _owners(module: nn.Module, optimizer: torch.optim.Optimizer) -> str:
-    """The module's parts whose parameters `optimizer` changes."""
+    """The submodules whose parameters `optimizer` updates."""
     changed = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     parts = {name.split(".")[0]: None for name, parameter in module.named_parameters() if id(parameter) in changed}
     return "/".join(parts)
 
 
 def tensors_of(batch: Any, name: str = "") -> dict[str, Tensor]:
-    """All tensors in a batch, named by where they are (`transitions/reward`)."""
+    """All tensors in a batch, named by their path (`transitions/reward`)."""
     if isinstance(batch, Tensor):
         return {name: batch.detach().cpu().contiguous()}
     parts: dict[str, Any] = {}

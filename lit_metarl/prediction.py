@@ -1,4 +1,4 @@
-"""Trials on tasks of one's own choice: checked beforehand, written whole, and filmed."""
+"""Trials on chosen tasks: the tasks are checked first, the trials are written to a file and filmed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules import RolloutDataModule
 from datamodules.collection import Trials
-from envs.base import MetaEnv, WorldSpec
+from envs.base import MetaEnv, MetaEnvSpec
 from envs.errors import require
 from lit_metarl.videos import Camera, Mp4, film_in
 
@@ -24,18 +24,18 @@ def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
     """The tasks as a tensor, `[tasks, task_dim]`.
 
     Raises:
-        ConfigurationError: if one of them is none of the world's.
+        ConfigurationError: if one of them is not a task of the environment.
     """
-    world = env.world
-    names = ", ".join(world.task_names)
-    hint = f'A task of {world.name} is [{names}]; give a list of them, such as --tasks "{_example(env)}".'
+    meta_spec = env.meta_spec
+    names = ", ".join(meta_spec.task_names)
+    hint = f'A task of {meta_spec.name} is [{names}]; give a list of them, such as --tasks "{_example(env)}".'
     require(len(tasks) > 0, "tasks", tasks, "there is nothing to predict", hint)
     for task in tasks:
-        message = f"a task has {world.task_dim} coordinates, not {len(task)}"
-        require(len(task) == world.task_dim, "tasks", task, message, hint)
+        message = f"a task has {meta_spec.task_dim} coordinates, not {len(task)}"
+        require(len(task) == meta_spec.task_dim, "tasks", task, message, hint)
     chosen = torch.tensor(tasks, dtype=torch.float32)
     for task, inside in zip(tasks, env.has_tasks(chosen).tolist()):
-        require(inside, "tasks", task, "it lies outside the world's tasks", hint)
+        require(inside, "tasks", task, "it lies outside the environment's task space", hint)
     return chosen
 
 
@@ -44,14 +44,14 @@ def _example(env: MetaEnv) -> str:
     return json.dumps([[round(value, 2) for value in task] for task in tasks.tolist()])
 
 
-def write_trials(groups: Sequence[Trials], world: WorldSpec, path: Path) -> None:
+def write_trials(groups: Sequence[Trials], meta_spec: MetaEnvSpec, path: Path) -> None:
     """Write all trials into one safetensors file.
 
     Its tensors are `tasks` `[tasks, task_dim]`; `[tasks, episodes, time, …]` `observation`, `action` (in [−1, 1]),
-    `next_observation`, `features`, `reward`, `sparse_reward` (what the task really pays), `terminated`, `done` (the
-    last step of an episode), `valid` (False after that) and what the algorithm records besides;
+    `next_observation`, `features`, `reward`, `sparse_reward` (the task's unshaped reward), `terminated`, `done` (the
+    last step of an episode), `valid` (False after that) and what else the algorithm records;
     `[tasks, episodes, …]` `success` and `beliefs` (at the end of an episode), where there are any. The header
-    names the world, the coordinates of its tasks and its features.
+    names the environment, the coordinates of its tasks and its features.
     """
     tensors = {key: torch.cat([trials.steps[key] for trials in groups]) for key in groups[0].steps.keys()}  # noqa: SIM118
     valid = tensors["valid"]
@@ -61,8 +61,8 @@ def write_trials(groups: Sequence[Trials], world: WorldSpec, path: Path) -> None
         parts = [part for trials in groups if (part := getattr(trials, key)) is not None]
         if parts:
             tensors[key] = torch.cat(parts)
-    about = {"task_names": list(world.task_names), "feature_names": list(world.feature_names)}
-    header = {"world": world.name, **{key: json.dumps(names) for key, names in about.items()}}
+    about = {"task_names": list(meta_spec.task_names), "feature_names": list(meta_spec.feature_names)}
+    header = {"environment": meta_spec.name, **{key: json.dumps(names) for key, names in about.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, header)
 

@@ -1,4 +1,4 @@
-"""What a step is: a meta-step to Lightning's Trainer and its callbacks, environment steps to loggers."""
+"""The unit of a step: meta-steps for Lightning's Trainer and its callbacks, environment steps for loggers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pytorch_lightning.loggers import Logger
 
 
 def count_meta_steps(trainer: pl.Trainer, number: int) -> None:
-    """Let `trainer.global_step` be `number`.
+    """Set `trainer.global_step` to `number`.
 
-    An algorithm optimizes manually, and then Lightning counts the steps of all optimizers: two for PEARL's meta-step,
-    `epochs` times `minibatches` for PPO's. `max_steps`, a checkpoint's `every_n_train_steps` or the steps between two
-    updates of averaged weights would be of that unit (Lightning's issue 17958).
+    Under manual optimization Lightning counts the steps of all optimizers: two for PEARL's meta-step,
+    `epochs` times `minibatches` for PPO's. `max_steps`, a checkpoint's `every_n_train_steps` and the steps between two
+    updates of averaged weights would be counted in that unit (Lightning's issue 17958).
     """
     counted = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
     counted.ready = counted.completed = number
 
 
 class _OnAxis:
-    """A logger's `log_metrics` that writes against `axis()`, whatever step it is given.
+    """A logger's `log_metrics` that logs against `axis()`, whatever step it is given.
 
-    It leaves out `epoch`, which Lightning adds to what is logged, also in tests before and after training.
+    It leaves out `epoch`, which Lightning adds to all metrics, also in tests before and after training.
     """
 
     def __init__(self, write: Callable[..., None], axis: Callable[[], int]) -> None:
@@ -35,10 +35,10 @@ class _OnAxis:
 
 
 def log_against(axis: Callable[[], int], loggers: Iterable[Logger]) -> None:
-    """Let `loggers` write every scalar against `axis()`, at the moment of writing.
+    """Let `loggers` log every scalar against the value of `axis()` at that moment.
 
-    Lightning gives them its number of training batches, its evaluation loop that of evaluation batches, callbacks
-    either of these or `trainer.global_step`: no two of them belong on one axis.
+    Lightning's training loop logs against the number of training batches, its evaluation loop against that of
+    evaluation batches, and callbacks against either of these or `trainer.global_step`: these share no axis.
     """
     loggers = list(loggers)
     log_as_given(loggers)
@@ -47,14 +47,14 @@ def log_against(axis: Callable[[], int], loggers: Iterable[Logger]) -> None:
 
 
 def log_as_given(loggers: Iterable[Logger]) -> None:
-    """Let `loggers` write against the steps that they are given."""
+    """Let `loggers` log against the steps that they are given again."""
     for logger in loggers:
         if isinstance(logger.log_metrics, _OnAxis):
             vars(logger)["log_metrics"] = logger.log_metrics.write
 
 
 def log_at(step: int, scalars: dict[str, float], loggers: Iterable[Logger]) -> None:
-    """Write `scalars` against `step`, also into loggers that write against something else."""
+    """Log `scalars` against `step`, also with loggers that log against another axis."""
     for logger in loggers:
         log = logger.log_metrics
         (log.write if isinstance(log, _OnAxis) else log)(scalars, step)

@@ -1,4 +1,4 @@
-"""How Lightning runs several ranks here: its own DDP launch and set-up, without DDP's wrapper."""
+"""The Lightning strategy for several ranks: DDP's launch and set-up, without its wrapper."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from datamodules import ranks
-from envs.errors import require
+from envs.errors import ContractError
 
 
 class AveragedGradients(DDPStrategy):
-    """Every backward pass leaves the mean of all ranks' gradients, gathered in one all-reduce.
+    """Averages gradients over the ranks after every backward pass, in one all-reduce.
 
-    Algorithms take several optimizer steps on different losses, each of which leaves some parameters out;
-    DDP's wrapper expects one loss a forward pass. The gradients that a backward pass has touched are
-    averaged when it is over, so that whatever follows (clipping, the optimizer) sees the same numbers on all
-    ranks, and parameters that start equal stay equal.
+    Algorithms take several optimizer steps on different losses, each of which depends on some of the parameters;
+    DDP's wrapper expects one loss per forward pass. Only the gradients that a backward pass has changed are
+    averaged, before clipping and the optimizer see them, so that parameters that start equal stay equal.
 
     Args:
         **ddp: what `DDPStrategy` takes.
@@ -32,7 +31,7 @@ class AveragedGradients(DDPStrategy):
         self._hooks: list[RemovableHandle] = []
 
     def configure_ddp(self) -> None:
-        """Make the parameters equal, and watch which of them get gradients."""
+        """Make the parameters equal on all ranks, and record which of them get gradients."""
         assert self.model is not None
         with torch.no_grad():
             for tensor in (*self.model.parameters(), *self.model.buffers()):
@@ -41,7 +40,7 @@ class AveragedGradients(DDPStrategy):
         self._hooks = [parameter.register_post_accumulate_grad_hook(self._touched.append) for parameter in trained]
 
     def post_backward(self, closure_loss: Tensor) -> None:
-        """Average the gradients that the backward pass has touched."""
+        """Average the gradients that the backward pass has changed."""
         assert self.model is not None
         touched = set(map(id, self._touched))
         self._touched.clear()
@@ -49,7 +48,7 @@ class AveragedGradients(DDPStrategy):
         ranks.average_(gradients)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: _PATH, storage_options: Any | None = None) -> None:
-        """Let rank 0 write a checkpoint; if it cannot, all ranks stop."""
+        """Let rank 0 write a checkpoint; if it fails, all ranks stop."""
         with ranks.failing_together():
             super().save_checkpoint(checkpoint, filepath, storage_options)
 
@@ -61,22 +60,21 @@ class AveragedGradients(DDPStrategy):
 
 
 def require_equal_parameters(module: nn.Module) -> None:
-    """Raise a `ConfigurationError` if an algorithm has let its parameters differ between the ranks."""
-    if ranks.number() == 1:
+    """Raise a `ContractError` if the parameters of an algorithm are no longer equal on all ranks."""
+    if ranks.world_size() == 1:
         return
     sums = torch.stack([parameter.detach().double().sum() for parameter in module.parameters()]).tolist()
     for of_rank in ranks.gather_objects(sums):
-        require(
-            of_rank == sums,
-            "model",
-            type(module).__name__,
-            "its parameters are no longer equal on all ranks, since it has followed gradients of a single one",
-            "Use manual_backward, which averages gradients over the ranks, or datamodules.ranks.average_.",
-        )
+        if of_rank != sums:
+            raise ContractError(
+                f"{type(module).__name__}.update",
+                "parameters that are no longer equal on all ranks",
+                "the same on all of them: use manual_backward, which averages gradients, or datamodules.ranks.average_",
+            )
 
 
 def register() -> None:
-    """Let `ddp`, which Lightning also chooses itself for several devices or machines, mean this strategy."""
+    """Register this strategy as `ddp`, which is also Lightning's default for several devices or machines."""
     StrategyRegistry.register(
         "ddp", AveragedGradients, "DDP without a wrapper: gradients are averaged after every backward pass", True
     )

@@ -1,4 +1,4 @@
-"""Which of the Trainer's arguments and callbacks mean here what they say, from the command line and from Python."""
+"""Refuses arguments and callbacks of the Trainer that have no effect here, or another one than documented."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from datamodules.contracts import Agent
 from envs.errors import require
 from lit_metarl.checkpoints import ExactResume
 
-CLIPPING = "Leave it out; algorithms that clip have model.init_args.max_grad_norm (VariBAD, RL2; MAML: ppo)."
+CLIPPING = "Leave it out; algorithms that clip have model.init_args.ppo.max_grad_norm (VariBAD, RL2, MAML)."
 UNUSABLE: dict[type[Callback], tuple[str, str]] = {
     GradientAccumulationScheduler: (
-        "an algorithm takes its own optimizer steps, and none of them can be put off",
+        "an algorithm takes its own optimizer steps, which cannot be delayed",
         "Use larger batches (data.batches).",
     ),
     StochasticWeightAveraging: (
-        "it schedules a learning rate, which is the algorithm's, and the best checkpoint would hold no averages",
+        "it schedules the learning rate, which the algorithm sets, and the best checkpoint would not hold the averages",
         "Use pytorch_lightning.callbacks.WeightAveraging or EMAWeightAveraging.",
     ),
     BatchSizeFinder: ("there is no batch size to find", "Set data.batches."),
     LearningRateFinder: (
-        "the rates are the algorithm's, and its losses do not tell a good one",
+        "the algorithm sets its learning rates, and its losses do not show which one is good",
         "Set model.init_args.learning_rate.",
     ),
 }
-"""Callbacks of Lightning that cannot do here what they are for: why, and what to do instead."""
+"""Callbacks of Lightning that cannot work here: why, and what to use instead."""
 
 
 def check_trainer(trainer: pl.Trainer, data: RolloutDataModule, agent: Agent, fits: bool) -> None:
-    """Refuse what would mean nothing in a run, or something else than it says.
+    """Refuse what would have no effect in a run, or another one than documented.
 
     Args:
         trainer: of the run.
@@ -53,7 +53,7 @@ def check_trainer(trainer: pl.Trainer, data: RolloutDataModule, agent: Agent, fi
     Raises:
         ConfigurationError: naming the argument.
     """
-    # What is collected is single. Within a training step, mixed precision keeps its casts of the weights from before
+    # Collected data are float32. Within a training step, mixed precision keeps its casts of the weights from before
     # the first of several optimizer steps.
     key = "trainer.precision"
     require(trainer.precision == "32-true", key, trainer.precision, "it must be 32-true", "Leave it out.")
@@ -64,19 +64,19 @@ def check_trainer(trainer: pl.Trainer, data: RolloutDataModule, agent: Agent, fi
 
 
 def check_restores_experience(trainer: pl.Trainer) -> None:
-    """Raise a `ConfigurationError` if a run would go on from a checkpoint without what was collected."""
+    """Raise a `ConfigurationError` if a run would continue from a checkpoint without the collected data."""
     require(
         any(isinstance(callback, ExactResume) for callback in _callbacks(trainer)),
         "ckpt_path",
         str(trainer.ckpt_path),
-        "the Trainer does not restore what was collected, and the run would go on with an empty replay",
-        "Give the Trainer that saves and the one that resumes the callback lit_metarl.checkpoints.ExactResume(); to "
-        "start anew with the weights alone, get them from lit_metarl.trained.load_trained.",
+        "the Trainer does not restore the collected data, and the run would continue with an empty replay",
+        "Give the callback lit_metarl.checkpoints.ExactResume() both to the Trainer that saves and to the one that "
+        "resumes; to start a new run from the weights alone, use lit_metarl.trained.load_trained.",
     )
 
 
 def check_weights_are_single(module: torch.nn.Module) -> None:
-    """Raise a `ConfigurationError` unless all weights of an algorithm are single, as what is collected is."""
+    """Raise a `ConfigurationError` unless all weights of an algorithm are float32, as the collected data are."""
     other = next((weight.dtype for weight in module.parameters() if weight.dtype != torch.float32), None)
     require(
         other is None,
@@ -88,7 +88,7 @@ def check_weights_are_single(module: torch.nn.Module) -> None:
 
 
 def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -> None:
-    """Refuse a run of no length, and what does not fit into an epoch of so many `batches`."""
+    """Refuse a run without training, and settings that do not fit an epoch of `batches` meta-steps."""
     for name in ("max_epochs", "max_steps", "limit_train_batches"):
         value = getattr(trainer, name)
         require(value != 0, f"trainer.{name}", value, "nothing would be trained", "Leave it out, or raise it.")
@@ -105,8 +105,8 @@ def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -
         untyped.overfit_batches == 0,
         "trainer.overfit_batches",
         untyped.overfit_batches,
-        "no batch is seen twice, for every meta-step samples its own",
-        "Use trainer.limit_train_batches for fewer meta-steps an epoch, or trainer.fast_dev_run to try a run out.",
+        "no batch is used twice, since every meta-step samples its own",
+        "Use trainer.limit_train_batches for fewer meta-steps per epoch, or trainer.fast_dev_run for a trial run.",
     )
     limit = trainer.limit_train_batches
     made = int(limit * batches) if isinstance(limit, float) else min(limit, batches)
@@ -118,7 +118,7 @@ def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -
             "trainer.val_check_interval",
             every,
             f"an epoch has {made} meta-steps",
-            "Use trainer.check_val_every_n_epoch to count epochs, or set that to null to count meta-steps on and on.",
+            "Use trainer.check_val_every_n_epoch to count epochs, or set it to null to count meta-steps across epochs.",
         )
     require(
         untyped.log_every_n_steps >= 0,
@@ -134,18 +134,18 @@ def _check_lengths(trainer: pl.Trainer, data: RolloutDataModule, batches: int) -
                 int(limit * number) >= 1,
                 f"trainer.limit_{name}_batches",
                 limit,
-                f"there are {number} batches, and this share of them is none",
+                f"there are {number} batches, and this share of them is less than one",
                 "Raise it, or give a whole number.",
             )
 
 
 def _check_optimization(trainer: pl.Trainer) -> None:
-    """Refuse what only Lightning's own optimization does."""
+    """Refuse what needs Lightning's automatic optimization."""
     untyped: Any = trainer
     accumulated, clipped = untyped.accumulate_grad_batches, untyped.gradient_clip_val
     reason, hint = UNUSABLE[GradientAccumulationScheduler]
     require(accumulated == 1, "trainer.accumulate_grad_batches", accumulated, reason, hint)
-    reason = "an algorithm clips its gradients itself, or not at all"
+    reason = "an algorithm clips its own gradients, or does not clip them"
     require(clipped in (None, 0), "trainer.gradient_clip_val", clipped, reason, CLIPPING)
     how = getattr(untyped.gradient_clip_algorithm, "value", None)
     require(how is None, "trainer.gradient_clip_algorithm", how, reason, CLIPPING)

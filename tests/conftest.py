@@ -28,7 +28,7 @@ TINY = [
     "--data.batches.context=8",
     "--data.evaluation.validation_tasks=3",
     "--data.evaluation.test_tasks=5",
-    "--data.evaluation.copies=4",
+    "--data.evaluation.num_envs=4",
 ]
 
 

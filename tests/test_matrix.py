@@ -1,4 +1,4 @@
-"""Every algorithm with every task sampler in every world: two tiny iterations of each, or the documented refusal."""
+"""Every algorithm with every task sampler in every environment: two tiny iterations, or the documented refusal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import torch
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
 from datamodules.relabeling import HFRRelabeler, HIPIRelabeler, NoRelabeler, RandomRelabeler, Relabeler
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
-from envs import WORLDS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
+from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
-from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
 
 ITERATIONS, HORIZON = 2, 3
 ALGORITHMS: dict[type[MetaRLModule], dict[str, Any]] = {
     PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
-    VariBAD: {"hidden": 8, "layers": [8], "minibatches": 2},
-    RL2: {"hidden": 8, "layers": [8], "minibatches": 2},
+    VariBAD: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
+    RL2: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
     MAML: {"layers": [8], "episodes_per_step": 1},
 }
 SAMPLERS: dict[str, Callable[[], TaskSampler]] = {
@@ -36,46 +37,48 @@ RELABELERS: dict[str, Callable[[], Relabeler]] = {
     "hfr_bellman": lambda: HFRRelabeler(utility="bellman", utility_batch=4),
     "hipi": lambda: HIPIRelabeler(context=4),
 }
-REWARD_WORLDS = [world for world in WORLDS if world.world.task_changes is TaskChanges.REWARD]
-OTHER_WORLDS = [world for world in WORLDS if world not in REWARD_WORLDS]
+REWARD_ENVS = [env_class for env_class in ENVIRONMENTS if env_class.meta_spec.task_changes is TaskChanges.REWARD]
+OTHER_ENVS = [env_class for env_class in ENVIRONMENTS if env_class not in REWARD_ENVS]
 
-in_every_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.__name__)
+in_every_environment = pytest.mark.parametrize("env_class", ENVIRONMENTS, ids=lambda env: env.__name__)
 with_every_relabeler = pytest.mark.parametrize("relabeler", RELABELERS)
 
 
 @cache
-def short(world: type[MetaEnv]) -> type[MetaEnv]:
-    """The world with episodes of a few steps."""
-    return type(f"Short{world.__name__}", (world,), {"world": replace(world.world, horizon=HORIZON)})
+def short(env_class: type[MetaEnv]) -> type[MetaEnv]:
+    """The environment with episodes of a few steps."""
+    return type(
+        f"Short{env_class.__name__}", (env_class,), {"meta_spec": replace(env_class.meta_spec, horizon=HORIZON)}
+    )
 
 
-def maker(world: type[MetaEnv]) -> Callable[[int, int], MetaEnv]:
-    """Makes the world with short episodes, and Meta-World's without other processes."""
-    if issubclass(world, MetaWorld):
-        return partial(world, horizon=HORIZON, processes=1)  # type: ignore[call-arg]  # as all of them take
-    return short(world)
+def maker(env_class: type[MetaEnv]) -> Callable[[int, int], MetaEnv]:
+    """Makes the environment with short episodes; Meta-World's without other processes."""
+    if issubclass(env_class, MetaWorld):
+        return partial(env_class, horizon=HORIZON, processes=1)  # type: ignore[call-arg]  # as all of them take
+    return short(env_class)
 
 
 def train(
-    world: type[MetaEnv],
+    env_class: type[MetaEnv],
     algorithm: type[MetaRLModule],
     sampler: str = "uniform",
     relabeler: Relabeler | None = None,
 ) -> pl.Trainer:
     """Two iterations of it, then the test."""
     data = RolloutDataModule(
-        maker(world),
+        maker(env_class),
         SAMPLERS[sampler](),
         relabeler or NoRelabeler(),
         task_slots=3,
         collection=CollectionPlan(tasks_per_iteration=3, adapted_episodes=1, initial_episodes=1),
         batches=MetaBatchPlan(meta_steps=2, tasks=2, transitions=4, context=4),
         belief=BeliefPlan(capacity=4, trials=2),
-        evaluation=EvaluationPlan(validation_tasks=2, test_tasks=2, copies=2),
+        evaluation=EvaluationPlan(validation_tasks=2, test_tasks=2, num_envs=2),
         replay_capacity=200,
     )
     torch.manual_seed(0)
-    agent = algorithm(data.world, **ALGORITHMS[algorithm])
+    agent = algorithm(data.meta_spec, **ALGORITHMS[algorithm])
     data.check_agent(agent)
     before = {name: value.clone() for name, value in agent.named_parameters()}
     trainer = pl.Trainer(
@@ -102,35 +105,35 @@ def train(
     return trainer
 
 
-@in_every_world
+@in_every_environment
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.__name__)
 def test_an_algorithm_learns_from_tasks_of_a_sampler(
-    world: type[MetaEnv], sampler: str, algorithm: type[MetaRLModule]
+    env_class: type[MetaEnv], sampler: str, algorithm: type[MetaRLModule]
 ) -> None:
-    if algorithm is PEARL and world.world.discrete_actions:
+    if algorithm is PEARL and env_class.meta_spec.discrete_actions:
         with pytest.raises(ConfigurationError, match="continuous"):
-            train(world, algorithm, sampler)
+            train(env_class, algorithm, sampler)
     else:
-        train(world, algorithm, sampler)
+        train(env_class, algorithm, sampler)
 
 
-@pytest.mark.parametrize("world", REWARD_WORLDS, ids=lambda world: world.__name__)
+@pytest.mark.parametrize("env_class", REWARD_ENVS, ids=lambda env: env.__name__)
 @with_every_relabeler
-def test_a_relabeler_works_where_tasks_differ_in_the_reward(world: type[MetaEnv], relabeler: str) -> None:
-    if world.world.discrete_actions:
+def test_a_relabeler_works_where_tasks_differ_in_the_reward(env_class: type[MetaEnv], relabeler: str) -> None:
+    if env_class.meta_spec.discrete_actions:
         pytest.skip("an algorithm with replay takes continuous actions")
-    train(world, PEARL, relabeler=RELABELERS[relabeler]())
+    train(env_class, PEARL, relabeler=RELABELERS[relabeler]())
 
 
-@pytest.mark.parametrize("world", OTHER_WORLDS, ids=lambda world: world.__name__)
-def test_relabeling_is_refused_where_tasks_change_the_dynamics(world: type[MetaEnv]) -> None:
+@pytest.mark.parametrize("env_class", OTHER_ENVS, ids=lambda env: env.__name__)
+def test_relabeling_is_refused_where_tasks_change_the_dynamics(env_class: type[MetaEnv]) -> None:
     with pytest.raises(ConfigurationError, match="relabeling needs tasks that differ in the reward alone"):
-        train(world, PEARL, relabeler=RandomRelabeler())
+        train(env_class, PEARL, relabeler=RandomRelabeler())
 
 
 @with_every_relabeler
 @pytest.mark.parametrize("algorithm", [VariBAD, RL2, MAML], ids=lambda algorithm: algorithm.__name__)
 def test_relabeling_is_refused_for_an_algorithm_without_replay(relabeler: str, algorithm: type[MetaRLModule]) -> None:
-    with pytest.raises(ConfigurationError, match="a relabeled one is not its own"):
+    with pytest.raises(ConfigurationError, match="under their own tasks only"):
         train(PointRobot, algorithm, relabeler=RELABELERS[relabeler]())

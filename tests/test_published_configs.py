@@ -1,4 +1,4 @@
-"""Every published experiment, and every one for two cores, is one file that builds and runs."""
+"""Every published experiment, and every one for two cores, builds and runs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,45 @@ from pathlib import Path
 import pytest
 
 from lit_metarl import cli
+from tests.conftest import TINY
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-RELABELING = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "hfr").glob("*.yaml"))
+RUNNING = ("ant_goal", "ant_vel", "cheetah_highdim", "cheetah_vel", "cheetah_vel_sparse", "four_corners")
+RELABELING = [
+    *(("pearl", name) for name in RUNNING),
+    *(("pearl", "sawyer", name) for name in ("sawyer_push", "sawyer_reach")),
+]
+"""HFR's experiments, by the files that each is composed of."""
 MAML = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "maml").glob("*.yaml"))
 TWO_CORES = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "two_cores").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("config", [*RELABELING, *MAML, *TWO_CORES])
+SIZES = ["--data.evaluation.adapted_episodes=1", "--data.collection.adapted_context_episodes=0"]
+
+
+@pytest.mark.parametrize("config", [*MAML, *TWO_CORES])
 def test_an_experiment_builds_and_evaluates(run_tiny: Callable[..., int], config: str) -> None:
-    sizes = ["--data.evaluation.adapted_episodes=1", "--data.collection.adapted_context_episodes=0"]
-    assert run_tiny("validate", *sizes, config=config) == 0
+    assert run_tiny("validate", *SIZES, config=config) == 0
 
 
-def test_every_experiment_of_the_paper_has_a_variant_for_two_cores() -> None:
-    running = {"ant_goal", "ant_vel", "cheetah_highdim", "cheetah_vel", "cheetah_vel_sparse"}
-    assert {Path(config).stem for config in RELABELING} == {*running, "four_corners", "sawyer_push", "sawyer_reach"}
-    assert {Path(config).stem for config in RELABELING} <= {Path(config).stem for config in TWO_CORES}
+def composed(folder: str, *parts: str) -> list[str]:
+    """Arguments that add parts to the first file of an experiment, and then make it tiny again."""
+    return [*(f"--config={CONFIGS / 'published' / folder / part}.yaml" for part in parts), *TINY]
+
+
+@pytest.mark.parametrize("parts", RELABELING, ids=lambda parts: parts[-1])
+def test_an_experiment_of_hfr_builds_and_evaluates(run_tiny: Callable[..., int], parts: tuple[str, ...]) -> None:
+    first, *more = parts
+    assert run_tiny("validate", *composed("hfr", *more), *SIZES, config=f"published/hfr/{first}.yaml") == 0
+
+
+def test_every_file_of_hfr_belongs_to_an_experiment() -> None:
+    files = {path.stem for path in (CONFIGS / "published" / "hfr").glob("*.yaml")}
+    assert files == {part for parts in RELABELING for part in parts}
+
+
+def test_every_experiment_of_hfr_has_a_variant_for_two_cores() -> None:
+    assert {parts[-1] for parts in RELABELING} <= {Path(config).stem for config in TWO_CORES}
 
 
 def test_four_corners_takes_more_trials_than_tasks_and_meta_batches_that_repeat_them(
@@ -41,27 +63,37 @@ def test_four_corners_takes_more_trials_than_tasks_and_meta_batches_that_repeat_
         "--model.init_args.encoder_layers=[8]",
         "--data.relabeler.init_args.utility_batch=8",
     ]
-    assert run_tiny("fit", *sizes, *small, config="published/hfr/four_corners.yaml") == 0
+    arguments = [*composed("hfr", "four_corners"), *sizes, *small]
+    assert run_tiny("fit", *arguments, config="published/hfr/pearl.yaml") == 0
 
 
 META_WORLD = CONFIGS / "published" / "metaworld"
 
 
 def test_every_algorithm_has_an_experiment_on_each_benchmark_of_meta_world() -> None:
-    worlds = ("ml1_reach", "ml1_push", "ml10", "ml45")
-    expected = {f"{algorithm}_{world}" for algorithm in ("maml", "pearl", "rl2", "varibad") for world in worlds}
-    assert {path.stem for path in META_WORLD.glob("*.yaml")} == expected
+    environments = ("ml1_reach", "ml1_push", "ml10", "ml45")
+    expected = {
+        f"{algorithm}_{env_class}" for algorithm in ("maml", "pearl", "rl2", "varibad") for env_class in environments
+    }
+    assert {path.stem for path in META_WORLD.glob("*.yaml")} == {"pearl", *expected}
 
 
-@pytest.mark.parametrize("path", sorted(META_WORLD.glob("*.yaml")), ids=lambda path: path.stem)
-def test_an_experiment_on_meta_world_is_understood(path: Path) -> None:
+def files(experiment: str) -> list[str]:
+    """An experiment's configuration files on Meta-World: PEARL's are added to `pearl`."""
+    return ["pearl", experiment] if experiment.startswith("pearl_") else [experiment]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in META_WORLD.glob("*_*.yaml")))
+def test_an_experiment_on_meta_world_is_understood(name: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["fit", f"--config={path}", "--print_config"])
+        cli.main(["fit", *(f"--config={META_WORLD / file}.yaml" for file in files(name)), "--print_config"])
     assert ended.value.code in (None, 0)
 
 
 @pytest.mark.parametrize("name", ["maml_ml1_push", "pearl_ml1_reach", "rl2_ml10", "varibad_ml45"])
 def test_an_experiment_on_meta_world_evaluates(run_tiny: Callable[..., int], name: str) -> None:
     short = ["--data.env.init_args.horizon=3", "--data.evaluation.adapted_episodes=1"]
-    slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.copies=1"]
-    assert run_tiny("validate", *short, *slots, config=f"published/metaworld/{name}.yaml") == 0
+    slots = ["--data.evaluation.validation_tasks=1", "--data.evaluation.num_envs=1"]
+    first, *more = files(name)
+    arguments = [*composed("metaworld", *more), *short, *slots]
+    assert run_tiny("validate", *arguments, config=f"published/metaworld/{first}.yaml") == 0

@@ -26,7 +26,9 @@ VARIBAD = {
     "HumanoidBody": (["humanoid", "humanoid_body"], 6e7, ["cvar_ml", "roml"]),
 }
 EXPERIMENTS = [
-    (world, parts, frames, method) for world, (parts, frames, methods) in VARIBAD.items() for method in ["", *methods]
+    (env_class, parts, frames, method)
+    for env_class, (parts, frames, methods) in VARIBAD.items()
+    for method in ["", *methods]
 ]
 
 
@@ -48,17 +50,17 @@ def build(configs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bui
     return construct
 
 
-@pytest.mark.parametrize(("world", "parts", "frames", "method"), EXPERIMENTS)
+@pytest.mark.parametrize(("environment", "parts", "frames", "method"), EXPERIMENTS)
 def test_the_experiment_is_built_with_its_world_method_and_frames(
-    build: Build, world: str, parts: list[str], frames: float, method: str
+    build: Build, environment: str, parts: list[str], frames: float, method: str
 ) -> None:
     files = [f"published/roml/{part}" for part in (*parts, method) if part]
     model, data, trainer = build(*files)
     epochs = trainer.max_epochs or 0
     assert isinstance(model, VariBAD)
-    assert data.world.name == world
+    assert data.meta_spec.name == environment
     plan = data.collection
-    steps = plan.tasks_per_iteration * plan.adapted_episodes * data.world.horizon * plan.iterations * epochs
+    steps = plan.tasks_per_iteration * plan.adapted_episodes * data.meta_spec.horizon * plan.iterations * epochs
     assert frames <= steps < 1.03 * frames
     assert data.evaluation.adapted_episodes == plan.adapted_episodes
     sampler: type[TaskSampler] = CEMTaskSampler if "roml" in method else UniformTaskSampler
@@ -70,7 +72,7 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
 
 
 @pytest.mark.parametrize(
-    ("world", "parts"),
+    ("environment", "parts"),
     [
         ("HalfCheetahVel", ["published/roml/half_cheetah_vel"]),
         ("HalfCheetahVel", ["published/roml/half_cheetah_vel", "published/roml/roml"]),
@@ -79,22 +81,22 @@ def test_the_experiment_is_built_with_its_world_method_and_frames(
         ("HalfCheetahBody", ["published/roml/half_cheetah_body", "--trainer.max_epochs=500"]),
     ],
 )
-def test_pearls_experiments_are_built(build: Build, world: str, parts: list[str]) -> None:
+def test_pearls_experiments_are_built(build: Build, environment: str, parts: list[str]) -> None:
     model, data, trainer = build("published/roml/pearl_half_cheetah", *parts)
     assert isinstance(model, PEARL)
-    assert data.world.name == world
+    assert data.meta_spec.name == environment
     assert trainer.max_epochs == 500
 
 
-@pytest.mark.parametrize("world", ["HalfCheetahMass", "HalfCheetahBody", "HumanoidMass", "HumanoidBody"])
-def test_bodies_keep_their_bounding_radii_as_published(build: Build, world: str) -> None:
-    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[world][0]))
+@pytest.mark.parametrize("environment", ["HalfCheetahMass", "HalfCheetahBody", "HumanoidMass", "HumanoidBody"])
+def test_bodies_keep_their_bounding_radii_as_published(build: Build, environment: str) -> None:
+    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[environment][0]))
     assert data.env.update_derived is False
 
 
-@pytest.mark.parametrize("world", ["HumanoidVel", "HumanoidMass", "HumanoidBody"])
-def test_humanoids_have_no_contact_forces_as_published(build: Build, world: str) -> None:
-    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[world][0]))
+@pytest.mark.parametrize("environment", ["HumanoidVel", "HumanoidMass", "HumanoidBody"])
+def test_humanoids_have_no_contact_forces_as_published(build: Build, environment: str) -> None:
+    _, data, _ = build(*(f"published/roml/{part}" for part in VARIBAD[environment][0]))
     assert data.env.contact_forces is False
 
 

@@ -11,12 +11,13 @@ from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBa
 from datamodules.relabeling import NoRelabeler
 from datamodules.tasks import UniformTaskSampler
 from envs import PointRobot
-from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
 
 SETTINGS: dict[type[MetaRLModule], dict[str, Any]] = {
     PEARL: {"exploration_episodes": 1, "layers": [8], "encoder_layers": [8]},
-    VariBAD: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
-    RL2: {"hidden": 8, "layers": [8], "epochs": 2, "minibatches": 2},
+    VariBAD: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
+    RL2: {"encoder": RecurrentEncoderPlan(hidden=8), "layers": [8], "ppo": PPOPlan(minibatches=2)},
     MAML: {"episodes_per_step": 1, "layers": [8]},
 }
 
@@ -34,14 +35,14 @@ def tiny_data() -> RolloutDataModule:
         collection=CollectionPlan(tasks_per_iteration=2, initial_episodes=1, adapted_episodes=1),
         batches=MetaBatchPlan(meta_steps=META_STEPS, tasks=2, transitions=8, context=8),
         belief=BeliefPlan(capacity=4, trials=2),
-        evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, copies=4),
+        evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, num_envs=4),
         replay_capacity=1000,
     )
 
 
 def tiny_agent(algorithm: type[MetaRLModule] = PEARL) -> MetaRLModule:
     """An algorithm with small networks."""
-    return algorithm(PointRobot.world, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
+    return algorithm(PointRobot.meta_spec, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
 
 
 def tiny_trainer(**arguments: Any) -> pl.Trainer:

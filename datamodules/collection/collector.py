@@ -1,4 +1,4 @@
-"""Runs trials: one adapting agent a task, all tasks at once."""
+"""Runs trials: one adapting agent per task, all tasks at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ProgressReport = Callable[[int], None]
 
 
 class Collector:
-    """Runs trials of an agent in a batched world.
+    """Runs trials of an agent in a batched environment.
 
     What is recorded of an agent is copied, so that it may change its tensors in place.
 
     Args:
-        env: the world; its number of copies is the largest number of tasks at once.
+        env: the environment; `num_envs` is the largest number of tasks at once.
     """
 
     def __init__(self, env: MetaEnv) -> None:
@@ -46,28 +46,25 @@ class Collector:
 
         Args:
             agent: the adapting agent.
-            tasks: `[tasks, task_dim]`, at most as many as the world has copies.
+            tasks: `[tasks, task_dim]`, at most as many as there are sub-environments; the remaining ones stay idle.
             episodes: consecutive episodes of a trial.
             generator: source of the agent's randomness.
             deterministic: whether the agent acts without exploration noise.
             device: where the agent lives (None: the CPU). The record stays on the CPU.
             report: called after every step with the number of environment steps made.
-            with_beliefs: whether to record what the agent believes, if it says so.
+            with_beliefs: whether to record the beliefs of an agent that reports them.
             schedule: when the agent infers its posterior and from what, where that differs from the agent's own
                 way; only for a `PosteriorSampler`.
         """
-        number = len(tasks)
-        spare = self.env.num_envs - number
-        if spare < 0:
-            raise ValueError(f"{number} tasks do not fit into a world of {self.env.num_envs} copies.")
         tasks = torch.as_tensor(tasks, dtype=torch.float32)
-        self.env.set_tasks(torch.cat((tasks, tasks[-1:].expand(spare, -1))))
-        in_use = torch.arange(self.env.num_envs) < number
+        number = len(tasks)
+        self.env.set_tasks(tasks)
         exploration = agent.exploration_episodes if schedule is None else schedule.prior_episodes
         trial = RunningTrial(agent, self.env, generator, deterministic=deterministic, device=device, schedule=schedule)
         records, successes, beliefs = [], [], []
         for _ in range(episodes):
-            trial.begin_episode(self.env.restart(), in_use)
+            observation, _ = self.env.reset()
+            trial.begin_episode(observation)
             steps, success = self._run_episode(trial, report)
             records.append(steps[:number])
             if success is not None:
@@ -83,36 +80,36 @@ class Collector:
         )
 
     def _run_episode(self, trial: RunningTrial, report: ProgressReport | None) -> tuple[TensorDict, Tensor | None]:
-        """The episode that `trial` has begun: its steps, batch shape `[copies, time]`, and success."""
+        """The episode that `trial` has begun: its steps, batch shape `[num_envs, time]`, and success `[num_envs]`."""
         success = None
         steps: dict[str, list[Tensor]] = {}
         length = 0
         while bool(trial.running.any()):
-            observation, active = trial.observation, trial.running
-            outcome = self.env.advance(trial.act(), active)
+            observed, running = trial.observation, trial.running
+            outcome = self.env.step(trial.act())
+            next_observation, reward, terminated, _, info = outcome
             decided = {"action": trial.decision.action, **trial.decision.extras}
             record = {
                 **{key: value.to("cpu", copy=True) for key, value in decided.items()},
-                "observation": observation,
-                "next_observation": outcome.observation,
-                "features": outcome.features,
-                "reward": outcome.reward.reward,
-                "sparse_reward": outcome.reward.sparse_reward,
-                "terminated": outcome.reward.terminated,
-                "valid": active,
+                "observation": observed,
+                "next_observation": next_observation,
+                "features": info["features"],
+                "reward": reward,
+                "sparse_reward": info["sparse_reward"],
+                "terminated": terminated,
+                "valid": running,
             }
             trial.observe(outcome)
             for key, value in record.items():
                 steps.setdefault(key, []).append(value)
-            if outcome.success is not None:
-                reached = outcome.success & active
-                success = reached if success is None else success | reached
+            if "success" in info:
+                success = info["success"] if success is None else success | info["success"]
             if report is not None:
-                report(int(active.sum()))
+                report(int(running.sum()))
             length += 1
-        padding = self.env.world.horizon - length
+        padding = self.env.meta_spec.horizon - length
         stacked = {key: _pad_time(torch.stack(values, 1), padding) for key, values in steps.items()}
-        return TensorDict(stacked, [self.env.num_envs, self.env.world.horizon]), success
+        return TensorDict(stacked, [self.env.num_envs, self.env.meta_spec.horizon]), success
 
 
 def _pad_time(values: Tensor, padding: int) -> Tensor:

@@ -1,8 +1,9 @@
-"""An agent in the middle of a trial: it acts in an environment's own units and sees what its actions bring."""
+"""An agent in the middle of a trial: it acts in an environment's own units and observes the outcomes."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,23 +12,24 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Agent, Decision, PosteriorSampler, PosteriorSchedule, Transition
-from envs.action_units import ActionUnits
-from envs.base import MetaEnv, Step
+from envs.action_units import ROUNDING, ActionUnits
+from envs.base import MetaEnv
 from envs.errors import NonFiniteError
 
-Outcome: TypeAlias = Step | tuple[Any, Any, Any, Any, dict[str, Any]]
+Outcome = tuple[Any, Any, Any, Any, dict[str, Any]]
+"""The five values of Gymnasium's `step`."""
 
 
 class RunningTrial:
-    """One trial of an agent in every sub-environment, for a loop of one's own.
+    """One trial of an agent in every sub-environment, for a custom loop.
 
     In a batched environment, with a task for each sub-environment:
 
         trial = RunningTrial(agent, env, generator, deterministic=True)
         for _ in range(episodes):
-            trial.begin_episode(env.restart())
+            trial.begin_episode(env.reset()[0])
             while trial.running.any():
-                trial.observe(env.advance(trial.act(), trial.running))
+                trial.observe(env.step(trial.act()))
 
     In a single Gymnasium environment, whose task must stay the same:
 
@@ -38,8 +40,8 @@ class RunningTrial:
             while trial.running.any():
                 trial.observe(env.step(trial.act()))
 
-    `act` gives actions in the units of the environment: within its bounds, or the numbers of choices. The agent is
-    shown the sparse reward, as in training, where the environment tells it apart.
+    `act` returns actions in the units of the environment: within its bounds, or the numbers of choices. The agent sees
+    the sparse reward, as in training, where the environment distinguishes it.
 
     Args:
         agent: the adapting agent.
@@ -51,8 +53,8 @@ class RunningTrial:
             for a `PosteriorSampler`.
 
     Attributes:
-        running: which episodes are under way, `[sub-environments]`.
-        observation: the last one, `[sub-environments, observation_dim]`.
+        running: which sub-environments are in the middle of an episode, `[num_envs]`.
+        observation: the last one, `[num_envs, observation_dim]`.
         belief: what the agent knows, one row for each sub-environment.
         decision: the last one: the action in [-1, 1], and what the algorithm records with it.
 
@@ -95,12 +97,11 @@ class RunningTrial:
         return self._agent.start_scheduled_trial(self._number, self._generator, schedule)
 
     @torch.no_grad()
-    def begin_episode(self, observation: Any, taking_part: Tensor | None = None) -> None:
-        """The trial's next episode begins with `observation`, as a reset gave it.
+    def begin_episode(self, observation: Any) -> None:
+        """The trial's next episode begins with `observation`, as a reset returned it.
 
         Args:
-            observation: `[sub-environments, observation_dim]`, or `[observation_dim]` of a single environment.
-            taking_part: which sub-environments run, `[sub-environments]`; None for all.
+            observation: `[num_envs, observation_dim]`, or `[observation_dim]` of a single environment.
 
         Raises:
             ValueError: if the task has changed since the trial began.
@@ -118,20 +119,18 @@ class RunningTrial:
         self._episodes += 1
         self._waits_for_outcome = False
         self.observation = self._rows(observation, torch.float32)
-        everyone = torch.ones(self._number, dtype=torch.bool)
-        self.running = everyone if taking_part is None else taking_part.clone()
+        self.running = torch.ones(1, dtype=torch.bool) if self._is_single else self._env.running
 
     @torch.no_grad()
     def act(self) -> Any:
         """The next actions, in the environment's own units.
 
         Returns:
-            For a batched environment's `advance` or `step`, a tensor `[sub-environments, action_dim]`, or choices
-            `[sub-environments]`, counted from the space's `start`. For a single environment's `step`, an array
-            `[action_dim]`, or a whole number.
+            For a batched environment, a tensor `[num_envs, action_dim]`, or choices `[num_envs]`, counted from the
+            space's `start`. For a single environment, an array `[action_dim]`, or a whole number.
 
         Raises:
-            RuntimeError: if no episode is under way, or the outcome of the last action was not observed.
+            RuntimeError: if no episode is running, or the outcome of the last action was not observed.
             NonFiniteError: if the action of a running sub-environment is not finite.
         """
         if self._waits_for_outcome or not bool(self.running.any()):
@@ -141,22 +140,34 @@ class RunningTrial:
         self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu")
-        broken = self.running & ~torch.isfinite(normalized).all(-1)
-        if bool(broken.any()):
-            row = int(broken.nonzero()[0, 0])
-            action = normalized[row].tolist()
-            raise NonFiniteError(f"the agent's action {action} in sub-environment {row} is not finite.")
+        outside = self.running & ~(normalized.abs().amax(-1) <= 1.0 + ROUNDING)  # those that are not finite too
+        if bool(outside.any()):
+            self._tell_of(normalized, outside)
         actions = self._units.own(normalized)
         if not self._is_single:
             return actions
         return int(actions[0]) if self._units.discrete else actions[0].numpy()
 
+    def _tell_of(self, actions: Tensor, outside: Tensor) -> None:
+        """Refuse the actions `outside` `[num_envs]` if they are not finite, and warn of them otherwise."""
+        broken = outside & ~torch.isfinite(actions).all(-1)
+        if bool(broken.any()):
+            row = int(broken.nonzero()[0, 0])
+            action = actions[row].tolist()
+            raise NonFiniteError(f"the agent's action {action} in sub-environment {row} is not finite.")
+        row = int(outside.nonzero()[0, 0])
+        warnings.warn(
+            f"the agent's action {actions[row].tolist()} in sub-environment {row} lies outside [-1, 1] and is clipped, "
+            "but recorded as it is. Actions of an agent lie in [-1, 1]; the environment's own units are set here.",
+            stacklevel=3,
+        )
+
     @torch.no_grad()
     def observe(self, outcome: Outcome) -> None:
-        """Show the agent what its action brought.
+        """Show the agent the outcome of its action.
 
         Args:
-            outcome: what `advance` returned, or the five values of Gymnasium's `step`.
+            outcome: the five values of the environment's `step`.
 
         Raises:
             RuntimeError: if the agent did not act before.
@@ -164,13 +175,10 @@ class RunningTrial:
         if not self._waits_for_outcome:
             raise RuntimeError("there is nothing to observe yet: let the agent act first.")
         self._waits_for_outcome = False
-        if isinstance(outcome, Step):
-            next_observation, reward = outcome.observation, outcome.reward.sparse_reward
-            terminated, truncated = outcome.reward.terminated, outcome.truncated
-        else:
-            values = outcome[0], outcome[4].get("sparse_reward", outcome[1]), *outcome[2:4]
-            kinds = (torch.float32, torch.float32, torch.bool, torch.bool)
-            next_observation, reward, terminated, truncated = map(self._rows, values, kinds)
+        observation, reward, *ended, info = outcome
+        next_observation = self._rows(observation, torch.float32)
+        reward = self._rows(info.get("sparse_reward", reward), torch.float32)
+        terminated, truncated = (self._rows(flags, torch.bool) for flags in ended)
         transition = Transition(
             observation=self.observation.to(self._device),
             action=self.decision.action,
@@ -186,7 +194,7 @@ class RunningTrial:
         self.running = self.running & ~(terminated | truncated)
 
     def _rows(self, value: Any, dtype: torch.dtype) -> Tensor:
-        """What an environment gave, with a row for every sub-environment; nobody else holds it."""
+        """What an environment returned, as a tensor of its own with a row for every sub-environment."""
         tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
         rows = tensor[None] if self._is_single else tensor
         return rows.detach().to("cpu", dtype, copy=True)

@@ -1,4 +1,4 @@
-"""The record of trials: what a collector hands on to replay, task sampler and evaluation."""
+"""The record of trials, which a collector passes to replay, task sampler and evaluation."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """One trial a task: consecutive episodes in which the agent keeps what it learned.
+    """One trial per task: consecutive episodes in which the agent keeps what it learned.
 
     Attributes:
         tasks: `[tasks, task_dim]`.
         steps: batch shape `[tasks, episodes, time]`; keys `observation`, `action`,
             `next_observation`, `features`, `reward`, `sparse_reward`, `terminated`, the algorithm's
             extras, and `valid`: False after an episode's end.
-        success: whether the episode accomplished its task, `[tasks, episodes]`; None in a world
-            without success.
+        success: whether the episode accomplished its task, `[tasks, episodes]`; None in an
+            environment without success.
         exploration_episodes: how many of the first episodes only gathered information.
-        task_numbers: in an evaluation, which of its tasks each one is, `[tasks]`; several trials of one
-            task have its number. None elsewhere.
-        beliefs: in an evaluation of an agent that says what it believes (`datamodules.contracts.Believer`),
-            its belief at the end of every episode, `[tasks, episodes, size]`. None elsewhere.
+        task_numbers: in an evaluation, the index of each task among its tasks, `[tasks]`; several trials of one
+            task share its index. None elsewhere.
+        beliefs: in an evaluation of an agent that reports its beliefs (`datamodules.contracts.Believer`),
+            the belief at the end of every episode, `[tasks, episodes, size]`. None elsewhere.
     """
 
     tasks: Tensor
@@ -41,7 +41,7 @@ class Trials:
 
     @property
     def episode_returns(self) -> Tensor:
-        """Return of every episode in the task's true (sparse) reward, `[tasks, episodes]`."""
+        """Return of every episode in the task's own (sparse) reward, `[tasks, episodes]`."""
         return torch.where(self.steps["valid"], self.steps["sparse_reward"], 0.0).sum(-1)
 
     @property

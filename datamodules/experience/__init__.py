@@ -1,7 +1,7 @@
-"""What an algorithm learns from: how trials become batches."""
+"""How trials become the batches that an algorithm learns from."""
 
-from datamodules.experience.base import Experience, TrialSource
+from datamodules.experience.base import Experience
 from datamodules.experience.from_replay import ReplayExperience
 from datamodules.experience.from_trials import TrialBatch, TrialExperience
 
-__all__ = ["Experience", "ReplayExperience", "TrialBatch", "TrialExperience", "TrialSource"]
+__all__ = ["Experience", "ReplayExperience", "TrialBatch", "TrialExperience"]

@@ -1,73 +1,64 @@
-"""Between collection and learning: what a meta-iteration collects, and the batches that come of it."""
+"""Between collection and learning: trials go in, the batches that an algorithm learns from come out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from datamodules.collection import Trials
 from datamodules.contracts import Agent
 from datamodules.replay import Ring
+from datamodules.tasks import SampledTasks
 
-
-class TrialSource(Protocol):
-    """Where training trials come from (the DataModule).
-
-    Attributes:
-        agent: who runs them.
-    """
-
-    @property
-    def agent(self) -> Agent: ...
-
-    def collect(self) -> Trials:
-        """A meta-iteration's trials, on tasks of the task sampler, which is told their scores."""
-        ...
-
-    def run_trials(self, tasks: Tensor, episodes: int) -> Trials:
-        """Trials of `episodes` episodes on `tasks` `[n, task_dim]`, of which the task sampler is not told."""
-        ...
-
-    def watching(self, description: str, total_steps: int) -> AbstractContextManager[None]:
-        """Progress is shown inside, out of at most `total_steps` environment steps."""
-        ...
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Experience(ABC):
-    """What was experienced, as far as the algorithm still learns from it.
+    """The collected data that the algorithm still learns from.
 
-    Its state is in three parts, so that a checkpoint need not be as large as the experience:
+    Its state is in three parts, so that a checkpoint need not be as large as the data:
     `state_dict` is small; `rings` hold rows that never change, so that only new ones need saving;
     `tables` change everywhere.
 
     Attributes:
-        batches_per_iteration: batches that one meta-iteration yields.
+        batches_per_iteration: batches that are sampled in one meta-iteration.
     """
 
     batches_per_iteration: int
 
-    @abstractmethod
-    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[Any]:
-        """One meta-iteration: collect, then yield the batches there are to learn from.
+    def slots_to_fill(self) -> list[tuple[Tensor, Tensor]]:
+        """Slots `[n]` that need data before the first meta-iteration, and their tasks `[n, task_dim]`, in groups."""
+        return []
 
-        `drawn`: so many of its batches were yielded before the run was interrupted; the rest are to come.
-        """
+    def fill(self, slots: Tensor, trials: Trials) -> None:  # noqa: B027 - there may be no slots
+        """Take initial `trials` of a single episode on the tasks of `slots` `[n]`."""
+
+    @abstractmethod
+    def add(self, sampled: SampledTasks, trials: Trials, agent: Agent) -> None:
+        """Take a meta-iteration's `trials` on the `sampled` tasks, run by `agent`."""
+
+    @abstractmethod
+    def batch(self) -> Any:
+        """The next batch to learn from."""
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last meta-iteration."""
         return {}
 
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the collected data, by name."""
+        return {}
+
     @property
     def rings(self) -> dict[str, Ring]:
-        """What was experienced, by name."""
+        """The collected data, by name."""
         return {}
 
     def tables(self) -> dict[str, Tensor]:
-        """How it is referred to, by name."""
+        """The references to it, by name."""
         return {}
 
     def load_tables(self, tables: dict[str, Tensor]) -> None:  # noqa: B027 - there may be none

@@ -1,41 +1,45 @@
-"""Off-policy: meta-batches drawn from all that was collected, relabeled on the way in."""
+"""Off-policy: meta-batches are sampled from everything collected, relabeled as it is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules.contracts import Foresight
-from datamodules.experience.base import Experience, TrialSource
+from datamodules.collection import Trials
+from datamodules.contracts import Agent, Foresight
+from datamodules.experience.base import Experience
 from datamodules.plans import CollectionPlan, MetaBatchPlan
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel, Ring, TaskReplay
+from datamodules.tasks import SampledTasks
 from envs.base import MetaEnv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ReplayExperience(Experience):
-    """Trials go through the relabeler into a replay with a slot a task; meta-batches are drawn from it.
+    """Trials go through the relabeler into a replay with a slot a task; meta-batches are sampled from it.
 
     Args:
-        env: the world.
-        tasks: those that the slots start with, `[slots, task_dim]`.
+        env: the environment.
+        tasks: those that the slots start with.
         first_slots: those that data are collected for before training, `[n]`.
         collection: how much is collected.
         batches: what a gradient step is computed from.
         capacity: transitions kept in all.
         relabeler: decides for which task each trajectory is kept.
-        reward_model: learned rewards for hindsight; None for the world's own reward function.
+        reward_model: learned rewards for hindsight; None for the environment's own reward function.
         generator: source of slots and meta-batches.
     """
 
     def __init__(
         self,
         env: MetaEnv,
-        tasks: Tensor,
+        tasks: SampledTasks,
         first_slots: Tensor,
         collection: CollectionPlan,
         batches: MetaBatchPlan,
@@ -48,46 +52,36 @@ class ReplayExperience(Experience):
         self.relabeler = relabeler
         self.reward_model = reward_model
         self.replay = TaskReplay(env, len(tasks), capacity, reward_model)
-        self.replay.tasks.copy_(tasks)
+        self.replay.hold(torch.arange(len(tasks)), tasks)
         self._first_slots = first_slots
         self._collection = collection
         self._batches = batches
         self._generator = generator
 
-    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[TensorDict]:
-        """Collect, relabel, then yield meta-batches; the first meta-iteration fills slots before."""
-        if drawn == 0:
-            self._collect(source)
-        for _ in range(drawn, self._batches.meta_steps):
-            yield self._draw_meta_batch()
+    def slots_to_fill(self) -> list[tuple[Tensor, Tensor]]:
+        if self.replay.store.written > 0:
+            return []
+        return [(slots, self.replay.tasks[slots]) for slots in self._first_slots.split(self.replay.env.num_envs)]
 
-    def _collect(self, source: TrialSource) -> None:
-        if self.replay.store.written == 0:
-            self._collect_initial(source)
+    def fill(self, slots: Tensor, trials: Trials) -> None:
+        """Keep `trials` for their own tasks."""
+        trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))
+        self.replay.keep(trajectories, trajectories.slots)
+
+    def add(self, sampled: SampledTasks, trials: Trials, agent: Agent) -> None:
+        """Store the trials, and keep each trajectory for the task that the relabeler chooses."""
         self.replay.begin_iteration()
-        trials = source.collect()
-        slots = self.replay.assign_tasks(trials.tasks, self._generator)
-        exploration = self._collection.exploration(source.agent.exploration_episodes)
-        feeding = exploration + self._collection.adapted_context_episodes
+        slots = self.replay.assign_tasks(sampled, self._generator)
+        plan = self._collection
+        feeding = plan.exploration(agent.exploration_episodes) + plan.adapted_context_episodes
         trajectories = self.replay.add(trials, slots, torch.arange(trials.steps.batch_size[1]) < feeding)
         if self.reward_model is not None:
             self.reward_model.fit(self.replay.store)
-        foresight = cast(Foresight, source.agent) if self.relabeler.needs_foresight else None
+        foresight = cast(Foresight, agent) if self.relabeler.needs_foresight else None
         self.replay.keep(trajectories, self.relabeler.relabel(trajectories, self.replay, foresight))
 
-    def _collect_initial(self, source: TrialSource) -> None:
-        """Fill the first slots with single-episode trials, kept for their own task."""
-        world, copies, episodes = self.replay.env.world, self.replay.env.num_envs, self._collection.initial_episodes
-        self.replay.begin_iteration()
-        with source.watching("initial data", len(self._first_slots) * episodes * world.horizon):
-            for slots in self._first_slots.split(copies):
-                for _ in range(episodes):
-                    trials = source.run_trials(self.replay.tasks[slots], 1)
-                    trajectories = self.replay.add(trials, slots, torch.ones(1, dtype=torch.bool))
-                    self.replay.keep(trajectories, trajectories.slots)
-
-    def _draw_meta_batch(self) -> TensorDict:
-        """A meta-batch: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`, both priced."""
+    def batch(self) -> TensorDict:
+        """A meta-batch with rewards: `transitions` `[tasks, transitions]` and `context` `[tasks, context]`."""
         plan, generator = self._batches, self._generator
         usable = self.replay.slots_with(self.replay.critic, self.replay.context)
         rounds = -(-plan.tasks // len(usable))
@@ -104,6 +98,9 @@ class ReplayExperience(Experience):
     def metrics(self) -> dict[str, float]:
         learned = self.reward_model.metrics() if self.reward_model is not None else {}
         return {**self.relabeler.metrics(), **learned}
+
+    def figures(self) -> dict[str, Figure]:
+        return self.relabeler.figures(self.replay)
 
     def state_dict(self) -> dict[str, Any]:
         return {

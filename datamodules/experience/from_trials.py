@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from datamodules.collection import Trials
-from datamodules.experience.base import Experience, TrialSource
+from datamodules.contracts import Agent
+from datamodules.experience.base import Experience
 from datamodules.plans import BeliefPlan
 from datamodules.replay import Ring, TrialBuffer
+from datamodules.tasks import SampledTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class TrialBatch:
 
     Attributes:
         trials: those just collected.
-        remembered: for every update of the belief model, trials drawn from all that are remembered;
+        remembered: for every update of the belief model, trials sampled from all that are remembered;
             empty for an algorithm that remembers none.
     """
 
@@ -33,28 +34,31 @@ class TrialBatch:
 
 
 class TrialExperience(Experience):
-    """One batch a meta-iteration: the trials just collected, with draws of remembered ones.
+    """One batch a meta-iteration: the trials just collected, with samples of remembered ones.
 
     Args:
         belief: what the belief model learns from; None for an algorithm that remembers no trials.
-        generator: source of the draws.
+        generator: source of the samples.
     """
 
     batches_per_iteration = 1
+    _latest: Trials
 
     def __init__(self, belief: BeliefPlan | None, generator: torch.Generator) -> None:
         self._belief = belief
         self._generator = generator
         self.remembered = TrialBuffer(belief.capacity) if belief is not None else None
 
-    def run_iteration(self, source: TrialSource, drawn: int = 0) -> Iterator[TrialBatch]:
-        trials = source.collect()
+    def add(self, sampled: SampledTasks, trials: Trials, agent: Agent) -> None:
+        self._latest = trials
+        if self.remembered is not None:
+            self.remembered.add(trials)
+
+    def batch(self) -> TrialBatch:
         if self._belief is None or self.remembered is None:
-            yield TrialBatch(trials)
-            return
-        self.remembered.add(trials)
-        draws = (self.remembered.draw(self._belief.trials, self._generator) for _ in range(self._belief.updates))
-        yield TrialBatch(trials, tuple(draws))
+            return TrialBatch(self._latest)
+        samples = (self.remembered.draw(self._belief.trials, self._generator) for _ in range(self._belief.updates))
+        return TrialBatch(self._latest, tuple(samples))
 
     def state_dict(self) -> dict[str, Any]:
         return {"generator": self._generator.get_state()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from datamodules.contracts import Foresight
 from datamodules.replay import TaskReplay, Trajectories
 from envs.errors import require
 from envs.randomness import make_generator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Relabeler(ABC):
@@ -36,11 +39,15 @@ class Relabeler(ABC):
         """The slots of the tasks that the data are kept for.
 
         Returns:
-            `[trajectories]`, or `[trajectories, time]` where every transition may go its own way.
+            `[trajectories]`, or `[trajectories, time]` where every transition is relabeled by itself.
         """
 
     def metrics(self) -> dict[str, float]:
         """What to log of the last call of `relabel`."""
+        return {}
+
+    def figures(self, replay: TaskReplay) -> dict[str, Figure]:
+        """Figures of what was relabeled among the tasks of `replay`, by name."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,10 +69,10 @@ class NoRelabeler(Relabeler):
 
 
 class ProbabilisticRelabeler(Relabeler):
-    """Gives a share of the trajectories to other tasks and keeps the rest for their own.
+    """Relabels a share of the trajectories for other tasks and keeps the rest for their own.
 
-    Every trajectory is relabeled or kept by a coin of its own. The published code of HFR tosses one coin for a chunk of
-    collected trajectories: all that a visit collects with z from the prior, or one episode after that.
+    Each trajectory is relabeled independently with this probability. The published code of HFR decides once for a chunk
+    of collected trajectories: all that are collected for a task with z from the prior, or one episode after that.
 
     Args:
         probability: share of the trajectories that is relabeled.
@@ -87,7 +94,7 @@ class ProbabilisticRelabeler(Relabeler):
         )
         self.probability = probability
         self.flow = torch.zeros(0, 0, dtype=torch.long)
-        self._tasks = torch.empty(0)  # of the slots when `flow` was last added to
+        self._task_ids = torch.empty(0, dtype=torch.long)  # of the slots when `flow` was last added to
         self._metrics = {"relabel/rate": 0.0}
 
     def relabel(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -99,20 +106,20 @@ class ProbabilisticRelabeler(Relabeler):
                 assigned = assigned[:, None].repeat(1, int(trajectories.lengths.max()))
                 relabeled = relabeled[:, None] & (torch.arange(assigned.shape[1]) < chosen.shape[1])
             assigned[relabeled] = chosen.flatten()
-        self._record(trajectories, assigned, replay.tasks)
+        self._record(trajectories, assigned, replay.task_ids)
         return assigned
 
     @abstractmethod
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         """What these trajectories, at least one, are relabeled for: slots as `relabel` gives them."""
 
-    def _record(self, trajectories: Trajectories, assigned: Tensor, tasks: Tensor) -> None:
-        slots = len(tasks)
-        if len(self._tasks) == 0:
-            self.flow, self._tasks = torch.zeros(slots, slots, dtype=torch.long), tasks.clone()
-        changed = (self._tasks != tasks).any(-1)
+    def _record(self, trajectories: Trajectories, assigned: Tensor, task_ids: Tensor) -> None:
+        slots = len(task_ids)
+        if len(self._task_ids) == 0:
+            self.flow, self._task_ids = torch.zeros(slots, slots, dtype=torch.long), task_ids.clone()
+        changed = self._task_ids != task_ids
         self.flow[changed], self.flow[:, changed] = 0, 0
-        self._tasks.copy_(tasks)
+        self._task_ids.copy_(task_ids)
         time = torch.arange(int(trajectories.lengths.max()))
         kept_for = assigned if assigned.dim() == 2 else assigned[:, None].expand(-1, len(time))
         pairs = trajectories.slots[:, None] * slots + kept_for
@@ -124,17 +131,22 @@ class ProbabilisticRelabeler(Relabeler):
     def metrics(self) -> dict[str, float]:
         return dict(self._metrics)
 
+    def figures(self, replay: TaskReplay) -> dict[str, Figure]:
+        from datamodules.relabeling.flow_figure import plot_flow  # slow to import
+
+        return {"relabel/collected_for_kept_for": plot_flow(self.flow, replay.tasks, replay.env.meta_spec.task_names)}
+
     def state_dict(self) -> dict[str, Any]:
         return {
             **super().state_dict(),
             "flow": self.flow.clone(),
-            "tasks": self._tasks.clone(),
+            "task_ids": self._task_ids.clone(),
             "metrics": self.metrics(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.flow, self._tasks = state["flow"].clone(), state["tasks"].clone()
+        self.flow, self._task_ids = state["flow"].clone(), state["task_ids"].clone()
         self._metrics = dict(state["metrics"])
 
 

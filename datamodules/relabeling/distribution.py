@@ -1,4 +1,4 @@
-"""Drawing from the relabeling distribution P(ψ | data) ∝ exp(utility − log Z)."""
+"""Sampling from the relabeling distribution P(ψ | data) ∝ exp(utility − log Z)."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ Utility = Literal["q", "bellman"]
 
 
 class HFRRelabeler(ProbabilisticRelabeler):
-    """Draws the task ψ of a trajectory τ from P(ψ | τ) ∝ exp(U_ψ(τ) − log Z_ψ).
+    """Samples the task ψ of a trajectory τ from P(ψ | τ) ∝ exp(U_ψ(τ) − log Z_ψ).
 
     Hindsight: τ's rewards under ψ. Foresight: the utility U_ψ(τ) of adapting to ψ from the
     relabeled τ, which the algorithm provides. log Z_ψ, the log-mean of exp U_ψ over on-policy
-    trajectories of ψ, keeps tasks with large values from taking everything.
+    trajectories of ψ, keeps tasks with large values from attracting every trajectory.
 
-    log Z is estimated anew whenever trajectories are relabeled, with the networks that give U, as the paper has it. In
-    the published code it is that of the meta-iteration before: estimated after its trials were collected and before its
+    log Z is estimated whenever trajectories are relabeled, with the networks that give U, as in the paper. The
+    published code uses that of the previous meta-iteration, estimated after its trials were collected and before its
     gradient steps, and 0 in the first meta-iteration.
 
     Args:
@@ -73,10 +73,13 @@ class HFRRelabeler(ProbabilisticRelabeler):
         self, trajectories: Trajectories, candidates: Tensor, replay: TaskReplay, foresight: Foresight
     ) -> Tensor:
         """U_ψ(τ) for all trajectories τ and the tasks ψ of the slots `candidates`, `[trajectories, candidates]`."""
-        tasks = replay.tasks[candidates][:, None]
         rows = []
         for trajectory in replay.trajectory_steps(trajectories).unbind(0):  # under every task, one is a large batch
-            rows.append(self._utility(replay.price(trajectory[None], tasks), candidates, replay, foresight))
+            rows.append(
+                self._utility(
+                    replay.compute_rewards(trajectory[None], candidates[:, None]), candidates, replay, foresight
+                )
+            )
         return torch.stack(rows)
 
     def log_partition(self, candidates: Tensor, replay: TaskReplay, foresight: Foresight) -> Tensor:
@@ -87,7 +90,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         """
         utilities = []
         for _ in range(self.partition_contexts):
-            context = replay.draw_context(candidates, replay.env.world.horizon, self.generator)
+            context = replay.draw_context(candidates, replay.env.meta_spec.horizon, self.generator)
             utilities.append(self._utility(context, candidates, replay, foresight))
         return log_mean_exp(torch.stack(utilities), 0)
 

@@ -15,10 +15,10 @@ from envs.errors import require_positive
 
 
 class HIPIRelabeler(ProbabilisticRelabeler):
-    """Draws the task ψ of every transition (s, a) from P(ψ | s, a) ∝ exp(min Q(s, a, z_ψ) − log Z_ψ).
+    """Samples the task ψ of every transition (s, a) from P(ψ | s, a) ∝ exp(min Q(s, a, z_ψ) − log Z_ψ).
 
-    A baseline of the HFR paper: which task is the action good for, rather than which task can be
-    adapted to from the trajectory. z_ψ comes from un-relabeled data of ψ; log Z_ψ is the log-mean of
+    A baseline of the HFR paper: it asks for which task the action is good, not which task the trajectory
+    helps to adapt to. z_ψ comes from un-relabeled data of ψ; log Z_ψ is the log-mean of
     exp min Q over the trajectory.
 
     Args:

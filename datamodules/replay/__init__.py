@@ -1,4 +1,4 @@
-"""What was experienced, stored once and referred to by task."""
+"""Collected data, stored once and referred to by task."""
 
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.replay import TaskReplay, Trajectories

@@ -1,4 +1,4 @@
-"""A task's buffer is a list of references into the store: relabeling appends a pointer, never a copy."""
+"""A task's buffer is a list of references into the store: relabeling appends a reference and copies no data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract 5: what has been experienced, by training task, priced for whichever task it is drawn for."""
+"""Contract 5: what has been experienced, by training task; rewards are computed for the task a batch is sampled for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from datamodules.contracts import StartStates
 from datamodules.replay.references import ReferenceTable
 from datamodules.replay.rewards import KnownReward, RewardSource
 from datamodules.replay.store import TransitionStore
+from datamodules.tasks import SampledTasks
 from envs.base import MetaEnv, TaskChanges
-from envs.errors import ConfigurationError
+from envs.errors import NonFiniteError
 
 STORED = ("observation", "action", "next_observation")
 
@@ -49,16 +50,21 @@ class TaskReplay:
     an iteration) and `recent` (its latest collected data, never relabeled).
 
     Args:
-        env: the world.
+        env: the environment.
         slots: number of training tasks held at a time.
         capacity: transitions kept in all.
-        rewards: where rewards come from; None for the world's reward function.
+        rewards: where rewards come from; None for the environment's reward function.
+
+    Attributes:
+        tasks: the task of each slot, `[slots, task_dim]`.
+        task_ids: its id, `[slots]`; -1 in a slot that holds none.
     """
 
     def __init__(self, env: MetaEnv, slots: int, capacity: int, rewards: RewardSource | None = None) -> None:
         self.env = env
         self.rewards = rewards if rewards is not None else KnownReward(env)
-        self.tasks = torch.zeros(slots, env.world.task_dim)
+        self.tasks = torch.zeros(slots, env.meta_spec.task_dim, dtype=torch.float32)
+        self.task_ids = torch.full((slots,), -1)
         self.store = TransitionStore(capacity)
         self.critic = ReferenceTable(slots)
         self.beginnings = ReferenceTable(slots)
@@ -80,7 +86,7 @@ class TaskReplay:
     def slots_with(self, *tables: ReferenceTable) -> Tensor:
         """The slots that have data in every one of `tables`, `[n]`.
 
-        A slot runs dry when the ring overwrites all it refers to before anything new is kept for it.
+        A slot becomes empty when the ring overwrites all it refers to before anything new is kept for it.
         """
         return torch.stack([table.counts > 0 for table in tables]).all(0).nonzero()[:, 0]
 
@@ -88,13 +94,17 @@ class TaskReplay:
         """From here on, the first write to a slot's context empties it."""
         self._context_is_fresh.zero_()
 
-    def assign_tasks(self, tasks: Tensor, generator: torch.Generator) -> Tensor:
-        """The slots `[n]` that hold `tasks` `[n, task_dim]`; a task that no slot holds takes over a random one.
+    def hold(self, slots: Tensor, sampled: SampledTasks) -> None:
+        """Let `slots` `[n]` hold the tasks that were sampled."""
+        self.tasks[slots], self.task_ids[slots] = sampled.tasks, sampled.ids
 
-        Where tasks change the reward only, a slot keeps its transitions: they are priced for the
-        new task when drawn. Where tasks change the dynamics they are wrong for it, and dropped.
+    def assign_tasks(self, sampled: SampledTasks, generator: torch.Generator) -> Tensor:
+        """The slots `[n]` that hold the sampled tasks; a task that no slot holds takes over a random one.
+
+        Where tasks change the reward only, a slot keeps its transitions: their rewards are computed for the
+        new task when a batch is sampled. Where tasks change the dynamics they are wrong for it, and dropped.
         """
-        matches = (tasks[:, None] == self.tasks).all(-1)
+        matches = sampled.ids[:, None] == self.task_ids
         slots = torch.where(matches.any(1), matches.int().argmax(1), -1)
         free = torch.ones(self.slots, dtype=torch.bool)
         free[slots[slots >= 0]] = False
@@ -102,8 +112,8 @@ class TaskReplay:
         candidates = candidates[torch.randperm(len(candidates), generator=generator)]
         new = (slots < 0).nonzero()[:, 0]
         slots[new] = candidates[: len(new)]
-        self.tasks[slots[new]] = tasks[new]
-        if self.env.world.task_changes is not TaskChanges.REWARD:
+        self.hold(slots[new], sampled[new])
+        if self.env.meta_spec.task_changes is not TaskChanges.REWARD:
             for table in self._tables.values():
                 table.clear(slots[new])
         return slots
@@ -118,9 +128,11 @@ class TaskReplay:
         """
         valid = trials.steps["valid"]
         lengths = valid.sum(-1).flatten()
-        steps = trials.steps.select(*STORED, *(key for key in self.rewards.remembers if key != "task"))
-        if "task" in self.rewards.remembers:
-            steps = steps.set("task", trials.tasks[:, None, None].expand(*valid.shape, -1))
+        of_task = {"task": trials.tasks, "task_id": self.task_ids[slots]}
+        steps = trials.steps.select(*STORED, *(key for key in self.rewards.remembers if key not in of_task))
+        for key in of_task.keys() & set(self.rewards.remembers):
+            values = of_task[key]
+            steps = steps.set(key, values[:, None, None].expand(*valid.shape, *values.shape[1:]))
         first = self.store.append(steps[valid])
         starts = first + lengths.cumsum(0) - lengths
         episodes = valid.shape[1]
@@ -162,51 +174,51 @@ class TaskReplay:
         self._context_is_fresh[receiving] = True
         self.context.append(slots[feeding], starts[feeding], lengths[feeding])
 
-    def price(self, transitions: TensorDict, tasks: Tensor) -> TensorDict:
-        """`transitions` with `reward`, `sparse_reward` and `terminated` under `tasks`.
+    def compute_rewards(self, transitions: TensorDict, slots: Tensor) -> TensorDict:
+        """`transitions` with `reward`, `sparse_reward` and `terminated` under the tasks of `slots`.
 
         Args:
-            transitions: batch shape that broadcasts with that of `tasks`.
-            tasks: `[..., task_dim]`.
+            transitions: batch shape that broadcasts with the shape of `slots`.
+            slots: `[...]`.
 
         Returns:
             Batch shape: the two broadcast together.
 
         Raises:
-            ConfigurationError: if a reward is not finite, naming world, task and transition.
+            NonFiniteError: if a reward is not finite, naming environment, task and transition.
         """
-        reward = self.rewards.price(transitions, tasks)
+        tasks = self.tasks[slots]
+        reward = self.rewards.compute_rewards(transitions, tasks, self.task_ids[slots])
         finite = torch.isfinite(reward.reward) & torch.isfinite(reward.sparse_reward)
         if not bool(finite.all()):
             self._refuse_reward(transitions, tasks, ~finite)
-        priced = transitions.expand(reward.reward.shape).copy()
-        return priced.update(
-            {"reward": reward.reward, "sparse_reward": reward.sparse_reward, "terminated": reward.terminated}
+        return (
+            transitions.expand(reward.reward.shape)
+            .copy()
+            .update({"reward": reward.reward, "sparse_reward": reward.sparse_reward, "terminated": reward.terminated})
         )
 
     def draw(self, table: ReferenceTable, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
-        """`n` transitions of each of `slots` `[k]` from `table`, priced for the slots' tasks, `[k, n]`."""
-        return self.price(self.store.get(table.draw(slots, n, generator)), self.tasks[slots][:, None])
+        """`n` transitions of each of `slots` `[k]` from `table`, with rewards for the slots' tasks, `[k, n]`."""
+        return self.compute_rewards(self.store.get(table.draw(slots, n, generator)), slots[:, None])
 
     def draw_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
-        """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, priced, all valid, `[k, n]`."""
+        """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, with rewards, `[k, n]`."""
         context = self.draw(self.recent, slots, n, generator)
         return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
 
     def _refuse_reward(self, transitions: TensorDict, tasks: Tensor, refused: Tensor) -> NoReturn:
-        world = self.env.world
+        meta_spec = self.env.meta_spec
         where = tuple(refused.nonzero()[0].tolist())
         transition = transitions.expand(refused.shape)[where]
-        task = dict(zip(world.task_names, tasks.expand(*refused.shape, -1)[where].tolist()))
+        task = dict(zip(meta_spec.task_names, tasks.expand(*refused.shape, -1)[where].tolist()))
         if "features" in transition:
-            seen = f"the features {dict(zip(world.feature_names, transition['features'].tolist()))}"
+            seen = f"the features {dict(zip(meta_spec.feature_names, transition['features'].tolist()))}"
         else:
             seen = f"the observation {transition['observation'].tolist()}"
-        raise ConfigurationError(
-            "data.env",
-            world.name,
-            f"its reward for {seen} under the task {task} is not finite",
-            "Correct the world's reward function, or the features that its simulation gives.",
+        raise NonFiniteError(
+            f"the reward of {meta_spec.name} for {seen} under the task {task} is not finite: correct the environment's "
+            "reward function, or the features that its simulation gives."
         )
 
     def start_states(self, slots: Tensor, n: int, generator: torch.Generator) -> StartStates:
@@ -223,11 +235,16 @@ class TaskReplay:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The slots: their tasks, and whether their context is of this iteration."""
-        return {"tasks": self.tasks.clone(), "context_is_fresh": self._context_is_fresh.clone()}
+        return {
+            "tasks": self.tasks.clone(),
+            "task_ids": self.task_ids.clone(),
+            "context_is_fresh": self._context_is_fresh.clone(),
+        }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what `state_dict` gave."""
         self.tasks.copy_(state["tasks"])
+        self.task_ids.copy_(state["task_ids"])
         self._context_is_fresh.copy_(state["context_is_fresh"])
 
     def references(self) -> dict[str, Tensor]:

@@ -11,12 +11,11 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.replay.store import TransitionStore
-from envs.base import MetaEnv, Reward, WorldSpec
-from envs.errors import ConfigurationError, NonFiniteError, require_positive, require_positive_and_finite
+from envs.base import MetaEnv, MetaEnvSpec, Reward
+from envs.errors import NonFiniteError, require_positive, require_positive_and_finite
 from envs.randomness import drawing_from, make_generator
 
 KEY = "data.reward_model"
@@ -26,41 +25,41 @@ class RewardSource(ABC):
     """Gives stored transitions their reward under any task.
 
     Attributes:
-        remembers: what it needs to find stored with a transition, of the keys of `Trials.steps`, and `task`,
-            the task that the transition was collected under.
+        remembers: what it needs to find stored with a transition: keys of `Trials.steps`, and `task` and `task_id`,
+            the task that the transition was collected under and its id.
     """
 
     remembers: tuple[str, ...]
 
     @abstractmethod
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
-        """The rewards of `transitions` under `tasks` `[..., task_dim]`; their batch shapes broadcast."""
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor, task_ids: Tensor) -> Reward:
+        """The rewards of `transitions` under `tasks` `[..., task_dim]` with ids `[...]`; batch shapes broadcast."""
 
 
 class KnownReward(RewardSource):
-    """The world's own reward function."""
+    """The environment's own reward function."""
 
     remembers = ("features",)
 
     def __init__(self, env: MetaEnv) -> None:
         self._env = env
 
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor, task_ids: Tensor) -> Reward:
         return self._env.compute_rewards(transitions["features"], tasks)
 
 
 class RewardModel(RewardSource):
     """A reward function learned from what was collected, for hindsight where the true one is not known.
 
-    r̂(o, a, ψ) is regressed on the rewards that the world paid (HFR, Wan et al. 2022, section 4). A
-    transition keeps the reward that it was paid under its own task; under any other task it is worth
-    what the model predicts, and ends where it ended. Several ranks learn one model, each from its own part.
+    r̂(o, a, ψ) is regressed on the rewards that were collected (HFR, Wan et al. 2022, section 4). Under its own task a
+    transition keeps the reward that was collected; under any other task it gets the predicted reward, and
+    terminates where it terminated. Several ranks learn one model, each from its own share of the data.
 
     The defaults are those that HFR was published with: its reward network has a learning rate of its own, and takes a
-    gradient step on every meta-batch of 16 tasks × 256 transitions. Three things differ. Transitions are drawn from all
-    that is stored, not by task, and their rewards are always those that were paid, where the published code also learns
-    from its own predictions. The gradient steps come before the meta-iteration's trajectories are relabeled, not after.
-    And the network starts from torch's initialization.
+    gradient step on every meta-batch of 16 tasks × 256 transitions. Three things differ. Transitions are sampled from
+    all that is stored, not by task, and their rewards are always the collected ones, whereas the published code also
+    learns from its own predictions. The gradient steps come before the meta-iteration's trajectories are relabeled, not
+    after. And the network uses torch's initialization.
 
     Args:
         layers: widths of the hidden layers.
@@ -69,7 +68,7 @@ class RewardModel(RewardSource):
         batch_size: transitions in a gradient step, of all ranks.
     """
 
-    remembers = ("reward", "sparse_reward", "terminated", "task")
+    remembers = ("reward", "sparse_reward", "terminated", "task", "task_id")
 
     def __init__(
         self,
@@ -88,10 +87,12 @@ class RewardModel(RewardSource):
         self.error = float("nan")
         self._fitted = False
 
-    def bind(self, world: WorldSpec, seed: int, rank: int) -> None:
-        """Take the world's sizes and a random stream."""
+    def bind(self, meta_spec: MetaEnvSpec, seed: int, rank: int) -> None:
+        """Take the environment's sizes and a random stream."""
         self._generator = make_generator(seed, rank, "reward model")
-        inputs = world.observation_dim + world.action_dim + world.task_dim
+        from torchrl.modules import MLP  # slow to import
+
+        inputs = meta_spec.observation_dim + meta_spec.action_dim + meta_spec.task_dim
         with drawing_from(make_generator(seed, 0, "reward model weights")):
             self.network: nn.Module = MLP(
                 in_features=inputs, out_features=2, num_cells=self.layers, activation_class=nn.ReLU
@@ -101,13 +102,13 @@ class RewardModel(RewardSource):
     def fit(self, store: TransitionStore) -> None:
         """Take the gradient steps of a meta-iteration on what `store` holds.
 
-        The stored rewards are those that the world paid: predictions are never learned from.
+        The stored rewards are those that were collected: predictions are never learned from.
 
         Raises:
             NonFiniteError: if the error is not finite.
         """
         total = 0.0
-        own_batch = -(-self.batch_size // ranks.number())
+        own_batch = -(-self.batch_size // ranks.world_size())
         for _ in range(self.gradient_steps):
             stored = store.written - store.oldest
             numbers = store.oldest + torch.randint(stored, (own_batch,), generator=self._generator)
@@ -119,33 +120,29 @@ class RewardModel(RewardSource):
             ranks.average_([parameter.grad for parameter in self.network.parameters() if parameter.grad is not None])
             self._optimizer.step()
             total += float(loss.detach())
-        self.error = sum(ranks.gather_objects(total)) / (ranks.number() * self.gradient_steps)
+        self.error = sum(ranks.gather_objects(total)) / (ranks.world_size() * self.gradient_steps)
         if not math.isfinite(self.error):
             raise NonFiniteError(f"the squared error of the reward model is {self.error}.")
         self._fitted = True
 
     @torch.no_grad()
-    def price(self, transitions: TensorDict, tasks: Tensor) -> Reward:
-        """See `RewardSource.price`.
+    def compute_rewards(self, transitions: TensorDict, tasks: Tensor, task_ids: Tensor) -> Reward:
+        """See `RewardSource.compute_rewards`.
 
         Raises:
-            ConfigurationError: if another task's reward is asked for before anything was learned.
+            RuntimeError: if another task's reward is asked for before anything was learned.
         """
         shape = torch.broadcast_shapes(transitions.batch_size, tasks.shape[:-1])
         data, tasks = transitions.expand(shape), tasks.expand(*shape, -1)
-        own = (data["task"] == tasks).all(-1)
-        paid = data["reward"], data["sparse_reward"], data["terminated"]
+        own = data["task_id"] == task_ids
+        collected = data["reward"], data["sparse_reward"], data["terminated"]
         if bool(own.all()):
-            return Reward(*paid)
+            return Reward(*collected)
         if not self._fitted:
-            raise ConfigurationError(
-                KEY,
-                type(self).__name__,
-                "it was asked for a reward before it has learned from any data",
-                "Collect and fit first (data.collection.initial_episodes), or use the world's own reward (null).",
-            )
+            raise RuntimeError("the reward model was asked for a reward before it has learned from any data.")
         reward, sparse_reward = self._predict(data, tasks).unbind(-1)
-        return Reward(torch.where(own, paid[0], reward), torch.where(own, paid[1], sparse_reward), paid[2])
+        known, known_sparse, terminated = collected
+        return Reward(torch.where(own, known, reward), torch.where(own, known_sparse, sparse_reward), terminated)
 
     def _predict(self, transitions: TensorDict, tasks: Tensor) -> Tensor:
         rows = torch.cat((transitions["observation"], transitions["action"], tasks), -1)

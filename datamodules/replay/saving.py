@@ -1,4 +1,4 @@
-"""How what was experienced is laid out for saving: rings of numbered rows, of which only the new ones change."""
+"""How collected data are saved: rings of numbered rows, of which only new ones have to be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Ring(Protocol):
-    """Rows that are numbered in order of arrival and never change; the oldest give way.
+    """Rows that are numbered in order of arrival and never change; the oldest are overwritten.
 
     Attributes:
         capacity: rows kept.

@@ -1,4 +1,4 @@
-"""Where transitions live: each once, in order of arrival."""
+"""Stored transitions, each once, in order of arrival."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from collections.abc import Iterable
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torchrl.data import LazyTensorStorage
 
 
 class TransitionStore:
     """A ring of transitions, addressed by a number that counts all transitions ever stored.
 
     Args:
-        capacity: transitions kept; the oldest give way.
+        capacity: transitions kept; the oldest are overwritten.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.written = 0
-        self._storage = LazyTensorStorage(capacity)
+        self._clear(first=0)
+
+    def _clear(self, first: int) -> None:
+        """Hold nothing; the next transition is number `first`."""
+        from torchrl.data import LazyTensorStorage  # slow to import
+
+        self._storage = LazyTensorStorage(self.capacity)
+        self.written = first
 
     @property
     def oldest(self) -> int:
@@ -51,8 +56,7 @@ class TransitionStore:
 
     def refill(self, first: int, blocks: Iterable[dict[str, Tensor]]) -> None:
         """Hold nothing but the transitions of `blocks`, numbered from `first` on without a gap."""
-        self._storage = LazyTensorStorage(self.capacity)
-        self.written = first
+        self._clear(first)
         for columns in blocks:
             rows = len(next(iter(columns.values())))
             self.append(TensorDict(columns, [rows]))

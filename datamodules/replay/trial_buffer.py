@@ -15,11 +15,11 @@ STEP_KEYS = ("action", "reward", "sparse_reward", "terminated", "valid")
 class TrialBuffer:
     """A ring of trials.
 
-    An observation is stored once: the one after a step is the one before the next. Memory is
-    reserved when the first trials arrive, and used as the ring fills.
+    Each observation is stored once, since the one after a step is the one before the next. Memory is
+    reserved when the first trials arrive.
 
     Args:
-        capacity: trials kept; the oldest give way.
+        capacity: trials kept; the oldest are overwritten.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -13,7 +13,7 @@ from datamodules.tasks.families import (
     TaskFamily,
     UnitBetaFamily,
 )
-from datamodules.tasks.samplers import FixedTaskSampler, TaskSampler, UniformTaskSampler
+from datamodules.tasks.samplers import FixedTaskSampler, SampledTasks, TaskSampler, UniformTaskSampler
 
 __all__ = [
     "ArcFamily",
@@ -26,6 +26,7 @@ __all__ = [
     "GaussianFamily",
     "GroupFamily",
     "LogBetaFamily",
+    "SampledTasks",
     "TaskFamily",
     "TaskSampler",
     "UniformTaskSampler",

@@ -7,92 +7,61 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections import defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
+from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_draws
 from datamodules.tasks.families import TaskFamily, matching_family
-from datamodules.tasks.samplers import TaskSampler
-from envs.base import WorldSpec
-from envs.errors import ConfigurationError, require, require_finite
+from datamodules.tasks.samplers import SampledTasks, TaskSampler
+from envs.base import MetaEnvSpec
+from envs.errors import ContractError, NonFiniteError, require, require_finite
 from envs.task_distributions import TaskDistribution
 
-LOGGED_QUANTILES = (0.05, 0.5, 0.95)
-KEY = "data.task_sampler.init_args"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-ReferenceMode = Literal["round", "reference_draws", "validation", "none"]
+LOGGED_QUANTILES = (0.05, 0.5, 0.95)
+TASKS_IN_FIGURE = 4096
+KEY = "data.task_sampler.init_args"
+PUBLISHED = (
+    "RoML uses alpha 0.05 (0.01 for KhazadDum), round_size 128, reference_share 0.2, selection_share 0.2, "
+    "smoothing 0.5 and threshold_smoothing 0."
+)
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RoundResult:
-    """What one update of the distribution was based on.
-
-    Attributes:
-        reference_quantile: estimate of the α-quantile of the score under the reference distribution; minus
-            infinity where none is used.
-        internal_quantile: β-quantile of the round's scores.
-        effective_sample_size: (Σw)² / Σw² over the weights of the selected draws: how many draws of equal
-            weight would say as much.
-        selected: the draws that the new parameters were fitted to, `[round]`.
-    """
-
-    reference_quantile: float
-    internal_quantile: float
-    effective_sample_size: float
-    selected: Tensor
-
-
-def reference_quantile(scores: Tensor, weights: Tensor, alpha: float) -> Tensor:
-    """α-quantile of the distribution that `scores` `[n]`, re-weighted by `weights` `[n]`, stand for.
-
-    Smallest and largest score count as the 1/(n+1) and n/(n+1) quantiles of that distribution; in
-    between, the weighted empirical quantile is interpolated linearly.
-    """
-    n = len(scores)
-    if n == 1:
-        return scores[0]
-    level = min(max((alpha * (n + 1) - 1) / (n - 1), 0.0), 1.0)
-    order = scores.argsort()
-    scores, weights = scores[order], weights[order]
-    centres = weights.cumsum(0) - 0.5 * weights
-    centres = (centres - centres[0]) / (centres[-1] - centres[0])
-    above = int(torch.searchsorted(centres, torch.tensor(level, dtype=centres.dtype))) if level > 0 else 0
-    if above == 0:
-        return scores[0]
-    share = (level - centres[above - 1]) / (centres[above] - centres[above - 1])
-    return scores[above - 1] + share * (scores[above] - scores[above - 1])
 
 
 class CEMTaskSampler(TaskSampler):
     """Moves a distribution of training tasks towards those with the lowest trial returns.
 
     A round is `round_size` draws: a share `reference_share`, at random positions, from the
-    reference distribution, the rest from D_φ. When all are scored, φ is re-fitted to the draws
-    below the larger of two quantiles, and mixed with the old φ.
+    reference distribution, the rest from D_φ. When all are scored, φ is fitted to the draws
+    below the larger of two quantiles, and averaged with the old φ.
 
     Args:
-        family: the distributions D_φ to move within; None takes the one that matches the world's tasks.
-        alpha: tail of tasks that is to be trained on: the level of the CVaR that is optimised.
+        family: the distributions D_φ to move within; None takes the one that matches the environment's tasks.
+        alpha: level of the CVaR that is optimized: the share of tasks that counts as the tail.
         round_size: scored draws per update (B).
         reference_share: share of a round drawn from the reference distribution (ν).
         selection_share: smallest share of a round that φ is fitted to (β); with `reference_draws`, of
             the draws from D_φ.
         smoothing: weight of the old φ in the new one (λ).
-        reference_mode: whose α-quantile is aimed at: that of the whole round, weighted (`round`); of its
+        reference_mode: whose α-quantile is the reference quantile: that of the whole round, weighted (`round`); of its
             draws from the reference distribution (`reference_draws`); of the last validation
-            (`validation`, and nobody's before there is one; its trials must have as many episodes as
-            those of training for the scores to compare); or nobody's (`none`), so that φ always
+            (`validation`; none is used before the first one, and validation trials must have as many episodes as
+            training trials for the scores to compare); or none at all (`none`), so that φ always
             follows the worst share β of its own draws.
-        threshold: aim at scores below this one instead of a quantile.
-        threshold_smoothing: weight of the old estimate of the reference's quantile in the new one.
-        weight_clip: weights are brought into [1 / weight_clip, weight_clip]; None leaves them. It biases the
-            quantile of a weighted round, so `reference_draws` goes well with it.
+        threshold: a fixed score to use in place of the reference quantile.
+        threshold_smoothing: weight of the old estimate of the reference quantile in the new one.
+        weight_clip: weights are clipped to [1 / weight_clip, weight_clip]; None leaves them. Clipping biases the
+            quantile of a weighted round, so it is best combined with `reference_draws`.
         least_effective_draws: an effective sample size below which the method counts as collapsed: φ is
-            then fitted to hardly more than a draw, and a warning is logged.
+            then fitted to little more than a single draw, and a warning is logged.
     """
 
     def __init__(
@@ -109,40 +78,29 @@ class CEMTaskSampler(TaskSampler):
         weight_clip: float | None = None,
         least_effective_draws: float = 2.0,
     ) -> None:
-        require(
-            0.0 < alpha <= 1.0, f"{KEY}.alpha", alpha, "it must lie in (0, 1]", "RoML uses 0.05, or 0.01 for KhazadDum."
-        )
-        shares = (
+        for name, value in (("alpha", alpha), ("selection_share", selection_share)):
+            require(0.0 < value <= 1.0, f"{KEY}.{name}", value, "it must lie in (0, 1]", PUBLISHED)
+        for name, value in (
             ("reference_share", reference_share),
             ("smoothing", smoothing),
             ("threshold_smoothing", threshold_smoothing),
-        )
-        for name, share in shares:
-            require(0.0 <= share < 1.0, f"{KEY}.{name}", share, "it must lie in [0, 1)", "RoML uses 0.2, 0.5 and 0.")
-        require(
-            0.0 < selection_share <= 1.0,
-            f"{KEY}.selection_share",
-            selection_share,
-            "it must lie in (0, 1]",
-            "RoML uses 0.2.",
-        )
-        require(
-            reference_share * round_size >= 1.0 or (reference_share == 0.0 and reference_mode != "reference_draws"),
-            f"{KEY}.round_size",
-            round_size,
-            f"a share of {reference_share} of it, drawn from the reference distribution, must be at least one draw",
-            "RoML uses 128 and 0.2.",
-        )
+        ):
+            require(0.0 <= value < 1.0, f"{KEY}.{name}", value, "it must lie in [0, 1)", PUBLISHED)
         share = selection_share
         if reference_mode == "reference_draws":
-            share *= 1.0 - int(reference_share * round_size) / round_size
-        require(
-            share * round_size >= 1.0,
-            f"{KEY}.round_size",
-            round_size,
-            f"a share of {share:.3g} of it, to which φ is fitted, must be at least one draw",
-            "RoML uses 128.",
-        )
+            share *= 1.0 - int(reference_share * round_size) / max(round_size, 1)
+        needs_reference = reference_share > 0.0 or reference_mode == "reference_draws"
+        for part, of_round, needed in (
+            ("drawn from the reference distribution", reference_share, needs_reference),
+            ("to which φ is fitted", share, True),
+        ):
+            require(
+                of_round * round_size >= 1.0 or not needed,
+                f"{KEY}.round_size",
+                round_size,
+                f"a share of {of_round:.3g} of it, {part}, must be at least one draw",
+                PUBLISHED,
+            )
         require(
             weight_clip is None or weight_clip >= 1.0,
             f"{KEY}.weight_clip",
@@ -151,7 +109,7 @@ class CEMTaskSampler(TaskSampler):
             "Leave it out for no clipping.",
         )
         if threshold is not None:
-            require_finite(f"{KEY}.threshold", threshold, "Leave it out to aim at a quantile.")
+            require_finite(f"{KEY}.threshold", threshold, "Leave it out to use a quantile.")
         require_finite(f"{KEY}.least_effective_draws", least_effective_draws, "0 never warns.")
         self.family = family
         self.alpha = alpha
@@ -166,8 +124,10 @@ class CEMTaskSampler(TaskSampler):
         self.least_effective_draws = least_effective_draws
         self.rounds = 0
         self.last_round: RoundResult | None = None
-        self._table: list[dict[str, float]] = []
-        self._validation_scores = torch.empty(0, dtype=torch.float64)
+        self._history: list[dict[str, float]] = []
+        self._validated = torch.empty(0, dtype=torch.float64)
+        self._from_reference = torch.empty(0, dtype=torch.bool)  # of the draws to come
+        self._draws = TensorDict({}, [0])  # those of unfinished rounds; an unscored one has the score NaN
 
     @property
     def draws_new_tasks(self) -> bool:
@@ -177,123 +137,125 @@ class CEMTaskSampler(TaskSampler):
     def compares_with_validation(self) -> bool:
         return self.reference_mode == "validation"
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
-        super().bind(world, reference, seed, rank)
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+        super().bind(meta_spec, reference, seed, rank)
         self._family = matching_family(reference) if self.family is None else self.family
         self._family.bind(reference)
-        self._from_reference = torch.empty(0, dtype=torch.bool)  # of the draws to come
-        self._awaiting_weights = torch.empty(0)  # of the draws that have no score yet
-        self._awaiting_reference = torch.empty(0, dtype=torch.bool)
-        self._tasks = torch.empty(0, reference.task_dim)
-        self._weights = torch.empty(0)
-        self._is_reference = torch.empty(0, dtype=torch.bool)
-        self._scores = torch.empty(0, dtype=torch.float64)
-        if not self._family.keeps_to_slots:
-            self._start()
-
-    def initial(self, n: int) -> Tensor:
-        tasks = super().initial(n)
-        self._family.bind_slots(tasks)
-        if self._family.keeps_to_slots:
-            self._start()
-        return tasks
-
-    def _start(self) -> None:
-        """Begin at φ0, which must cover the reference distribution."""
-        self.parameters = self._family.reference_parameters.clone()
         if self._family.keeps_to_slots:
             return
+        self.parameters = self._family.reference_parameters.clone()
+        if self._family.task_set is None:
+            self._check_coverage()
+
+    def _check_coverage(self) -> None:
+        """Refuse a family whose D_φ0 does not cover the reference distribution."""
         tasks = self.reference.sample(256, torch.Generator().manual_seed(0))
         covered = torch.isfinite(self._family.log_prob(self.parameters, tasks))
-        stranger = tasks[(~covered).nonzero()[0, 0]].tolist() if not bool(covered.all()) else None
+        missed = tasks[(~covered).nonzero()[0, 0]].tolist() if not bool(covered.all()) else None
         require(
-            stranger is None,
+            missed is None,
             f"{KEY}.family",
             type(self._family).__name__,
-            f"it gives no density to {stranger}, a task of the world's reference distribution",
-            "Correct the family, or leave the key out to take the one that matches the world.",
+            f"it gives no density to {missed}, a task of the environment's reference distribution",
+            "Correct the family, or leave the key out to take the one that matches the environment.",
         )
 
-    def sample(self, n: int) -> Tensor:
-        """Tasks for the next `n` trials, `[n, task_dim]`.
+    def initial(self, n: int) -> SampledTasks:
+        initial = super().initial(n)
+        self._family.bind_slots(initial.tasks)
+        if self._family.keeps_to_slots:
+            self.parameters = self._family.reference_parameters.clone()
+        return initial
+
+    def sample(self, n: int) -> SampledTasks:
+        """Tasks for the next `n` trials.
 
         Raises:
-            ConfigurationError: if a draw has no density under the reference distribution.
+            ContractError: if a draw has no density under the reference distribution.
         """
         while len(self._from_reference) < n:
             order = torch.randperm(self.round_size, generator=self.generator)
             plan = order < int(self.reference_share * self.round_size)
             self._from_reference = torch.cat((self._from_reference, plan))
         from_reference, self._from_reference = self._from_reference.tensor_split([n])
-        tasks = torch.where(
-            from_reference[:, None],
-            self._family.sample(self._family.reference_parameters, n, self.generator),
-            self._family.sample(self.parameters, n, self.generator),
-        )
-        weights = torch.where(from_reference, 1.0, self._density_ratio(tasks))
-        broken = ~torch.isfinite(weights)
-        if bool(broken.any()):
-            task = tasks[int(broken.nonzero()[0, 0])].tolist()
-            raise ConfigurationError(
-                f"{KEY}.family",
-                type(self._family).__name__,
-                f"it drew the task {task}, which has no density under the world's reference distribution",
-                "Every D_φ must lie within its support: correct the family.",
+        draws = self._family.sample(self._family.reference_parameters, n, self.generator)
+        draws[~from_reference] = self._family.sample(self.parameters, n, self.generator)[~from_reference]
+        weights = torch.where(from_reference, 1.0, self._density_ratio(draws))
+        tasks = self._family.vectors(draws)
+        broken = (~torch.isfinite(weights)).nonzero()[:, 0]
+        if len(broken) > 0:
+            raise ContractError(
+                f"{type(self._family).__name__}.sample",
+                f"the task {tasks[broken[0]].tolist()}, which has no density under the reference distribution",
+                "tasks in the support of the reference distribution from every D_φ",
             )
-        self._awaiting_weights = torch.cat((self._awaiting_weights, weights))
-        self._awaiting_reference = torch.cat((self._awaiting_reference, from_reference))
-        return tasks
+        sampled = self.with_new_ids(tasks) if self._family.task_set is None else SampledTasks(tasks, draws)
+        table = TensorDict(
+            {
+                "id": sampled.ids,
+                "draw": draws,
+                "weight": weights,
+                "from_reference": from_reference,
+                "score": torch.full((n,), torch.nan, dtype=torch.float64),
+            },
+            [n],
+        )
+        self._draws = torch.cat((self._draws, table)) if len(self._draws) > 0 else table
+        return sampled
 
-    def _density_ratio(self, tasks: Tensor) -> Tensor:
-        reference = self._family.log_prob(self._family.reference_parameters, tasks)
-        ratio = (reference - self._family.log_prob(self.parameters, tasks)).exp()
+    def _density_ratio(self, draws: Tensor) -> Tensor:
+        reference = self._family.log_prob(self._family.reference_parameters, draws)
+        ratio = (reference - self._family.log_prob(self.parameters, draws)).exp()
         return ratio if self.weight_clip is None else ratio.clamp(1.0 / self.weight_clip, self.weight_clip)
 
-    def update(self, tasks: Tensor, scores: Tensor) -> None:
-        """Take the scores; when a round is full, move φ.
+    def update(self, sampled: SampledTasks, scores: Tensor) -> None:
+        """Take the scores; whenever a round is full, move φ.
 
         Raises:
-            ConfigurationError: if a score is not finite, naming the trial and its task.
-            ValueError: if a score was not asked for.
+            NonFiniteError: if a score is not finite, naming the trial and its task.
+            ValueError: if a task has more scores than draws.
         """
-        if len(scores) > len(self._awaiting_weights):
-            raise ValueError(f"{len(scores)} scores were given for {len(self._awaiting_weights)} sampled tasks.")
-        broken = ~torch.isfinite(scores)
-        if bool(broken.any()):
-            trial = int(broken.nonzero()[0, 0])
-            raise ConfigurationError(
-                "data.task_sampler",
-                type(self).__name__,
-                f"it needs finite scores, but the return of trial {trial} on task {tasks[trial].tolist()} is "
-                f"{float(scores[trial])}",
-                "Correct the world's reward function.",
+        broken = (~torch.isfinite(scores)).nonzero()[:, 0]
+        if len(broken) > 0:
+            trial = int(broken[0])
+            raise NonFiniteError(
+                f"the return of trial {trial} on task {sampled.tasks[trial].tolist()} is {float(scores[trial])}, but "
+                "the task sampler needs finite scores: correct the environment's reward function."
             )
-        weights, self._awaiting_weights = self._awaiting_weights.tensor_split([len(scores)])
-        is_reference, self._awaiting_reference = self._awaiting_reference.tensor_split([len(scores)])
-        self._tasks = torch.cat((self._tasks, tasks))
-        self._weights = torch.cat((self._weights, weights))
-        self._is_reference = torch.cat((self._is_reference, is_reference))
-        self._scores = torch.cat((self._scores, scores.double()))
-        while len(self._scores) >= self.round_size:
-            self._finish_round()
+        rows = self._awaiting(sampled.ids)
+        if len(rows) > 0:
+            self._draws["score"] = self._draws["score"].index_copy(0, rows, scores.double())
+        while len(self._draws) >= self.round_size and bool(self._draws["score"][: self.round_size].isfinite().all()):
+            self._finish_round(self._draws[: self.round_size])
+            self._draws = self._draws[self.round_size :]
+
+    def _awaiting(self, ids: Tensor) -> Tensor:
+        """The row `[n]` of the earliest draw of each of `ids` `[n]` that has no score yet."""
+        rows: dict[int, list[int]] = defaultdict(list)
+        if len(self._draws) > 0:
+            for row in self._draws["score"].isnan().nonzero()[:, 0].tolist():
+                rows[int(self._draws["id"][row])].append(row)
+        found = []
+        for task_id in ids.tolist():
+            if not rows[task_id]:
+                raise ValueError(f"a score was given for the task with id {task_id}, which awaits none.")
+            found.append(rows[task_id].pop(0))
+        return torch.tensor(found, dtype=torch.long)
 
     def take_validation(self, scores: Tensor) -> None:
         """Take the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""
-        self._validation_scores = scores.double().cpu().clone()
+        self._validated = scores.double().cpu().clone()
 
-    def _finish_round(self) -> None:
-        tasks, self._tasks = self._tasks.tensor_split([self.round_size])
-        weights, self._weights = self._weights.tensor_split([self.round_size])
-        is_reference, self._is_reference = self._is_reference.tensor_split([self.round_size])
-        scores, self._scores = self._scores.tensor_split([self.round_size])
-        self.last_round = self._select(scores, weights, is_reference)
-        selected = self.last_round.selected
-        if bool(selected.any()):
-            fitted = self._family.fit(tasks[selected], weights[selected])
+    def _finish_round(self, draws: TensorDict) -> None:
+        reference = self._reference_quantile(draws)
+        self.last_round = select_draws(draws, reference, self.selection_share, self.generator)
+        chosen = draws[self.last_round.selected]
+        if len(chosen) > 0:
+            fitted = self._family.fit(chosen["draw"], chosen["weight"])
             self.parameters = self.smoothing * self.parameters + (1 - self.smoothing) * fitted
         self.rounds += 1
-        self._table.append({"round": float(self.rounds), **self._row()})
-        if self._collapsed and not any(row["collapsed"] for row in self._table[:-1]):
+        self._history.append({"round": float(self.rounds), **self._row()})
+        if self._collapsed and not any(row["collapsed"] for row in self._history[:-1]):
             log.warning(
                 "The cross-entropy method has collapsed: in round %d, φ was fitted to %.1f effective draws "
                 "(fewer than %.1f). A larger round_size or selection_share, or weight_clip, helps.",
@@ -302,31 +264,12 @@ class CEMTaskSampler(TaskSampler):
                 self.least_effective_draws,
             )
 
-    def _select(self, scores: Tensor, weights: Tensor, is_reference: Tensor) -> RoundResult:
-        internal = torch.quantile(scores, self.selection_share)
-        reference = self._reference_quantile(scores, weights, is_reference)
-        threshold = torch.maximum(internal, reference)
-        selected = scores < threshold
-        missing = int(self.selection_share * self.round_size) - int(selected.sum())
-        if missing > 0:
-            ties = (scores == threshold).nonzero()[:, 0]
-            chosen = ties[torch.randperm(len(ties), generator=self.generator)[:missing]]
-            selected[chosen] = True
-        chosen_weights = weights[selected].double()
-        effective = chosen_weights.sum().square() / chosen_weights.square().sum().clamp(min=1e-300)
-        return RoundResult(float(reference), float(internal), float(effective), selected)
-
-    def _reference_quantile(self, scores: Tensor, weights: Tensor, is_reference: Tensor) -> Tensor:
+    def _reference_quantile(self, draws: TensorDict) -> Tensor:
+        scores, weights = REFERENCE_SCORES[self.reference_mode](draws, self._validated)
         if self.threshold is not None:
             estimate = torch.tensor(self.threshold, dtype=torch.float64)
-        elif self.reference_mode == "round":
-            estimate = reference_quantile(scores, weights.double(), self.alpha)
-        elif self.reference_mode == "reference_draws":
-            drawn = scores[is_reference]
-            estimate = reference_quantile(drawn, torch.ones_like(drawn), self.alpha)
-        elif self.reference_mode == "validation" and len(self._validation_scores) > 0:
-            validated = self._validation_scores
-            estimate = reference_quantile(validated, torch.ones_like(validated), self.alpha)
+        elif len(scores) > 0:
+            estimate = reference_quantile(scores, weights, self.alpha)
         else:
             return torch.tensor(-math.inf, dtype=torch.float64)
         if self.last_round is not None and math.isfinite(self.last_round.reference_quantile):
@@ -340,14 +283,12 @@ class CEMTaskSampler(TaskSampler):
 
     def _row(self) -> dict[str, float]:
         """The distribution and the last round, by name."""
-        mean = self._family.mean(self.parameters)
-        row = {f"mean_{name}": float(mean[i]) for i, name in enumerate(self.world.task_names)}
-        quantiles = self._family.quantiles(
-            self.parameters, torch.tensor(LOGGED_QUANTILES), torch.Generator().manual_seed(0)
-        )
-        for level, values in zip(LOGGED_QUANTILES, quantiles):
-            for i, name in enumerate(self.world.task_names):
-                row[f"quantile_{level:.2f}_{name}"] = float(values[i])
+        names = self.meta_spec.task_names
+        levels, generator = torch.tensor(LOGGED_QUANTILES), torch.Generator().manual_seed(0)
+        quantiles = self._family.quantiles(self.parameters, levels, generator)
+        row = {f"mean_{name}": value for name, value in zip(names, self._family.mean(self.parameters).tolist())}
+        for level, values in zip(LOGGED_QUANTILES, quantiles.tolist()):
+            row |= {f"quantile_{level:.2f}_{name}": value for name, value in zip(names, values)}
         if self.last_round is not None:
             if math.isfinite(self.last_round.reference_quantile):
                 row["reference_quantile_of_score"] = self.last_round.reference_quantile
@@ -358,53 +299,51 @@ class CEMTaskSampler(TaskSampler):
         return row
 
     def metrics(self) -> dict[str, float]:
-        row = self._table[-1] if self._table else self._row()
+        row = self._history[-1] if self._history else self._row()
         return {f"cem/{name}": value for name, value in row.items() if name != "round"}
 
     def example_tasks(self, n: int) -> tuple[Tensor, Tensor]:
-        """`n` tasks each from D_φ and from the reference distribution, `[n, task_dim]`, to look at.
+        """`n` tasks each from D_φ and from the reference distribution, `[n, task_dim]`, for a figure.
 
         They come from a random stream of their own, always the same.
         """
         parameters = (self.parameters, self._family.reference_parameters)
-        drawn, reference = (self._family.sample(phi, n, torch.Generator().manual_seed(0)) for phi in parameters)
-        return drawn, reference
+        now, reference = (
+            self._family.vectors(self._family.sample(phi, n, torch.Generator().manual_seed(0))) for phi in parameters
+        )
+        return now, reference
+
+    def figures(self) -> dict[str, Figure]:
+        from datamodules.tasks.density_figure import plot_density  # slow to import
+
+        examples = self.example_tasks(TASKS_IN_FIGURE)
+        return {"cem/density": plot_density(*examples, self._history, self.meta_spec.task_names)}
 
     def table(self) -> list[dict[str, float]]:
         """One row a round: its number, the distribution after it, and what it was based on."""
-        return [dict(row) for row in self._table]
+        return [dict(row) for row in self._history]
 
     def state_dict(self) -> dict[str, Any]:
         return {
             **super().state_dict(),
             "parameters": self.parameters,
-            "set": getattr(self._family, "tasks", torch.empty(0)),
+            "task_set": self._family.task_set,
             "from_reference": self._from_reference,
-            "awaiting_weights": self._awaiting_weights,
-            "awaiting_reference": self._awaiting_reference,
-            "tasks": self._tasks,
-            "weights": self._weights,
-            "is_reference": self._is_reference,
-            "scores": self._scores,
-            "validation_scores": self._validation_scores,
+            "draws": self._draws.to_dict(),
+            "validated": self._validated,
             "rounds": self.rounds,
-            "table": self.table(),
+            "history": self.table(),
             "last_round": None if self.last_round is None else asdict(self.last_round),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         if self._family.keeps_to_slots:
-            self._family.bind_slots(state["set"])
+            self._family.bind_slots(state["task_set"])
         self.parameters = state["parameters"]
         self._from_reference = state["from_reference"]
-        self._awaiting_weights = state["awaiting_weights"]
-        self._awaiting_reference = state["awaiting_reference"]
-        self._tasks = state["tasks"]
-        self._weights = state["weights"]
-        self._is_reference = state["is_reference"]
-        self._scores = state["scores"]
-        self._validation_scores = state["validation_scores"]
+        self._draws = TensorDict(state["draws"], [len(state["draws"].get("id", ()))])
+        self._validated = state["validated"]
         self.rounds = state["rounds"]
-        self._table = [dict(row) for row in state["table"]]
+        self._history = [dict(row) for row in state["history"]]
         self.last_round = None if state["last_round"] is None else RoundResult(**state["last_round"])

@@ -3,64 +3,100 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, require
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-class TaskSampler(ABC):
-    """Draws training tasks, and may learn from how the trials on them went.
 
-    `bind` is called once, before anything else, with the world and its reference distribution.
+@dataclass(frozen=True, slots=True)
+class SampledTasks:
+    """Tasks, each with an id that identifies it from the sampler to the replay's slots.
+
+    Attributes:
+        tasks: `[n, task_dim]`.
+        ids: `[n]`; equal ids mean the same task.
     """
 
-    world: WorldSpec
+    tasks: Tensor
+    ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: Tensor) -> SampledTasks:
+        return SampledTasks(self.tasks[rows], self.ids[rows])
+
+
+class TaskSampler(ABC):
+    """Samples training tasks, and may learn from how the trials on them went.
+
+    `bind` is called once, before anything else.
+    """
+
+    meta_spec: MetaEnvSpec
     reference: TaskDistribution
     generator: torch.Generator
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
-        """Take the world, its reference distribution of tasks and a random stream.
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+        """Take the environment's description, its reference distribution of tasks and a random stream.
 
         Raises:
             ConfigurationError: if this sampler cannot work with that distribution.
         """
-        self.world = world
+        self.meta_spec = meta_spec
         self.reference = reference
         self.generator = make_generator(seed, rank, "task sampler")
         self._every_task_has_a_slot = False
+        self._next_id = len(reference.tasks) if isinstance(reference, FiniteTasks) else 0
 
     @property
     def draws_new_tasks(self) -> bool:
-        """Whether `sample` may give tasks that `initial` did not; each needs a slot of its own then."""
+        """Whether `sample` may give tasks that `initial` did not; each of them takes over a slot."""
         return not self._every_task_has_a_slot
 
     @property
     def compares_with_validation(self) -> bool:
-        """Whether the returns of validation trials are set against those of training trials."""
+        """Whether the returns of validation trials are compared with those of training trials."""
         return False
 
-    def initial(self, n: int) -> Tensor:
-        """The tasks that `n` task slots start with, `[n, task_dim]`: reference draws, never scored.
+    def initial(self, n: int) -> SampledTasks:
+        """The tasks that `n` task slots start with, from the reference distribution; they are never scored.
 
-        Where the world has no more tasks than that, they are all its tasks, each once.
+        If the environment has at most `n` tasks, they are all its tasks, each once.
         """
         if isinstance(self.reference, FiniteTasks) and len(self.reference.tasks) <= n:
             self._every_task_has_a_slot = True
-            return self.reference.tasks.clone()
-        return self.reference.sample(n, self.generator)
+            return SampledTasks(self.reference.tasks.clone(), torch.arange(len(self.reference.tasks)))
+        return self.sample_reference(n)
+
+    def sample_reference(self, n: int) -> SampledTasks:
+        """`n` tasks from the reference distribution; the id of one of a finite set is its index in the set."""
+        if not isinstance(self.reference, FiniteTasks):
+            return self.with_new_ids(self.reference.sample(n, self.generator))
+        indices = self.reference.sample_indices(n, self.generator)
+        return SampledTasks(self.reference.tasks[indices], indices)
+
+    def with_new_ids(self, tasks: Tensor) -> SampledTasks:
+        """`tasks` `[n, task_dim]`, none of which was given an id before."""
+        first, self._next_id = self._next_id, self._next_id + len(tasks)
+        return SampledTasks(tasks, torch.arange(first, self._next_id))
 
     @abstractmethod
-    def sample(self, n: int) -> Tensor:
-        """Tasks for the next `n` trials, `[n, task_dim]`. Each is scored by the next `update`."""
+    def sample(self, n: int) -> SampledTasks:
+        """Tasks for the next `n` trials. Each is scored by a later `update`."""
 
-    def update(self, tasks: Tensor, scores: Tensor) -> None:  # noqa: B027 - a sampler need not learn
-        """Learn from the trial returns `scores` `[n]` of the last sampled `tasks` `[n, task_dim]`."""
+    def update(self, sampled: SampledTasks, scores: Tensor) -> None:  # noqa: B027 - a sampler need not learn
+        """Learn from the returns `scores` `[n]` of trials on tasks that were sampled before."""
 
     def take_validation(self, scores: Tensor) -> None:  # noqa: B027 - likewise
         """Learn from the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""
@@ -69,27 +105,32 @@ class TaskSampler(ABC):
         """What to log of the sampler's state."""
         return {}
 
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the sampler's state, by name."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """All state, as tensors and primitives."""
-        return {"generator": self.generator.get_state()}
+        return {"generator": self.generator.get_state(), "next_id": self._next_id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.generator.set_state(state["generator"])
+        self._next_id = state["next_id"]
 
 
 class UniformTaskSampler(TaskSampler):
-    """Draws every task anew from the world's reference distribution."""
+    """Samples every task from the environment's reference distribution."""
 
-    def sample(self, n: int) -> Tensor:
-        return self.reference.sample(n, self.generator)
+    def sample(self, n: int) -> SampledTasks:
+        return self.sample_reference(n)
 
 
 class FixedTaskSampler(TaskSampler):
-    """Draws from a set of tasks that never changes, as the published PEARL and HFR runs do.
+    """Samples from a set of tasks that never changes, as in the published PEARL and HFR runs.
 
     Args:
-        tasks: the set; None draws one task per task slot from the reference distribution.
+        tasks: the set; None takes one task per task slot from the reference distribution.
     """
 
     def __init__(self, tasks: list[list[float]] | None = None) -> None:
@@ -98,17 +139,16 @@ class FixedTaskSampler(TaskSampler):
             "data.task_sampler.init_args.tasks",
             tasks,
             "a training set needs at least one task",
-            "List the tasks, or leave the key out to draw them from the world's distribution.",
+            "List the tasks, or leave the key out to sample them from the environment's distribution.",
         )
         self._given = tasks
-        self._tasks = torch.empty(0)
 
     @property
     def draws_new_tasks(self) -> bool:
         return False
 
-    def bind(self, world: WorldSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
-        super().bind(world, reference, seed, rank)
+    def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
+        super().bind(meta_spec, reference, seed, rank)
         if self._given is not None:
             key, hint = "data.task_sampler.init_args.tasks", "Correct the list."
             right_size = all(isinstance(task, list) and len(task) == reference.task_dim for task in self._given)
@@ -120,9 +160,9 @@ class FixedTaskSampler(TaskSampler):
             for task in distinct[counts > 1]:
                 raise ConfigurationError(key, task.tolist(), "it is listed more than once", hint)
 
-    def initial(self, n: int) -> Tensor:
+    def initial(self, n: int) -> SampledTasks:
         if self._given is None:
-            self._tasks = super().initial(n)
+            self._set = super().initial(n)
         else:
             require(
                 len(self._given) == n,
@@ -131,15 +171,15 @@ class FixedTaskSampler(TaskSampler):
                 f"a fixed set of {len(self._given)} tasks needs as many task slots",
                 f"Set data.task_slots to {len(self._given)}.",
             )
-            self._tasks = torch.tensor(self._given, dtype=torch.float32)
-        return self._tasks
+            self._set = self.with_new_ids(torch.tensor(self._given, dtype=torch.float32))
+        return self._set
 
-    def sample(self, n: int) -> Tensor:
-        return self._tasks[torch.randint(len(self._tasks), (n,), generator=self.generator)]
+    def sample(self, n: int) -> SampledTasks:
+        return self._set[torch.randint(len(self._set), (n,), generator=self.generator)]
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "tasks": self._tasks}
+        return {**super().state_dict(), "tasks": self._set.tasks, "ids": self._set.ids}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._tasks = state["tasks"]
+        self._set = SampledTasks(state["tasks"], state["ids"])

@@ -1,4 +1,4 @@
-"""MuJoCo worlds of running robots."""
+"""MuJoCo environments of running robots."""
 
 from envs.locomotion.ant import AntDir, AntGoal, AntVel, AntVelSparse
 from envs.locomotion.ant_bodies import AntBody, AntMass

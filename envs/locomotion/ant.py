@@ -1,34 +1,35 @@
-"""Ant worlds whose tasks ask for a place or a way of walking."""
+"""Ant environments whose tasks specify where or how to walk."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
+import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.compiled.costs import sums_of_squares
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.errors import require
-from envs.locomotion.mujoco_world import (
+from envs.locomotion.mujoco_env import (
     Column,
     Features,
     Move,
-    MujocoWorld,
-    Numbers,
+    MujocoEnv,
     columns,
     fallen,
     joined,
     load_model,
-    ones_where,
     robot_spec,
+    sums_of_squares,
 )
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
 
 SUBSTEPS = 5
 LOW_GEAR = 30.0  # of every motor in HFR's ant; Gymnasium's has 150
@@ -53,12 +54,12 @@ def ant_spec(
     feature_names: Sequence[str],
     observation_dim: int,
     task_changes: TaskChanges = TaskChanges.REWARD,
-) -> WorldSpec:
-    """The sizes and names of an ant world; `diverged` is added to the features."""
+) -> MetaEnvSpec:
+    """The sizes and names of an ant environment; `diverged` is added to the features."""
     return robot_spec(name, 8, observation_dim, task_names, feature_names, task_changes)
 
 
-class Ant(MujocoWorld):
+class Ant(MujocoEnv):
     """An ant that may pay for contact forces.
 
     MuJoCo has no longer computed these forces by itself since version 2.0, and mujoco-py never asked for them.
@@ -86,16 +87,16 @@ class Ant(MujocoWorld):
         self.contact_forces = contact_forces
 
     def _planar_velocity(self, move: Move) -> Column:
-        """Velocity of the torso over the step, m/s, `[copies, 2]`."""
+        """Velocity of the torso over the step, m/s, `[n, 2]`."""
         moved = self._physics.positions(move.after)[:, :2] - self._physics.positions(move.before)[:, :2]
         velocity: Column = moved / self._physics.dt
         return velocity
 
     def _costs(self, move: Move) -> Column:
-        """Control and contact cost, `[copies]`."""
-        costs: Column = self.control_cost * sums_of_squares(move.controls, np.inf)
+        """Control and contact cost, `[n]`."""
+        costs: Column = self.control_cost * sums_of_squares(move.controls)
         if self.contact_forces:
-            costs += CONTACT_COST * sums_of_squares(move.readings_after, 1.0)
+            costs += CONTACT_COST * sums_of_squares(move.readings_after.clip(-1.0, 1.0))
         return costs
 
 
@@ -115,9 +116,6 @@ class LowGearAnt(Ant):
     def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads)
         self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
-
-    def _ended(self, features: Numbers) -> Any:
-        return fallen(features[..., -2], HEIGHTS, features[..., -1])
 
     def _observe(self) -> Tensor:
         return joined(
@@ -158,7 +156,7 @@ class AntGoal(LowGearAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
+    meta_spec = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
     task_distribution: TaskDistribution = HalfCircle(2.0)
 
     def __init__(
@@ -177,12 +175,13 @@ class AntGoal(LowGearAnt):
         x, y, height = self._physics.positions(move.after)[:, :3].T
         return columns(x, y, self._costs(move), height)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        goal_x, goal_y = tasks[..., 0], tasks[..., 1]
-        off_x, off_y = features[..., 0] - goal_x, features[..., 1] - goal_y
-        near = off_x * off_x + off_y * off_y <= self.goal_radius**2
-        distance = near * (abs(off_x) + abs(off_y)) + ~near * (abs(goal_x) + abs(goal_y))
-        return 4.0 - distance - features[..., 2] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        _, _, costs, height, diverged = features.unbind(-1)
+        offset = features[..., :2] - tasks
+        near = offset.square().sum(-1) <= self.goal_radius**2
+        distance = torch.where(near, offset.abs().sum(-1), tasks.abs().sum(-1))
+        reward = 4.0 - distance - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class VelocityAnt(LowGearAnt):
@@ -214,11 +213,13 @@ class AntVel(VelocityAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
+    meta_spec = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return 1.0 - abs(features[..., 0] - tasks[..., 0]) - features[..., 1] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        reward = 1.0 - (velocity - tasks[..., 0]).abs() - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class AntVelSparse(VelocityAnt):
@@ -243,7 +244,7 @@ class AntVelSparse(VelocityAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
+    meta_spec = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
     task_distribution: TaskDistribution = UniformBox([-1.5], [1.5])
 
     def __init__(
@@ -258,9 +259,11 @@ class AntVelSparse(VelocityAnt):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, contact_forces, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        error = abs(features[..., 0] - tasks[..., 0])
-        return -error + ones_where(error < self.goal_radius, error) - features[..., 1] + HFR_BONUS
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        error = (velocity - tasks[..., 0]).abs()
+        reward = -error + (error < self.goal_radius).float() - costs + HFR_BONUS
+        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
 class StrongAnt(Ant):
@@ -305,7 +308,7 @@ class AntDir(StrongAnt):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
+    meta_spec = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
 
     def __init__(
         self,

@@ -1,16 +1,19 @@
-"""Ant worlds whose tasks change the body (RoML)."""
+"""Ant environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 
-import mujoco
-import torch
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges
+from envs.base import Reward, TaskChanges, batch_shape
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Features, Move, columns, fallen
+from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the front left leg's first part
 FEATURES = ("velocity", "costs", "height")
@@ -35,7 +38,7 @@ class WalkingBody(StrongAnt):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         upright = (~fallen(height, HEIGHTS, diverged)).float()
         reward = (velocity - costs + upright).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))
@@ -65,7 +68,7 @@ class AntMass(WalkingBody):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
+    meta_spec = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -94,7 +97,7 @@ class AntBody(WalkingBody):
         threads: native physics threads; None takes one per core.
     """
 
-    world = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
+    meta_spec = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Half-cheetah worlds whose tasks ask for a way of running."""
+"""Half-cheetah environments whose tasks specify how to run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.compiled.half_cheetah import write_observation, write_velocity_and_cost
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
 from envs.errors import require
-from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, Numbers, columns, joined, load_model, robot_spec
+from envs.locomotion.mujoco_env import (
+    Features,
+    Move,
+    MujocoEnv,
+    columns,
+    joined,
+    load_model,
+    robot_spec,
+    sums_of_squares,
+)
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
@@ -29,17 +37,17 @@ def cheetah_spec(
     feature_names: Sequence[str] = ("velocity", "control_cost"),
     observation_dim: int = 20,
     task_changes: TaskChanges = TaskChanges.REWARD,
-) -> WorldSpec:
-    """The sizes and names of a half-cheetah world; `diverged` is added to the features."""
+) -> MetaEnvSpec:
+    """The sizes and names of a half-cheetah environment; `diverged` is added to the features."""
     return robot_spec(name, 6, observation_dim, task_names, feature_names, task_changes)
 
 
-class HalfCheetah(MujocoWorld):
+class HalfCheetah(MujocoEnv):
     """Gymnasium's HalfCheetah-v5 with PEARL's observation (20 numbers).
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -56,20 +64,23 @@ class RunningCheetah(HalfCheetah):
     """A half-cheetah whose features begin with its forward velocity (m/s) and its control cost.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
     def _features(self, move: Move) -> Features:
-        features = np.zeros((len(move.after), self.world.feature_dim), np.float32)
         before, after = self._physics.positions(move.before), self._physics.positions(move.after)
-        write_velocity_and_cost(before, after, self._physics.dt, move.controls, CONTROL_COST, features)
+        features = np.zeros((len(after), self.meta_spec.feature_dim), np.float32)
+        features[:, 0] = (after[:, 0] - before[:, 0]) / self._physics.dt
+        features[:, 1] = CONTROL_COST * sums_of_squares(move.controls)
         return features
 
     def _observe(self) -> Tensor:
-        observation = np.empty((self.num_envs, self.world.observation_dim), np.float32)
-        write_observation(self._physics.motion(self._state), TORSO_HEIGHT, observation)
+        motion = self._physics.motion(self._state)
+        observation = np.zeros((self.num_envs, self.meta_spec.observation_dim), np.float32)
+        observation[:, :-3], observation[:, -3] = motion[:, 1:], motion[:, 0]
+        observation[:, -1] = motion[:, 1] + TORSO_HEIGHT
         return torch.from_numpy(observation)
 
 
@@ -93,13 +104,13 @@ class HalfCheetahVel(RunningCheetah):
     the published environments it is one substep (0.01 s) old.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         max_velocity: largest target velocity, m/s: 3 in HFR's experiments, 7 in RoML's.
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahVel", ["velocity"])
+    meta_spec = cheetah_spec("HalfCheetahVel", ["velocity"])
 
     def __init__(self, num_envs: int, seed: int = 0, max_velocity: float = 3.0, threads: int | None = None) -> None:
         require(
@@ -108,8 +119,9 @@ class HalfCheetahVel(RunningCheetah):
         self.task_distribution = UniformBox([0.0], [max_velocity])
         super().__init__(num_envs, seed, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return -abs(features[..., 0] - tasks[..., 0]) - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = -(features[..., 0] - tasks[..., 0]).abs() - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahVelSparse(RunningCheetah):
@@ -126,13 +138,13 @@ class HalfCheetahVelSparse(RunningCheetah):
     reward too, so there is no dense one. Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: largest |v − v*| that pays, m/s.
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
+    meta_spec = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.3, threads: int | None = None) -> None:
@@ -140,9 +152,10 @@ class HalfCheetahVelSparse(RunningCheetah):
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, threads)
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        error = abs(features[..., 0] - tasks[..., 0])
-        return (error <= self.goal_radius) * (2.0 - error) - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        error = (features[..., 0] - tasks[..., 0]).abs()
+        reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahDir(RunningCheetah):
@@ -158,16 +171,17 @@ class HalfCheetahDir(RunningCheetah):
     Reward: direction · v − 0.05‖a‖². Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahDir", ["direction"])
+    meta_spec = cheetah_spec("HalfCheetahDir", ["direction"])
     task_distribution: TaskDistribution = FiniteTasks([[-1.0], [1.0]])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return tasks[..., 0] * features[..., 0] - features[..., 1]
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward = tasks[..., 0] * features[..., 0] - features[..., 1]
+        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
 
 
 class HalfCheetahHighDim(HalfCheetah):
@@ -177,20 +191,20 @@ class HalfCheetahHighDim(HalfCheetah):
     |---|---|---|
     | observation | 9 positions (m, rad), 9 velocities (m/s, rad/s) | unbounded |
     | action | 6 joint torques, in units of the motors' range | [-1, 1] |
-    | task | 18 weights on the normalised state | uniform in [-1, 1] |
-    | features | 18 normalised state coordinates after the step, control cost, whether it diverged | |
+    | task | 18 weights on the normalized state | uniform in [-1, 1] |
+    | features | 18 normalized state coordinates after the step, control cost, whether it diverged | |
 
-    Reward: ⟨task, (s' − mean) / deviation⟩ − 0.05‖a‖², where s' is the observation after the step, and
-    mean and deviation are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
+    Reward: ⟨task, (s' − mean) / std⟩ − 0.05‖a‖², where s' is the observation after the step, and
+    mean and std are those of HFR's cheetah-vel replay. Start, end and dynamics: as HalfCheetahVel.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, 18)
-    world = cheetah_spec(
+    meta_spec = cheetah_spec(
         "HalfCheetahHighDim",
         [f"weight_{coordinate}" for coordinate in range(18)],
         [*(f"state_{coordinate}" for coordinate in range(18)), "control_cost"],
@@ -201,11 +215,11 @@ class HalfCheetahHighDim(HalfCheetah):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, threads)
         statistics = json.loads(STATE_STATISTICS.read_text(encoding="utf-8"))
-        self._mean, self._deviation = np.array(statistics["mean"]), np.array(statistics["std"])
+        self._mean, self._std = np.array(statistics["mean"]), np.array(statistics["std"])
 
     def _features(self, move: Move) -> Features:
-        normalised = (self._physics.motion(move.after) - self._mean) / self._deviation
-        return columns(*normalised.T, CONTROL_COST * np.square(move.controls).sum(-1))
+        normalized = (self._physics.motion(move.after) - self._mean) / self._std
+        return columns(*normalized.T, CONTROL_COST * sums_of_squares(move.controls))
 
     def _observe(self) -> Tensor:
         return joined(self._physics.motion(self._state))

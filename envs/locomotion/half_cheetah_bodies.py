@@ -1,17 +1,20 @@
-"""Half-cheetah worlds whose tasks change the body (RoML)."""
+"""Half-cheetah environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
+from torch import Tensor
 
-from envs.base import TaskChanges
+from envs.base import Reward, TaskChanges, batch_shape
 from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column, Features, Move, Numbers
+from envs.locomotion.mujoco_env import Column, Features, Move
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 THICKNESS = 0.046  # radius of every capsule in the model file, m
 LENGTH_GEOM = 2  # the capsule whose half length RoML's code scales: the head, the torso's second geom
@@ -26,8 +29,11 @@ class RunningBody(RunningCheetah):
         features[:, 2] = self._physics.positions(move.after)[:, 1]
         return features
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        return features[..., 0] - features[..., 1] + features[..., 2] + 0.0 * tasks[..., 0]  # as many as tasks
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, control_cost, height, diverged = features.unbind(-1)
+        shape = batch_shape(features, tasks)
+        reward = (velocity - control_cost + height).expand(shape)
+        return Reward(reward, reward, (diverged > 0).expand(shape))
 
 
 class HeavierCheetah(RunningBody):
@@ -68,7 +74,7 @@ class HalfCheetahMass(HeavierCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -99,7 +105,9 @@ class HalfCheetahBody(HeavierCheetah):
         threads: native physics threads; None takes one per core.
     """
 
-    world = cheetah_spec("HalfCheetahBody", ["mass", "damping", "length"], FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec(
+        "HalfCheetahBody", ["mass", "damping", "length"], FEATURES, task_changes=TaskChanges.DYNAMICS
+    )
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -127,8 +135,8 @@ class HalfCheetahMulti(RunningBody):
     Reward, start and end: as HalfCheetahMass.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -144,7 +152,7 @@ class HalfCheetahMulti(RunningBody):
         "light_pos",
         "mat_rgba",
     )
-    world = cheetah_spec("HalfCheetahMulti", properties, FEATURES, task_changes=TaskChanges.DYNAMICS)
+    meta_spec = cheetah_spec("HalfCheetahMulti", properties, FEATURES, task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([2**-0.5] * 10, [2**0.5] * 10)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:

@@ -1,4 +1,4 @@
-"""Humanoid worlds whose tasks ask for a way of walking."""
+"""Humanoid environments whose tasks specify how to walk."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.compiled.costs import sums_of_squares
-from envs.locomotion.mujoco_world import (
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
+from envs.locomotion.mujoco_env import (
     Column,
     Features,
     Move,
-    MujocoWorld,
-    Numbers,
+    MujocoEnv,
     columns,
     fallen,
     joined,
     load_model,
-    ones_where,
     robot_spec,
+    sums_of_squares,
 )
 from envs.physics import BatchedPhysics, State
 from envs.task_distributions import TaskDistribution, UniformBox
@@ -41,12 +38,12 @@ def humanoid_spec(
     task_names: Sequence[str],
     feature_names: Sequence[str] = ("velocity", "costs", "height"),
     task_changes: TaskChanges = TaskChanges.REWARD,
-) -> WorldSpec:
-    """The sizes and names of a humanoid world; `diverged` is added to the features."""
+) -> MetaEnvSpec:
+    """The sizes and names of a humanoid environment; `diverged` is added to the features."""
     return robot_spec(name, 17, 376, task_names, feature_names, task_changes)
 
 
-class Humanoid(MujocoWorld):
+class Humanoid(MujocoEnv):
     """Gymnasium's Humanoid-v5 with the observation of Humanoid-v2 (376 numbers).
 
     Of contact forces, what is said of `envs.locomotion.ant.Ant` holds here too: they are 0 in RoML's results.
@@ -77,23 +74,23 @@ class Humanoid(MujocoWorld):
         shares: Column = mass / mass.sum()
         return shares
 
-    def _mass_centre(self, readings: State) -> Column:
-        """x and y of the centre of mass, m, `[copies, 2]`."""
+    def _mass_center(self, readings: State) -> Column:
+        """x and y of the center of mass, m, `[n, 2]`."""
         places = readings[:, self._physics.field_slices["xipos"]].reshape(len(readings), -1, 3)
-        centre: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
-        return centre
+        center: Column = np.einsum("b,cbd->cd", self._mass_shares, places[..., :2])
+        return center
 
     def _features(self, move: Move) -> Features:
-        moved = self._mass_centre(move.readings_after) - self._mass_centre(move.readings_before)
-        costs = CONTROL_COST * sums_of_squares(move.controls, np.inf)
+        moved = self._mass_center(move.readings_after) - self._mass_center(move.readings_before)
+        costs = CONTROL_COST * sums_of_squares(move.controls)
         if self.contact_forces:
             forces = move.readings_after[:, self._physics.field_slices["cfrc_ext"]]
-            costs += np.minimum(CONTACT_COST * sums_of_squares(forces, np.inf), LARGEST_CONTACT_COST)
+            costs += np.minimum(CONTACT_COST * sums_of_squares(forces), LARGEST_CONTACT_COST)
         height = self._physics.positions(move.after)[:, 2]
         return columns(*self._velocity_columns(moved / self._physics.dt), costs, height)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
-        """The features that tell the velocity `[copies, 2]` of the centre of mass, m/s."""
+        """The features that tell the velocity `[n, 2]` of the center of mass, m/s."""
         return [velocity[:, 0]]
 
     def _observe(self) -> Tensor:
@@ -115,7 +112,7 @@ class HumanoidVel(Humanoid):
     | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
     | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
     | task | target velocity along x, m/s | uniform in [0, 2.5] |
-    | features | mass centre's velocity along x (m/s), control and contact cost, torso height (m), | |
+    | features | mass center's velocity along x (m/s), control and contact cost, torso height (m), | |
     | | whether the simulation diverged | |
 
     Reward: −1.25 |v − v*| − 0.1‖a‖², plus 5 while the torso's height is within [1, 2] m; with
@@ -136,13 +133,14 @@ class HumanoidVel(Humanoid):
         threads: native physics threads; None takes one per core.
     """
 
-    world = humanoid_spec("HumanoidVel", ["velocity"])
+    meta_spec = humanoid_spec("HumanoidVel", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.5])
 
-    def _worth(self, features: Numbers, tasks: Numbers) -> Numbers:
-        velocity, costs = features[..., 0], features[..., 1]
-        upright = ~fallen(features[..., 2], HEIGHTS, features[..., 3])
-        return -VELOCITY_WEIGHT * abs(velocity - tasks[..., 0]) - costs + ALIVE_BONUS * ones_where(upright, velocity)
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        velocity, costs, height, diverged = features.unbind(-1)
+        alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
+        reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
+        return Reward(reward, reward, (diverged > 0).expand_as(reward))
 
 
 class HumanoidDir(Humanoid):
@@ -154,10 +152,10 @@ class HumanoidDir(Humanoid):
     | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
     | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
     | task | heading, rad | uniform in [0, 2π) |
-    | features | mass centre's velocity along x, y (m/s), control and contact cost, torso height (m), | |
+    | features | mass center's velocity along x, y (m/s), control and contact cost, torso height (m), | |
     | | whether the simulation diverged | |
 
-    Reward: 0.25 · heading · Δ(mass centre) / 0.003 s, which is 1.25 times the velocity, − 0.1‖a‖² −
+    Reward: 0.25 · heading · Δ(mass center) / 0.003 s, which is 1.25 times the velocity, − 0.1‖a‖² −
     min(5·10⁻⁷‖contact forces‖², 10) + 5. Start: as HumanoidVel. End: when the torso's height leaves
     [1, 2] m; after 200 steps of 0.015 s. As in PEARL's code, an agent's action is scaled to ±0.4, and the
     cost counts the scaled one.
@@ -170,7 +168,7 @@ class HumanoidDir(Humanoid):
         threads: native physics threads; None takes one per core.
     """
 
-    world = humanoid_spec("HumanoidDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"])
+    meta_spec = humanoid_spec("HumanoidDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.0 * np.pi])
 
     def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
@@ -192,7 +190,7 @@ class WalkingHumanoid(Humanoid):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
         return Reward(reward, reward, (diverged > 0).expand(shape))

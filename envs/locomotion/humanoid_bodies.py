@@ -1,14 +1,17 @@
-"""Humanoid worlds whose tasks change the body (RoML)."""
+"""Humanoid environments whose tasks change the body (RoML)."""
 
 from __future__ import annotations
 
-import mujoco
+from typing import TYPE_CHECKING
 
 from envs.base import TaskChanges
 from envs.locomotion.humanoid import WalkingHumanoid, humanoid_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
-from envs.locomotion.mujoco_world import Column
+from envs.locomotion.mujoco_env import Column
 from envs.task_distributions import LogUniformBox, TaskDistribution
+
+if TYPE_CHECKING:
+    import mujoco
 
 LENGTH_GEOM = 2  # the geom whose sizes RoML's code scales as the length: the head
 
@@ -45,7 +48,7 @@ class HumanoidMass(HeavierHumanoid):
     | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
     | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
     | task | mass factor | log₂-uniform in [½, 2] |
-    | features | mass centre's velocity along x (m/s), control and contact cost, torso height (m), | |
+    | features | mass center's velocity along x (m/s), control and contact cost, torso height (m), | |
     | | whether the simulation diverged | |
 
     Reward: Gymnasium's: 1.25 v − 0.1‖a‖², plus 5 while the torso's height is within [1, 2] m; with
@@ -63,7 +66,7 @@ class HumanoidMass(HeavierHumanoid):
         threads: native physics threads; None takes one per core.
     """
 
-    world = humanoid_spec("HumanoidMass", ["mass"], task_changes=TaskChanges.DYNAMICS)
+    meta_spec = humanoid_spec("HumanoidMass", ["mass"], task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5], [2.0])
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
@@ -82,7 +85,7 @@ class HumanoidBody(HeavierHumanoid):
     | | qfrc_actuator (23) and cfrc_ext, the contact forces (84) | |
     | action | 17 joint torques, in units of the motors' gears | [-0.4, 0.4] |
     | task | factors on mass, joint damping, length | each log₂-uniform in [½, 2] |
-    | features | mass centre's velocity along x (m/s), control and contact cost, torso height (m), | |
+    | features | mass center's velocity along x (m/s), control and contact cost, torso height (m), | |
     | | whether the simulation diverged | |
 
     Reward, start and end: as HumanoidMass. The first factor scales masses and thickness as there; the
@@ -96,7 +99,7 @@ class HumanoidBody(HeavierHumanoid):
         threads: native physics threads; None takes one per core.
     """
 
-    world = humanoid_spec("HumanoidBody", ["mass", "damping", "length"], task_changes=TaskChanges.DYNAMICS)
+    meta_spec = humanoid_spec("HumanoidBody", ["mass", "damping", "length"], task_changes=TaskChanges.DYNAMICS)
     task_distribution: TaskDistribution = LogUniformBox([0.5] * 3, [2.0] * 3)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:

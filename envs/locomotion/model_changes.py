@@ -10,9 +10,13 @@ published environments they stay what they were (`update_derived=False`).
 
 from __future__ import annotations
 
-import mujoco
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import mujoco
 
 
 def set_masses(model: mujoco.MjModel, masses: NDArray[np.float64], update_derived: bool = True) -> None:
@@ -37,6 +41,8 @@ def set_sizes(model: mujoco.MjModel, sizes: NDArray[np.float64], update_derived:
     contacts of geoms that have grown are missed until they are within the old radius; geoms that have
     shrunk miss none.
     """
+    import mujoco  # only for those who simulate
+
     model.geom_size[:] = sizes
     # The bounding-box tree of a body is fixed when its model is compiled (MuJoCo 2.0, of the published
     # environments, had none); compare all its geoms instead.

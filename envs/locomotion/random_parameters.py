@@ -1,20 +1,22 @@
-"""Planar walkers whose tasks randomise many parameters of the model at once (PEARL)."""
+"""Planar walkers whose tasks randomize many parameters of the model at once (PEARL)."""
 
 from __future__ import annotations
 
 import copy
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
-import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.locomotion.model_changes import set_masses
-from envs.locomotion.mujoco_world import Column, Features, Move, MujocoWorld, columns, joined, load_model
+from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model, sums_of_squares
 from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
 
 SUBSTEPS = 4
 TIMESTEP = 0.004  # s; Gymnasium's models have 0.002
@@ -32,29 +34,32 @@ def slow_model(file: str) -> mujoco.MjModel:
     return model
 
 
-def _spec(name: str, model_file: str, observation_dim: int, feature_names: tuple[str, ...]) -> WorldSpec:
-    model = load_model(model_file)
-    return WorldSpec(
+def _spec(
+    name: str, observation_dim: int, action_dim: int, bodies: int, joints: int, feature_names: tuple[str, ...]
+) -> MetaEnvSpec:
+    """The spec of a robot with so many `bodies` in its model, the ground included, and a geom for each."""
+    sizes = {"body_mass": bodies, "body_inertia": 3 * bodies, "dof_damping": joints, "geom_friction": 3 * bodies}
+    return MetaEnvSpec(
         name=name,
         observation_dim=observation_dim,
-        action_dim=model.nu,
-        task_names=tuple(f"{field}_{index}" for field in FACTOR_BASES for index in range(getattr(model, field).size)),
+        action_dim=action_dim,
+        task_names=tuple(f"{field}_{index}" for field in FACTOR_BASES for index in range(sizes[field])),
         feature_names=(*feature_names, "diverged"),
         horizon=200,
         task_changes=TaskChanges.DYNAMICS,
     )
 
 
-def _exponents(world: WorldSpec) -> UniformBox:
-    return UniformBox([-LARGEST_EXPONENT] * world.task_dim, [LARGEST_EXPONENT] * world.task_dim)
+def _exponents(meta_spec: MetaEnvSpec) -> UniformBox:
+    return UniformBox([-LARGEST_EXPONENT] * meta_spec.task_dim, [LARGEST_EXPONENT] * meta_spec.task_dim)
 
 
-class RandomParameters(MujocoWorld):
+class RandomParameters(MujocoEnv):
     """A planar robot that runs forward; every mass, inertia, damping and friction has its own factor.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         model: the robot's model.
         threads: native physics threads; None takes one per core.
     """
@@ -80,11 +85,11 @@ class RandomParameters(MujocoWorld):
     def _features(self, move: Move) -> Features:
         x, height, angle = self._physics.positions(move.after)[:, :3].T
         velocity = (x - self._physics.positions(move.before)[:, 0]) / self._physics.dt
-        control_cost = CONTROL_COST * np.square(move.controls).sum(-1)
+        control_cost = CONTROL_COST * sums_of_squares(move.controls)
         return columns(velocity, control_cost, height, angle, *self._more_columns(move))
 
     def _more_columns(self, move: Move) -> list[Column]:
-        """Features that a world adds, `[copies]` each."""
+        """Features that an environment adds, `[n]` each."""
         return []
 
     def _observe(self) -> Tensor:
@@ -99,7 +104,7 @@ class RandomParameters(MujocoWorld):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost = features[..., 0], features[..., 1]
-        shape = torch.broadcast_shapes(velocity.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         reward = (velocity + ALIVE_BONUS - control_cost).expand(shape)
         return Reward(reward, reward, self._fallen(features).expand(shape))
 
@@ -121,15 +126,15 @@ class WalkerRandParams(RandomParameters):
     Gymnasium's Walker2d with the feet's friction of Walker2d-v4 and time steps of 0.004 s.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, 17)
     single_action_space = box(-1.0, 1.0, 6)
-    world = _spec("WalkerRandParams", "walker2d.xml", 17, ("velocity", "control_cost", "height", "angle"))
-    task_distribution: TaskDistribution = _exponents(world)
+    meta_spec = _spec("WalkerRandParams", 17, 6, 8, 9, ("velocity", "control_cost", "height", "angle"))
+    task_distribution: TaskDistribution = _exponents(meta_spec)
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, slow_model("walker2d.xml"), threads)
@@ -157,17 +162,17 @@ class HopperRandParams(RandomParameters):
     steps of 0.004 s, as that of WalkerRandParams.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
     single_observation_space = box(-np.inf, np.inf, 11)
     single_action_space = box(-1.0, 1.0, 3)
-    world = _spec(
-        "HopperRandParams", "hopper.xml", 11, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
+    meta_spec = _spec(
+        "HopperRandParams", 11, 3, 5, 6, ("velocity", "control_cost", "height", "angle", "largest_coordinate")
     )
-    task_distribution: TaskDistribution = _exponents(world)
+    task_distribution: TaskDistribution = _exponents(meta_spec)
 
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, slow_model("hopper.xml"), threads)

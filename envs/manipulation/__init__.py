@@ -1,4 +1,4 @@
-"""Worlds of a robot arm."""
+"""Environments of a robot arm."""
 
 from envs.manipulation.meta_world import ML1, ML10, ML25, ML45
 from envs.manipulation.sawyer import SawyerPush, SawyerPushSparse, SawyerReach, SawyerReachSparse

@@ -136,19 +136,19 @@ def tasks_of_benchmark(name: str, seed: int) -> BenchmarkTasks:
     return _drawn(partial(BENCHMARKS[name], seed=seed))
 
 
-def own_test_environments(benchmark: str, seed: int, copies: int, tasks_per_scene: int, **arguments: Any) -> Any:
+def own_test_environments(benchmark: str, seed: int, num_envs: int, tasks_per_scene: int, **arguments: Any) -> Any:
     """Meta-World's own vector of test environments, one after the other in this process.
 
     Args:
         benchmark: ML10, ML25, ML45, or the scene of ML1.
         seed: seed that Meta-World draws the tasks with.
-        copies: environments, the same number for every test scene.
+        num_envs: environments, the same number for every test scene.
         tasks_per_scene: test tasks used of every scene.
         **arguments: further ones of Meta-World's environments.
     """
     with without_physics():
         return metaworld.make_ml_envs_test(
-            benchmark, seed=seed, meta_batch_size=copies, total_tasks_per_cls=tasks_per_scene, **arguments
+            benchmark, seed=seed, meta_batch_size=num_envs, total_tasks_per_cls=tasks_per_scene, **arguments
         )
 
 

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from envs.cores import usable_cores
 from envs.manipulation.scenes import OBSERVATION, READINGS, Numbers, Scene
 
-SPARE_SCENES = 8  # kept for the next that needs one, such as the world of the next validation; 20 MB each
+SPARE_SCENES = 8  # kept for later environments, such as that of the next validation; 20 MB each
 Key = tuple[int, int]
-"""Which scene: number of the world within this process, and copy."""
+"""Which scene: number of the environment within this process, and index of the sub-environment."""
 
 
 class Assignment(NamedTuple):
@@ -146,11 +146,11 @@ def _rows_at(rows: Any, positions: list[int]) -> Any:
 
 
 class ProcessHost(SceneHost):
-    """Scenes spread over this process and workers, which all worlds of this process share.
+    """Scenes spread over this process and workers, which all environments of this process share.
 
     This process takes a share of the scenes itself instead of waiting: it saves handing them to one more worker. A
-    copy stays where it is. The workers are forks where the system is Linux: they start at once and share what has
-    been imported. They end with this process, however it ends.
+    sub-environment stays in its process. The workers are forks where the system is Linux: they start at once and share
+    what has been imported. They end with this process, however it ends.
 
     Args:
         processes: number of processes, this one included.
@@ -182,8 +182,8 @@ class ProcessHost(SceneHost):
         It is the last, and so never has more than the others: it has the handing over to do.
         """
         places: list[list[int]] = [[] for _ in range(len(self._connections) + 1)]
-        for position, (_, copy) in enumerate(keys):
-            places[copy % len(places)].append(position)
+        for position, (_, env_id) in enumerate(keys):
+            places[env_id % len(places)].append(position)
         return places
 
     def _ask(self, method: str, keys: Sequence[Key], *arguments: Any) -> list[tuple[list[int], Any]]:
@@ -254,14 +254,14 @@ def _shared_processes(processes: int, process: int) -> ProcessHost:
     return ProcessHost(processes)
 
 
-def host_for(copies: int, processes: int | None) -> SceneHost:
-    """Where a world of so many copies is simulated.
+def host_for(num_envs: int, processes: int | None) -> SceneHost:
+    """Where an environment of `num_envs` sub-environments is simulated.
 
     Args:
-        copies: of the world.
+        num_envs: number of sub-environments.
         processes: this one and its workers; None takes one per core that this process may use.
     """
     wanted = usable_cores() if processes is None else processes
-    if min(wanted, copies) == 1:
+    if min(wanted, num_envs) == 1:
         return LocalHost()
     return _shared_processes(wanted, os.getpid())  # a fork of this process must not use its parent's workers

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnv, Reward, TaskChanges, WorldSpec, box
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape, box
 from envs.errors import require
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
@@ -45,8 +45,8 @@ def _spec(
     task_names: Sequence[str],
     feature_names: Sequence[str] = RECORDED,
     task_changes: TaskChanges = TaskChanges.BOTH,
-) -> WorldSpec:
-    return WorldSpec(
+) -> MetaEnvSpec:
+    return MetaEnvSpec(
         name=name,
         observation_dim=OBSERVATION,
         action_dim=4,
@@ -61,7 +61,7 @@ def _variation_names(size: int) -> list[str]:
     return [f"variation_{number}" for number in range(1, size + 1)]
 
 
-def _many_scenes(name: str) -> WorldSpec:
+def _many_scenes(name: str) -> MetaEnvSpec:
     return _spec(name, ["scene", *_variation_names(LONGEST_VARIATION)])
 
 
@@ -91,8 +91,8 @@ class MetaWorld(MetaEnv):
     of the benchmark's tables, so tasks are compared as they are, never computed.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator. Nothing but the choice of tasks is random.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator. Nothing but the choice of tasks is random.
         benchmark: what Meta-World calls it: ML10, ML25, ML45, or the scene of ML1.
         task_seed: seed that its tasks are drawn with.
         tasks: the benchmark's tasks.
@@ -132,7 +132,7 @@ class MetaWorld(MetaEnv):
             "it must be at least 1",
             "Leave it out for one per core.",
         )
-        self.world = replace(self.world, horizon=horizon)
+        self.meta_spec = replace(self.meta_spec, horizon=horizon)
         self._name, self._task_seed = benchmark, task_seed
         self._benchmark = tasks
         self._reward_version = reward_version
@@ -143,13 +143,13 @@ class MetaWorld(MetaEnv):
         self._training_tasks = TrainingTasks(self._rows(tasks.train), groups, self._test_tasks)
         self.task_distribution = self._training_tasks
         super().__init__(num_envs, seed)
-        self._key_of_world = next(_numbers)
+        self._key_of_environment = next(_numbers)
         self._observations = torch.zeros(num_envs, OBSERVATION)
         self._drawing: Scene | None = None  # the scene that pictures are drawn of
         self._playing = torch.full((num_envs,), -1)  # numbers of the tasks that the scenes were started with
 
     def _rows(self, tasks: TaskSet) -> list[list[float]]:
-        """Tasks as vectors of this world."""
+        """Tasks as vectors of this environment."""
         if not self.names_scene:
             return [list(variation) for variation in tasks.variations.tolist()]
         padding = [0.0] * (LONGEST_VARIATION - tasks.variations.shape[1])
@@ -169,15 +169,15 @@ class MetaWorld(MetaEnv):
         every = torch.cat((self._training_tasks.tasks, self._test_tasks.tasks))
         return {tuple(task): number for number, task in enumerate(every.tolist())}
 
-    def _keys(self, copies: Sequence[int]) -> list[Key]:
-        return [(self._key_of_world, copy) for copy in copies]
+    def _keys(self, env_ids: Sequence[int]) -> list[Key]:
+        return [(self._key_of_environment, env_id) for env_id in env_ids]
 
-    def _assignments(self, copies: Sequence[int]) -> list[Assignment]:
-        """What the scenes of `copies` are to play."""
+    def _assignments(self, env_ids: Sequence[int]) -> list[Assignment]:
+        """What the scenes of the sub-environments `env_ids` are to play."""
         from envs.manipulation.hosts import Assignment
 
         tasks, assignments = self._benchmark, []
-        for number in self._playing[list(copies)].tolist():
+        for number in self._playing[list(env_ids)].tolist():
             split = tasks.train if number < len(tasks.train.scenes) else tasks.test
             row = number if split is tasks.train else number - len(tasks.train.scenes)
             scene = int(split.scenes[row])
@@ -185,25 +185,25 @@ class MetaWorld(MetaEnv):
             assignments.append(Assignment(tasks.scenes[scene], self._reward_version, variation))
         return assignments
 
-    def _start(self, copies: Tensor) -> None:
-        rows = copies.tolist()
-        self._playing[copies] = torch.tensor([self._number_of[tuple(task)] for task in self.tasks[copies].tolist()])
-        self._see(copies, self._host.start(self._keys(rows), self._assignments(rows)))
+    def _start(self, env_ids: Tensor) -> None:
+        rows = env_ids.tolist()
+        self._playing[env_ids] = torch.tensor([self._number_of[tuple(task)] for task in self.tasks[env_ids].tolist()])
+        self._see(env_ids, self._host.start(self._keys(rows), self._assignments(rows)))
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        rows = self._host.step(self._keys(copies.tolist()), actions.numpy())
-        self._see(copies, rows[:, :OBSERVATION])
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        rows = self._host.step(self._keys(env_ids.tolist()), actions.numpy())
+        self._see(env_ids, rows[:, :OBSERVATION])
         self.diverged += int(rows[:, -1].sum())
         return torch.from_numpy(self._features(rows[:, OBSERVATION:]).astype(np.float32))
 
-    def _see(self, copies: Tensor, observations: NDArray[np.float64]) -> None:
-        """Take new observations of `copies`, in a new tensor: the old one has been handed out."""
+    def _see(self, env_ids: Tensor, observations: NDArray[np.float64]) -> None:
+        """Take new observations of the sub-environments `env_ids`, in a new tensor: the old one has been handed out."""
         seen = torch.from_numpy(observations.astype(np.float32))
-        everyone = len(copies) == self.num_envs
-        self._observations = seen if everyone else self._observations.index_copy(0, copies, seen)
+        everyone = len(env_ids) == self.num_envs
+        self._observations = seen if everyone else self._observations.index_copy(0, env_ids, seen)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The features among the `readings` `[copies, readings]`, `[copies, features]`."""
+        """The features among the `readings` `[n, readings]`, `[n, features]`."""
         return readings[:, HAND:]
 
     def _observe(self) -> Tensor:
@@ -211,15 +211,15 @@ class MetaWorld(MetaEnv):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, _, diverged = features.unbind(-1)
-        shape = torch.broadcast_shapes(reward.shape, tasks.shape[:-1])
+        shape = batch_shape(features, tasks)
         return Reward(reward.expand(shape), reward.expand(shape), (diverged > 0).expand(shape))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
         success = features[..., 1] > 0
-        return success.expand(torch.broadcast_shapes(success.shape, tasks.shape[:-1]))
+        return success.expand(batch_shape(features, tasks))
 
     def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
-        """Test tasks for the test, and for validation where the world was asked to."""
+        """Test tasks for the test, and for validation where the environment was asked to."""
         return self._test_tasks if purpose == "test" or self._validate_on == "test" else self.task_distribution
 
     @property
@@ -231,11 +231,11 @@ class MetaWorld(MetaEnv):
         """Scenes of the test tasks."""
         return tuple(self._benchmark.scenes[scene] for scene in np.unique(self._benchmark.test.scenes))
 
-    def own_test_environments(self, copies: int, tasks_per_scene: int) -> Any:
+    def own_test_environments(self, num_envs: int, tasks_per_scene: int) -> Any:
         """Meta-World's own vector of environments on this benchmark's test tasks, for its own evaluation.
 
         Args:
-            copies: environments, a multiple of the number of test scenes.
+            num_envs: environments, a multiple of the number of test scenes.
             tasks_per_scene: test tasks used of every scene.
         """
         from envs.manipulation.benchmark_tasks import own_test_environments
@@ -243,37 +243,37 @@ class MetaWorld(MetaEnv):
         return own_test_environments(
             self._name,
             self._task_seed,
-            copies,
+            num_envs,
             tasks_per_scene,
-            max_episode_steps=self.world.horizon,
+            max_episode_steps=self.meta_spec.horizon,
             reward_function_version=self._reward_version,
         )
 
-    def draw(self, copy: int) -> NDArray[np.uint8]:
+    def draw(self, env_id: int) -> NDArray[np.uint8]:
         from envs.locomotion.pictures import draw_state
         from envs.manipulation.scenes import Scene
 
-        (assignment,) = self._assignments([copy])
+        (assignment,) = self._assignments([env_id])
         kind = assignment.scene, assignment.reward_version
         if self._drawing is None or self._drawing.kind != kind:
             self._drawing = Scene(*kind)
-        self._drawing.restore(assignment.variation, self._host.save(self._keys([copy]))[0])
+        self._drawing.restore(assignment.variation, self._host.save(self._keys([env_id]))[0])
         return draw_state(self._drawing.model, self._drawing.positions)
 
     def _simulation_state(self) -> dict[str, Tensor]:
-        copies = (self._playing >= 0).nonzero()[:, 0].tolist()
-        saved = self._host.save(self._keys(copies)) if copies else []
+        env_ids = (self._playing >= 0).nonzero()[:, 0].tolist()
+        saved = self._host.save(self._keys(env_ids)) if env_ids else []
         scenes = np.zeros((self.num_envs, max(map(len, saved), default=0)))
-        for copy, state in zip(copies, saved):
-            scenes[copy, : len(state)] = state
+        for env_id, state in zip(env_ids, saved):
+            scenes[env_id, : len(state)] = state
         return {"scenes": torch.from_numpy(scenes), "playing": self._playing, "observations": self._observations}
 
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
         self._playing, self._observations = state["playing"], state["observations"]
-        copies = (self._playing >= 0).nonzero()[:, 0].tolist()
-        if copies:
-            saved = [state["scenes"][copy].numpy() for copy in copies]
-            self._host.restore(self._keys(copies), self._assignments(copies), saved)
+        env_ids = (self._playing >= 0).nonzero()[:, 0].tolist()
+        if env_ids:
+            saved = [state["scenes"][env_id].numpy() for env_id in env_ids]
+            self._host.restore(self._keys(env_ids), self._assignments(env_ids), saved)
 
 
 class ML1(MetaWorld):
@@ -294,8 +294,8 @@ class ML1(MetaWorld):
     down.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         task: one of Meta-World's 50 scenes.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
@@ -305,7 +305,7 @@ class ML1(MetaWorld):
     """
 
     names_scene = False
-    world = _spec(
+    meta_spec = _spec(
         "ML1", _variation_names(LONGEST_VARIATION), ("hand_x", "hand_y", "hand_z", "diverged"), TaskChanges.REWARD
     )
 
@@ -325,7 +325,7 @@ class ML1(MetaWorld):
         tasks = tasks_of_scene(task, task_seed)
         self._reaches = task == REACH and reward_version == "v2"
         names = _variation_names(tasks.sizes[0])
-        self.world = replace(self.world, name=f"ML1-{task}") if self._reaches else _spec(f"ML1-{task}", names)
+        self.meta_spec = replace(self.meta_spec, name=f"ML1-{task}") if self._reaches else _spec(f"ML1-{task}", names)
         super().__init__(num_envs, seed, task, task_seed, tasks, horizon, reward_version, validate_on, processes)
 
     def _features(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -351,7 +351,7 @@ class ML1(MetaWorld):
 
 
 class ManyScenes(MetaWorld):
-    """A benchmark of several scenes, whose copies may play different ones."""
+    """A benchmark of several scenes, whose sub-environments may run different ones."""
 
     def __init__(
         self,
@@ -385,8 +385,8 @@ class ML10(ManyScenes):
     Reward, success, start and end: as ML1, the reward always as Meta-World said.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
@@ -394,7 +394,7 @@ class ML10(ManyScenes):
         processes: that simulate, this one included; left out, one per core.
     """
 
-    world = _many_scenes("ML10")
+    meta_spec = _many_scenes("ML10")
 
 
 class ML25(ManyScenes):
@@ -413,8 +413,8 @@ class ML25(ManyScenes):
     basketball-v3, is also trained on, with other goals: so Meta-World 3.1.1 defines it.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
@@ -422,7 +422,7 @@ class ML25(ManyScenes):
         processes: that simulate, this one included; left out, one per core.
     """
 
-    world = _many_scenes("ML25")
+    meta_spec = _many_scenes("ML25")
 
 
 class ML45(ManyScenes):
@@ -440,8 +440,8 @@ class ML45(ManyScenes):
     Reward, success, start and end: as ML1, the reward always as Meta-World said.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         horizon: steps of an episode; 500 is the benchmark's own.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
@@ -449,4 +449,4 @@ class ML45(ManyScenes):
         processes: that simulate, this one included; left out, one per core.
     """
 
-    world = _many_scenes("ML45")
+    meta_spec = _many_scenes("ML45")

@@ -1,21 +1,24 @@
-"""HFR's Sawyer worlds (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
+"""HFR's Sawyer environments (Wan et al. 2022): reach a place, or push a puck to it, on the scene of Meta-World."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box
-from envs.compiled.mujoco_loop import Addresses, Moved
-from envs.locomotion.mujoco_world import Features, Move, MujocoWorld, columns, joined
-from envs.physics import PHYSICS_STATE, BatchedPhysics, Models, State
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box
+from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
+from envs.physics import BatchedPhysics, Models, State, physics_state
 from envs.task_distributions import TaskDistribution, UniformBox
+
+if TYPE_CHECKING:
+    import mujoco
+
+    from envs.mujoco_loop import Addresses, Moved
 
 SUBSTEPS = 5
 HORIZON = 150
@@ -27,7 +30,7 @@ SETTLING = 10  # steps in which the hand goes to its place before an episode
 ABOVE_PUCK = (0.0, 0.6, 0.2)
 BEHIND_PUCK = (0.0, 0.65, 0.0)
 PUCK = (0.0, 0.6)  # start of the puck, m
-PUCK_POSITION, PUCK_VELOCITY = slice(9, 12), slice(9, 15)  # within generalised positions and velocities
+PUCK_POSITION, PUCK_VELOCITY = slice(9, 12), slice(9, 15)  # within generalized positions and velocities
 REACH_RADIUS, PUSH_RADIUS, TOUCH = 0.05, 0.07, 0.05  # m
 FIELDS = ("xpos", "geom_xpos", "site_xpos")
 GOALS_FAR = UniformBox([-0.1, 0.8, 0.05], [0.1, 0.9, 0.3])
@@ -37,7 +40,8 @@ GOALS_NEAR = UniformBox([-0.1, 0.7, 0.05], [0.1, 0.8, 0.3])
 @lru_cache
 def sawyer_model() -> mujoco.MjModel:
     """Meta-World's arm, table and puck, without automatic reset; shared, as `load_model`'s."""
-    from metaworld.asset_path_utils import full_V3_path_for  # only for those who use it
+    import mujoco  # these, only for those who simulate
+    from metaworld.asset_path_utils import full_V3_path_for
 
     model = mujoco.MjModel.from_xml_path(full_V3_path_for("sawyer_xyz/sawyer_reach_v3.xml"))
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET.value
@@ -55,9 +59,11 @@ class SawyerPhysics(BatchedPhysics):
     """
 
     def __init__(self, threads: int | None = None) -> None:
+        import mujoco
+
         target = mujoco.mjtState.mjSTATE_MOCAP_POS.value | mujoco.mjtState.mjSTATE_MOCAP_QUAT.value
         super().__init__(sawyer_model(), SUBSTEPS, threads, FIELDS, target)
-        first = mujoco.mj_stateSize(self.model, PHYSICS_STATE)
+        first = mujoco.mj_stateSize(self.model, physics_state())
         self._target = slice(first, first + 3)
         self._target_turn = slice(first + 3, first + 7)
         hand, puck = self.model.body("hand").id, self.model.geom("objGeom").id
@@ -69,15 +75,15 @@ class SawyerPhysics(BatchedPhysics):
         )
 
     def hand(self, readings: State) -> State:
-        """Place of the hand in `readings` `[copies, readings]`, m, `[copies, 3]`."""
+        """Place of the hand in `readings` `[n, readings]`, m, `[n, 3]`."""
         return readings[:, self._hand]
 
     def puck(self, readings: State) -> State:
-        """Place of the puck, m, `[copies, 3]`."""
+        """Place of the puck, m, `[n, 3]`."""
         return readings[:, self._puck]
 
     def grip(self, readings: State) -> State:
-        """The point between the fingers, m, `[copies, 3]`."""
+        """The point between the fingers, m, `[n, 3]`."""
         right, left = self._fingers
         between: State = (readings[:, right] + readings[:, left]) / 2.0
         return between
@@ -100,8 +106,8 @@ class SawyerPhysics(BatchedPhysics):
         return row
 
 
-def _sawyer_spec(name: str, feature_names: Sequence[str]) -> WorldSpec:
-    return WorldSpec(
+def _sawyer_spec(name: str, feature_names: Sequence[str]) -> MetaEnvSpec:
+    return MetaEnvSpec(
         name=name,
         observation_dim=6,
         action_dim=4,
@@ -126,12 +132,12 @@ def beginning(target: tuple[float, float, float]) -> tuple[State, State]:
     return state, physics.read(Models(physics.model, 1).addresses, state)
 
 
-class Sawyer(MujocoWorld):
+class Sawyer(MujocoEnv):
     """An arm over a table with a puck; every episode starts alike, the hand still on its way to its place.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
@@ -143,11 +149,11 @@ class Sawyer(MujocoWorld):
     def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, SawyerPhysics(threads))
 
-    def _start(self, copies: Tensor) -> None:
+    def _start(self, env_ids: Tensor) -> None:
         state, readings = beginning(self.hand_start)
         if self._readings.shape[1] != readings.shape[1]:
             self._readings = np.zeros((self.num_envs, readings.shape[1]))
-        self._state[copies.numpy()], self._readings[copies.numpy()] = state, readings
+        self._state[env_ids.numpy()], self._readings[env_ids.numpy()] = state, readings
 
     def _observe(self) -> Tensor:
         if not self._readings.size:
@@ -206,12 +212,12 @@ class SawyerReach(Reaching):
     of Meta-World's reach-v3; HFR's was that of a Meta-World of 2020.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerReach", ["grip_x", "grip_y", "grip_z"])
+    meta_spec = _sawyer_spec("SawyerReach", ["grip_x", "grip_y", "grip_z"])
     task_distribution: TaskDistribution = GOALS_FAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -236,12 +242,12 @@ class SawyerReachSparse(Reaching):
     too. Success and end: there; after 150 steps of 12.5 ms. Start and scene: as SawyerReach, the goals nearer.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerReachSparse", ["grip_x", "grip_y", "grip_z"])
+    meta_spec = _sawyer_spec("SawyerReachSparse", ["grip_x", "grip_y", "grip_z"])
     task_distribution: TaskDistribution = GOALS_NEAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -263,12 +269,12 @@ class SawyerPush(Pushing):
     the puck at (0, 0.6). End: after 150 steps of 12.5 ms.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerPush", ["puck_x", "puck_y", "grip_to_puck"])
+    meta_spec = _sawyer_spec("SawyerPush", ["puck_x", "puck_y", "grip_to_puck"])
     task_distribution: TaskDistribution = GOALS_FAR
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -293,12 +299,12 @@ class SawyerPushSparse(Pushing):
     behind the puck to (0, 0.65, 0), low over the table.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
     """
 
-    world = _sawyer_spec("SawyerPushSparse", ["puck_x", "puck_y", "grip_to_puck"])
+    meta_spec = _sawyer_spec("SawyerPushSparse", ["puck_x", "puck_y", "grip_to_puck"])
     task_distribution: TaskDistribution = GOALS_FAR
     hand_start = BEHIND_PUCK
 

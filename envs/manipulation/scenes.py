@@ -42,7 +42,7 @@ def _compiled(path: str) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_path(path)
 
 
-def _initialise_from_copy(environment: MujocoEnv) -> tuple[mujoco.MjModel, mujoco.MjData]:
+def _initialize_from_saved(environment: MujocoEnv) -> tuple[mujoco.MjModel, mujoco.MjData]:
     model = copy.copy(_compiled(environment.fullpath))
     return model, mujoco.MjData(model)
 
@@ -60,7 +60,7 @@ def replaced(method: str, replacement: Callable[..., Any]) -> Iterator[None]:
 @contextmanager
 def compiled_scenes() -> Iterator[None]:
     """Environments made inside share compiled scenes; each still has a model of its own, which tasks change."""
-    with replaced("_initialize_simulation", _initialise_from_copy):
+    with replaced("_initialize_simulation", _initialize_from_saved):
         yield
 
 
@@ -111,7 +111,7 @@ class Scene:
 
     @property
     def positions(self) -> Numbers:
-        """Generalised positions, `[nq]`."""
+        """Generalized positions, `[nq]`."""
         positions: Numbers = self._environment.data.qpos
         return positions
 

@@ -1,4 +1,4 @@
-"""Worlds of a point or an agent that finds its way."""
+"""Navigation environments: a point or an agent in the plane."""
 
 from envs.navigation.grid_navi import GridNavi
 from envs.navigation.khazad_dum import KhazadDum

@@ -9,8 +9,8 @@ import gymnasium
 import torch
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box, never
-from envs.navigation.planar import PlanarWorld
+from envs.base import MetaEnvSpec, Reward, TaskChanges, box, never
+from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ EVERY_CELL = tuple((float(x), float(y)) for x, y in product(range(CELLS), repeat
 GOALS = [[x, y] for x, y in EVERY_CELL if max(x, y) > 1]
 
 
-class GridNavi(PlanarWorld):
+class GridNavi(PlanarEnv):
     """Search a 5×5 grid for a hidden goal cell (VariBAD, Zintgraf et al. 2020).
 
     | | meaning | range |
@@ -37,13 +37,13 @@ class GridNavi(PlanarWorld):
     goal. Start: cell (0, 0). End: after 15 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
     single_observation_space = box(0.0, CELLS - 1.0, 2)
     single_action_space = gymnasium.spaces.Discrete(len(MOVES))
-    world = WorldSpec(
+    meta_spec = MetaEnvSpec(
         name="GridNavi",
         observation_dim=2,
         action_dim=len(MOVES),
@@ -60,14 +60,14 @@ class GridNavi(PlanarWorld):
         super().__init__(num_envs, seed)
         self._cell = torch.zeros(num_envs, 2)
 
-    def _start(self, copies: Tensor) -> None:
-        self._cell[copies] = 0.0
-        self._begin_path(copies, self._cell[copies])
+    def _start(self, env_ids: Tensor) -> None:
+        self._cell[env_ids] = 0.0
+        self._begin_path(env_ids, self._cell[env_ids])
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        cells = (self._cell[copies] + MOVES[actions.argmax(-1)]).clamp(0.0, CELLS - 1.0)
-        self._cell[copies] = cells
-        self._extend_path(copies, cells)
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        cells = (self._cell[env_ids] + MOVES[actions.argmax(-1)]).clamp(0.0, CELLS - 1.0)
+        self._cell[env_ids] = cells
+        self._extend_path(env_ids, cells)
         return cells
 
     def _observe(self) -> Tensor:

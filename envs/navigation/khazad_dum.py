@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, WorldSpec, box, never
-from envs.navigation.planar import PlanarWorld
+from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box, never
+from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import Exponential, TaskDistribution
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ABYSS_ROWS = slice(3, 6)
 NARROW_BRIDGE, WIDE_BRIDGE = slice(2, 3), slice(7, 10)
 NARROW_REGION = (3.0, 2.5, 5.5)  # the steps are noisy where x < first, second < y < third
 MOVES = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
-GOAL_BONUS, NOISE_PRICE = 5.0, 3.0
+GOAL_BONUS, NOISE_COST = 5.0, 3.0
 HORIZON = 32
 FREE, WALL, ABYSS = 0, 1, 2
 
@@ -44,7 +44,7 @@ MAP = _make_map()
 
 
 def on_narrow_bridge(positions: Plane) -> NDArray[np.bool_]:
-    """Whether steps from `positions` `[copies, 2]` are noisy, `[copies]`."""
+    """Whether steps from `positions` `[n, 2]` are noisy, `[n]`."""
     x, y = positions.T
     largest_x, lowest_y, highest_y = NARROW_REGION
     narrow: NDArray[np.bool_] = (x < largest_x) & (y > lowest_y) & (y < highest_y)
@@ -52,26 +52,26 @@ def on_narrow_bridge(positions: Plane) -> NDArray[np.bool_]:
 
 
 def cells_of(positions: Plane) -> NDArray[np.int64]:
-    """What the map holds at `positions` `[copies, 2]`: FREE, WALL or ABYSS, `[copies]`."""
+    """What the map holds at `positions` `[n, 2]`: FREE, WALL or ABYSS, `[n]`."""
     column, row = np.rint(positions).astype(np.intp).T
     held: NDArray[np.int64] = MAP[column, row]
     return held
 
 
 def move(positions: Plane, steps: Plane, slips: Plane) -> Plane:
-    """Where copies at `positions` come to stand, `[copies, 2]`.
+    """The positions after a step from `positions`, `[n, 2]`.
 
     Args:
-        positions: `[copies, 2]`.
-        steps: the intended moves, `[copies, 2]`.
-        slips: the noise, zero where there is none, `[copies, 2]`.
+        positions: `[n, 2]`.
+        steps: the intended moves, `[n, 2]`.
+        slips: the noise, zero where there is none, `[n, 2]`.
     """
     targets = ((positions + steps) + slips).clip((0.0, 0.0), (WIDTH - 1.0, HEIGHT - 1.0))
     return np.where((cells_of(targets) == WALL)[:, None], positions, targets)
 
 
 def bilinear_one_hot(positions: Plane) -> NDArray[np.float32]:
-    """The observation at `positions` `[copies, 2]`: the weights of the four nearest cells, `[copies, 99]`."""
+    """The observation at `positions` `[n, 2]`: the weights of the four nearest cells, `[n, 99]`."""
     corners = positions.astype(np.intp)
     left, lower = (corners + 1 - positions).T
     first = corners[:, 0] * HEIGHT + corners[:, 1]
@@ -84,7 +84,7 @@ def bilinear_one_hot(positions: Plane) -> NDArray[np.float32]:
     return encoded
 
 
-class KhazadDum(PlanarWorld):
+class KhazadDum(PlanarEnv):
     """Cross an abyss by a short narrow bridge, risky when steps are noisy, or by a long safe one (RoML,
     Greenberg et al. 2023).
 
@@ -93,7 +93,7 @@ class KhazadDum(PlanarWorld):
     | observation | bilinear one-hot of the position over the 11 × 9 cells (99 numbers) | [0, 1] |
     | action | one of: left, right, down, up (with `continuous`: the step along x, y) | one-hot of 4 ([-1, 1]) |
     | task | motion noise | exponential with mean 0.1 |
-    | features | reward without the price of noise (times 32), whether the step was noisy, whether at the goal | |
+    | features | reward without the cost of noise (times 32), whether the step was noisy, whether at the goal | |
 
     A wall surrounds the grid; moves into it do nothing. The abyss fills rows 3 to 5 except a narrow
     bridge, column 2, and a wide one, columns 7 to 9; a cell's coordinates are rounded positions. A step
@@ -105,14 +105,14 @@ class KhazadDum(PlanarWorld):
     Start: uniform in [0.5, 2.5]². End: after 32 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         continuous: whether an action is a step of any direction and length instead of one of four moves.
     """
 
     single_observation_space = box(0.0, 1.0, WIDTH * HEIGHT)
     single_action_space: Any = gymnasium.spaces.Discrete(len(MOVES))
-    world = WorldSpec(
+    meta_spec = MetaEnvSpec(
         name="KhazadDum",
         observation_dim=WIDTH * HEIGHT,
         action_dim=len(MOVES),
@@ -127,23 +127,23 @@ class KhazadDum(PlanarWorld):
     def __init__(self, num_envs: int, seed: int = 0, continuous: bool = False) -> None:
         if continuous:
             self.single_action_space = box(-1.0, 1.0, 2)
-            self.world = replace(self.world, action_dim=2, discrete_actions=False)
+            self.meta_spec = replace(self.meta_spec, action_dim=2, discrete_actions=False)
         super().__init__(num_envs, seed)
         self._position = np.ones((num_envs, 2))
         self._at_goal = np.zeros(num_envs, np.bool_)
         self._fallen = np.zeros(num_envs, np.bool_)
 
-    def _start(self, copies: Tensor) -> None:
-        unit = torch.rand(len(copies), 2, generator=self.generator, dtype=torch.float64).numpy()
-        rows = copies.numpy()
+    def _start(self, env_ids: Tensor) -> None:
+        unit = torch.rand(len(env_ids), 2, generator=self.generator, dtype=torch.float64).numpy()
+        rows = env_ids.numpy()
         self._position[rows] = START[0] + (START[1] - START[0]) * unit
         self._at_goal[rows] = self._fallen[rows] = False
-        self._begin_path(copies, torch.from_numpy(self._position[rows]).float())
+        self._begin_path(env_ids, torch.from_numpy(self._position[rows]).float())
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        rows = copies.numpy()
-        noise = self.tasks[copies, 0].double().numpy()
-        steps = MOVES[actions.argmax(-1).numpy()] if self.world.discrete_actions else actions.double().numpy()
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        rows = env_ids.numpy()
+        noise = self.tasks[env_ids, 0].double().numpy()
+        steps = MOVES[actions.argmax(-1).numpy()] if self.meta_spec.discrete_actions else actions.double().numpy()
         draws = torch.randn(len(rows), 2, generator=self.generator, dtype=torch.float64).numpy()
         before, was_at_goal, had_fallen = self._position[rows], self._at_goal[rows], self._fallen[rows]
         moving = ~(was_at_goal | had_fallen)
@@ -157,7 +157,7 @@ class KhazadDum(PlanarWorld):
         features = np.empty((len(rows), 3), np.float32)
         features[:, 0] = np.where(moving, near, -1.0 * had_fallen)
         features[:, 1], features[:, 2] = noisy, at_goal
-        self._extend_path(copies, torch.from_numpy(after).float())
+        self._extend_path(env_ids, torch.from_numpy(after).float())
         return torch.from_numpy(features)
 
     def _observe(self) -> Tensor:
@@ -165,15 +165,15 @@ class KhazadDum(PlanarWorld):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         noiseless, noisy, _ = features.unbind(-1)
-        reward = (noiseless - NOISE_PRICE * tasks[..., 0] * noisy) / HORIZON
+        reward = (noiseless - NOISE_COST * tasks[..., 0] * noisy) / HORIZON
         return Reward(reward, reward, never(reward))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
-        return (features[..., 2] > 0) & (tasks[..., 0] >= 0)  # any noise will do: it only gives the shape
+        return (features[..., 2] > 0).expand(batch_shape(features, tasks))
 
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
-        colours = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
-        axes.imshow(colours[MAP].swapaxes(0, 1), origin="lower")
+        colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
+        axes.imshow(colors[MAP].swapaxes(0, 1), origin="lower")
         axes.plot(*GOAL, color="tab:green", marker="*", markersize=14)
         axes.set_title(f"KhazadDum, noise {task[0]:.2f}")
 

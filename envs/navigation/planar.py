@@ -1,4 +1,4 @@
-"""What the navigation worlds share: the path of each copy, and pictures of it."""
+"""What the navigation environments share: the path of each sub-environment, and pictures of it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class PlanarWorld(MetaEnv):
-    """A world whose copies have a position in the plane and remember the episode's path."""
+class PlanarEnv(MetaEnv):
+    """An environment whose sub-environments have a position in the plane and remember the episode's path."""
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         super().__init__(num_envs, seed)
-        self._path = torch.full((num_envs, self.world.horizon + 1, 2), torch.nan)
+        self._path = torch.full((num_envs, self.meta_spec.horizon + 1, 2), torch.nan)
 
     @abstractmethod
     def _draw_scene(self, axes: Axes, task: list[float]) -> None:
         """Set the limits of `axes` and draw what stands still: walls, traps and the goal of `task`."""
 
-    def _begin_path(self, copies: Tensor, positions: Tensor) -> None:
-        """Note where `copies` (indices) start, `[len(copies), 2]`."""
-        self._path[copies] = torch.nan
-        self._path[copies, 0] = positions
+    def _begin_path(self, env_ids: Tensor, positions: Tensor) -> None:
+        """Record where the sub-environments `env_ids` (indices) start, `[len(env_ids), 2]`."""
+        self._path[env_ids] = torch.nan
+        self._path[env_ids, 0] = positions
 
-    def _extend_path(self, copies: Tensor, positions: Tensor) -> None:
-        """Note where the step took `copies` (indices), `[len(copies), 2]`."""
-        self._path[copies, torch.from_numpy(self._elapsed)[copies] + 1] = positions
+    def _extend_path(self, env_ids: Tensor, positions: Tensor) -> None:
+        """Record where the step took the sub-environments `env_ids` (indices), `[len(env_ids), 2]`."""
+        self._path[env_ids, torch.from_numpy(self._elapsed)[env_ids] + 1] = positions
 
-    def draw(self, copy: int) -> NDArray[np.uint8]:
+    def draw(self, env_id: int) -> NDArray[np.uint8]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(4.0, 4.0), dpi=80, layout="tight")
         canvas = FigureCanvasAgg(figure)
-        axes = figure.add_subplot(aspect="equal", title=self.world.name)
-        self._draw_scene(axes, self.tasks[copy].tolist())
-        path = self._path[copy]
+        axes = figure.add_subplot(aspect="equal", title=self.meta_spec.name)
+        self._draw_scene(axes, self.tasks[env_id].tolist())
+        path = self._path[env_id]
         path = path[~path.isnan().any(-1)]
         if len(path):
             axes.plot(*path.T.numpy(), color="tab:blue", marker=".")

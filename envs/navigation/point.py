@@ -1,4 +1,4 @@
-"""Point robots in the plane: the smallest worlds in which adapting can be seen."""
+"""Point robots in the plane: the smallest environments that show adaptation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, Reward, TaskChanges, WorldSpec, box, never
+from envs.base import EvaluationPurpose, MetaEnvSpec, Reward, TaskChanges, box, never
 from envs.errors import require
-from envs.navigation.planar import PlanarWorld
+from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import DealtTasks, FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_MOVE = 0.1
 CORNERS = [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]
 
 
-class PlanarPoint(PlanarWorld):
+class PlanarPoint(PlanarEnv):
     """A point that moves by up to `MAX_MOVE` per axis and step; its features are its position."""
 
     single_observation_space = box(-np.inf, np.inf, 2)
@@ -31,17 +31,17 @@ class PlanarPoint(PlanarWorld):
         self._position = torch.zeros(num_envs, 2)
 
     def _start_positions(self, number: int) -> Tensor:
-        """Where `number` copies start, `[number, 2]`."""
+        """Where `number` sub-environments start, `[number, 2]`."""
         return torch.zeros(number, 2)
 
-    def _start(self, copies: Tensor) -> None:
-        self._position[copies] = self._start_positions(len(copies))
-        self._begin_path(copies, self._position[copies])
+    def _start(self, env_ids: Tensor) -> None:
+        self._position[env_ids] = self._start_positions(len(env_ids))
+        self._begin_path(env_ids, self._position[env_ids])
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        positions = self._position[copies] + actions
-        self._position[copies] = positions
-        self._extend_path(copies, positions)
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        positions = self._position[env_ids] + actions
+        self._position[env_ids] = positions
+        self._extend_path(env_ids, positions)
         return positions
 
     def _observe(self) -> Tensor:
@@ -59,8 +59,8 @@ class PlanarPoint(PlanarWorld):
         self._position = state["position"]
 
 
-def _point_spec(name: str) -> WorldSpec:
-    return WorldSpec(
+def _point_spec(name: str) -> MetaEnvSpec:
+    return MetaEnvSpec(
         name=name,
         observation_dim=2,
         action_dim=2,
@@ -89,11 +89,11 @@ class PointRobot(PlanarPoint):
     Reward: minus the distance to the goal. Start: uniform in [-1, 1]². End: after 20 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
-    world = _point_spec("PointRobot")
+    meta_spec = _point_spec("PointRobot")
     task_distribution: TaskDistribution = UniformBox([-1.0, -1.0], [1.0, 1.0])
 
     def _start_positions(self, number: int) -> Tensor:
@@ -119,12 +119,12 @@ class SparsePointRobot(PlanarPoint):
     PEARL's code spaces its goals evenly on the half circle; here they are independent.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
         goal_radius: distance within which the sparse reward is paid.
     """
 
-    world = _point_spec("SparsePointRobot")
+    meta_spec = _point_spec("SparsePointRobot")
     task_distribution: TaskDistribution = HalfCircle(1.0)
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.2) -> None:
@@ -156,11 +156,11 @@ class FourCorners(PlanarPoint):
     of the goal. Start: the origin. Cut off after 20 steps.
 
     Args:
-        num_envs: number of copies.
-        seed: seed of the world's own random generator.
+        num_envs: number of sub-environments.
+        seed: seed of the environment's own random generator.
     """
 
-    world = _point_spec("FourCorners")
+    meta_spec = _point_spec("FourCorners")
     task_distribution: TaskDistribution = FiniteTasks(CORNERS)
     goal_radius: ClassVar[float] = 0.2
     trap: ClassVar[tuple[float, float]] = (0.1, 0.5)

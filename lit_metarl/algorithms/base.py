@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -12,29 +12,33 @@ from pytorch_lightning.utilities import rank_zero_warn
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules import RolloutDataModule, ranks
+from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
-from envs.base import WorldSpec
-from envs.errors import ConfigurationError, require
+from envs.base import MetaEnvSpec
+from envs.errors import require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
+from lit_metarl.rollout_data import rollout_data
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 from lit_metarl.threads import warn_of_threads
 from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 class MetaRLModule(pl.LightningModule, ABC):
     """A meta-RL algorithm: an adapting agent (`datamodules.contracts.Agent`) that can be trained.
 
-    An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimisation
-    is manual. Whoever logs a scalar, with whatever step, logs it against environment steps; `trainer.global_step`
-    counts meta-steps (calls of `update`).
+    An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimization
+    is manual. All scalars are logged against environment steps, whatever step they are logged with;
+    `trainer.global_step` counts meta-steps (calls of `update`).
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         exploration_episodes: episodes at a trial's start that only gather information.
         cvar_alpha: share of tasks that counts as the tail in the reported CVaR.
         seed: seed of the algorithm's random stream.
@@ -48,10 +52,12 @@ class MetaRLModule(pl.LightningModule, ABC):
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
     remembers_trials: ClassVar[bool] = False
 
-    def __init__(self, world: WorldSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1) -> None:
+    def __init__(
+        self, meta_spec: MetaEnvSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.world = world
+        self.meta_spec = meta_spec
         self.exploration_episodes = exploration_episodes
         self.generator = make_generator(seed, 0, "algorithm")
         self._seed = seed
@@ -68,7 +74,7 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     @abstractmethod
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """The belief before anything of `n` new tasks was seen."""
+        """The belief at the start of trials on `n` new tasks."""
 
     @abstractmethod
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
@@ -84,43 +90,36 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     @abstractmethod
     def update(self, batch: Any) -> dict[str, Tensor]:
-        """Take the optimizer steps for one batch; the scalars to log, detached."""
+        """Take the optimizer steps for one batch; returns the scalars to log, detached."""
 
     @property
     def environment_steps(self) -> int:
-        """Environment steps made so far, by all of collection."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        return int(data.environment_steps)
+        """Environment steps collected so far."""
+        return rollout_data(self.trainer).environment_steps
 
     def setup(self, stage: str) -> None:
         """Check what this is run with, derive this rank's random stream, and set the axis of all loggers.
 
         Raises:
-            ConfigurationError: if the data side is missing, an argument of the trainer's would not mean what it says, a
-                callback takes an improvement of its metric for the opposite, or several ranks would not average
-                their gradients.
+            ConfigurationError: if there is no `RolloutDataModule`, an argument of the Trainer has no effect here or
+                another one than documented, a callback's mode is the opposite of its metric's, or several ranks would
+                not average their gradients.
         """
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, RolloutDataModule):
-            called = getattr(self.trainer.state.fn, "value", stage)
-            reason = f"{type(self).__name__} gets its data from a RolloutDataModule"
-            hint = f"Use trainer.{called}(model, datamodule=data)."
-            raise ConfigurationError("datamodule", type(data).__name__, reason, hint)
-        check_trainer(self.trainer, data, self, fits=stage == "fit")
+        check_trainer(self.trainer, rollout_data(self.trainer), self, fits=stage == "fit")
         check_weights_are_single(self)
         log_against(lambda: self.environment_steps, self.trainer.loggers)
         if stage == "fit":
             untyped: Any = self.trainer
             check_modes(untyped.callbacks)
             require(
-                ranks.number() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
+                ranks.world_size() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
                 "trainer.strategy",
                 type(self.trainer.strategy).__name__,
                 "several ranks need the strategy ddp as train.py registers it",
                 "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
             )
-            if not self._set_up:  # else training goes on, and so does the stream
-                self.generator = make_generator(self._seed, ranks.own(), "algorithm")
+            if not self._set_up:  # else training continues, and so does the stream
+                self.generator = make_generator(self._seed, ranks.rank(), "algorithm")
             self._set_up = True
 
     def teardown(self, stage: str) -> None:
@@ -129,11 +128,11 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     @property
     def wall_clock_s(self) -> float:
-        """Seconds of training so far, those before the run was resumed included."""
+        """Seconds of training so far, including those before the run was resumed."""
         return self._seconds_before + time.monotonic() - self._started
 
     def on_fit_start(self) -> None:
-        """Start the clock. Where a run is resumed, log its last epoch again: a crash may have come before that."""
+        """Start the clock. A resumed run logs its last epoch again, in case it crashed before logging it."""
         warn_of_threads(self.device)
         self._started = time.monotonic()
         if self._resumed and self._last_logged:
@@ -143,11 +142,11 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._resumed = False
 
     def on_fit_end(self) -> None:
-        """Stop the clock, so that another `fit` of the same algorithm counts on."""
+        """Stop the clock, so that another `fit` of the same algorithm continues it."""
         self._seconds_before, self._started = self.wall_clock_s, time.monotonic()
 
     def on_train_epoch_start(self) -> None:
-        """Warn if no scheduler of `configure_optimizers` was stepped in the first epoch: nobody else steps them."""
+        """Warn if no scheduler of `configure_optimizers` was stepped in the first epoch: only the algorithm can."""
         schedulers: list[Any] = [config.scheduler for config in self.trainer.lr_scheduler_configs]
         if schedulers and self.current_epoch == 1 and all(scheduler.last_epoch == 0 for scheduler in schedulers):
             rank_zero_warn(
@@ -170,34 +169,34 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._updates += 1
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Take the norm of the gradient; `training_step` looks at all of them together.
+        """Record the norm of the gradient; `training_step` checks all of them together.
 
-        Within an update, every optimizer step is seen at the number of meta-steps that are complete.
+        During an update, `trainer.global_step` is the number of complete meta-steps.
         """
         count_meta_steps(self.trainer, self._meta_steps - 2)  # Lightning adds this one
         self._gradients.observe(optimizer)
 
     @property
     def _meta_steps(self) -> int:
-        """Meta-steps so far, the present one included."""
+        """Meta-steps so far, including the current one."""
         return self.trainer.fit_loop.total_batch_idx + 1
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's averages and what the data side has to tell.
+        """Log the epoch's averages and the data side's metrics.
 
         Raises:
             ConfigurationError: if the ranks have drifted apart.
         """
         require_equal_parameters(self)
-        data: Any = getattr(self.trainer, "datamodule", None)
+        data = rollout_data(self.trainer)
         averages = ranks.mean_by_name(
             {f"train/{name}": float(total / self._updates) for name, total in self._sums.items()}
         )
-        beside = {
+        progress = {
             "progress/meta_steps": float(self._meta_steps),
             "progress/wall_clock_s": self.wall_clock_s,
         }
-        scalars = {**averages, **data.metrics, **beside}
+        scalars = {**averages, **data.metrics, **progress}
         self.log_dict(scalars)
         self._last_logged = {
             "step": self.environment_steps,
@@ -206,8 +205,21 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._sums, self._updates = {}, 0
         data.end_epoch()
 
+    def figures(self) -> dict[str, Figure]:
+        """Figures of the last validation or test, by name."""
+        if self.evaluated is None:
+            return {}
+        from lit_metarl.figures import plot_beliefs, plot_returns  # slow to import
+
+        names = self.meta_spec.task_names
+        beliefs = plot_beliefs(self.evaluated, names)
+        return {
+            "tasks/return": plot_returns(self.evaluated, names),
+            **({} if beliefs is None else {"tasks/belief": beliefs}),
+        }
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save what neither weights nor optimizers hold."""
+        """Save what is in neither weights nor optimizers."""
         checkpoint["algorithm"] = ranks.with_other_ranks(
             {
                 "class": type(self).__name__,
@@ -220,7 +232,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what `on_save_checkpoint` saved, to go on training.
+        """Restore what `on_save_checkpoint` saved, to continue training.
 
         Raises:
             ConfigurationError: if it is a checkpoint of another algorithm, or nothing restores what it collected.
@@ -255,10 +267,9 @@ class MetaRLModule(pl.LightningModule, ABC):
         return trials
 
     def on_validation_epoch_end(self) -> None:
-        """Log the evaluation under `val/`, and tell the task sampler of it if it is one of training's."""
+        """Log the evaluation under `val/`; during training, also pass its returns to the task sampler."""
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            data: Any = getattr(self.trainer, "datamodule", None)
-            data.task_sampler.take_validation(self._evaluation.by_task().returns.sum(1))
+            rollout_data(self.trainer).task_sampler.take_validation(self._evaluation.by_task().returns.sum(1))
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
@@ -266,7 +277,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._log_evaluation("test")
 
     def _log_evaluation(self, prefix: str) -> None:
-        figures = self._evaluation.compute()
+        metrics = self._evaluation.compute()
         self.evaluated = self._evaluation.by_task()
         self._evaluation.reset()
-        self.log_dict({f"{prefix}/{name}": value for name, value in figures.items()})
+        self.log_dict({f"{prefix}/{name}": value for name, value in metrics.items()})

@@ -1,11 +1,10 @@
-"""MAML: the belief is a policy of the task's own, a few gradient steps from a common one.
+"""MAML: the belief is the task's own policy, a few gradient steps from a shared one.
 
 Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400) for reinforcement learning.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,68 +13,51 @@ from torch import Tensor, nn
 
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import WorldSpec
-from envs.errors import require, require_limit, require_positive, require_positive_and_finite, require_widths
-from lit_metarl.adaptation import Parameters, for_every_task, gradient_step
+from envs.base import MetaEnvSpec
+from envs.errors import require, require_positive, require_positive_and_finite, require_widths
 from lit_metarl.algorithms.base import MetaRLModule
-from lit_metarl.algorithms.meta_objective import MetaObjective, Steps, standardised, task_means
+from lit_metarl.algorithms.maml_inner_loop import InnerLoop
+from lit_metarl.algorithms.maml_objective import MetaObjective
+from lit_metarl.algorithms.ppo_plan import PPOStepsPlan
 from lit_metarl.evaluation import worst
-from lit_metarl.losses import ppo
-from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.networks import (
     ActionBounds,
-    Initialisation,
+    Initialization,
     RunningMoments,
     TaskPolicy,
     action_distribution,
-    initialised,
+    initialized,
 )
-from lit_metarl.trust_region import TrustRegionPlan, trust_region_step
+from lit_metarl.optim.task_gradient import Parameters, for_every_task
+from lit_metarl.optim.trust_region import TrustRegionPlan, trust_region_step
 
 Outer = Literal["trpo", "ppo"]
 
 
-@dataclass(frozen=True)
-class ProximalPlan:
-    """The outer update by proximal policy optimisation.
-
-    Attributes:
-        epochs: gradient steps (Adam), each on all trials.
-        clip: ε of the clipped objective.
-        learning_rate: of Adam.
-        max_grad_norm: largest norm of the gradient.
-    """
-
-    epochs: int = 5
-    clip: float = 0.2
-    learning_rate: float = 1e-3
-    max_grad_norm: float = 0.5
-
-
 class MAML(MetaRLModule):
-    """Common parameters θ from which one policy-gradient step on a task's first episodes leads to a good policy for it.
+    """Shared parameters θ from which one policy-gradient step on a task's first episodes gives a good policy for it.
 
     A trial begins with `inner_steps · episodes_per_step` exploration episodes. After every
-    `episodes_per_step` of them, the task's policy takes an inner step; it acts in the following
-    episodes, and stays as it is from the last inner step on. The outer update changes θ so that the
-    adapted episodes go better, through the inner steps. Exploration keeps the policy's noise in
+    `episodes_per_step` of them, the task's policy takes an inner step and acts in the following
+    episodes; after the last inner step it no longer changes. The outer update differentiates through
+    the inner steps and improves the adapted episodes. Exploration keeps the policy's noise in
     evaluation too: without it, an inner step would have nothing to learn from.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         inner_steps: gradient steps from θ to the policy of a task.
         episodes_per_step: episodes that each is computed from.
         inner_rate: step size α.
-        first_order: take inner gradients for constants in the outer update (first-order MAML).
+        first_order: treat inner gradients as constants in the outer update (first-order MAML).
         layers: widths of the policy's layers.
-        initialisation: of these layers.
+        initialization: of these layers.
         action_bounds: how a continuous action is brought into [-1, 1].
-        initial_std: deviation of continuous actions at the start.
+        initial_std: standard deviation of continuous actions at the start.
         discount: γ.
         gae_lambda: λ of the advantages over the linear feature baseline; 1 for the return minus the baseline.
-        outer: the outer update, trust region policy optimisation (as published) or proximal policy optimisation.
-        trpo: settings of the one.
-        ppo: settings of the other.
+        outer: the outer update, trust region policy optimization (as published) or proximal policy optimization.
+        trpo: settings of the trust region step.
+        ppo: settings of the clipped gradient steps.
         cvar_share: share of the trials, those with the lowest returns, that the outer update learns from:
             the baseline CVaR-ML of the RoML paper. 1 for all.
         noise_in_evaluation: keep the noise in the adapted episodes of an evaluation, as published, so
@@ -87,42 +69,35 @@ class MAML(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         inner_steps: int = 1,
         episodes_per_step: int = 20,
         inner_rate: float = 0.1,
         first_order: bool = False,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
-        initialisation: Initialisation = "normc",
+        initialization: Initialization = "normc",
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
         discount: float = 0.99,
         gae_lambda: float = 1.0,
         outer: Outer = "trpo",
         trpo: TrustRegionPlan = TrustRegionPlan(),
-        ppo: ProximalPlan = ProximalPlan(),
+        ppo: PPOStepsPlan = PPOStepsPlan(),
         cvar_share: float = 1.0,
         noise_in_evaluation: bool = False,
         **common: Any,
     ) -> None:
-        for name, number in (
-            ("inner_steps", inner_steps),
-            ("episodes_per_step", episodes_per_step),
-            ("ppo.epochs", ppo.epochs),
-        ):
+        for name, number in (("inner_steps", inner_steps), ("episodes_per_step", episodes_per_step)):
             require_positive(f"model.init_args.{name}", number)
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
             require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
         for name, value, usual in (
             ("inner_rate", inner_rate, "MAML uses 0.1."),
             ("initial_std", initial_std, "MAML uses 1."),
-            ("ppo.learning_rate", ppo.learning_rate, "0.001 is usual."),
         ):
             require_positive_and_finite(f"model.init_args.{name}", value, usual)
-        for name, limit in (("ppo.clip", ppo.clip), ("ppo.max_grad_norm", ppo.max_grad_norm)):
-            require_limit(f"model.init_args.{name}", limit)
         require_widths("model.init_args.layers", layers, "The published runs have two.")
-        super().__init__(world, exploration_episodes=inner_steps * episodes_per_step, **common)
+        super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
         self.episodes_per_step = episodes_per_step
         self.inner_rate = inner_rate
@@ -135,27 +110,27 @@ class MAML(MetaRLModule):
         self.cvar_share = cvar_share
         self.noise_in_evaluation = noise_in_evaluation
         actions = action_distribution(
-            world,
+            meta_spec,
             layers[-1],
             initial_std,
             action_bounds,
-            lambda layer: initialised(layer, initialisation, gain=0.1),  # at first, means are near 0
+            lambda layer: initialized(layer, initialization, gain=0.1),  # at first, means are near 0
         )
-        self.policy = TaskPolicy(world.observation_dim, layers, initialisation, actions)
-        self.input_moments = RunningMoments(world.observation_dim)
+        self.policy = TaskPolicy(meta_spec.observation_dim, layers, initialization, actions)
+        self.input_moments = RunningMoments(meta_spec.observation_dim)
 
     # The agent.
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """Everybody's policy is θ, and nothing was experienced."""
-        episode_steps = (n, self.episodes_per_step, self.world.horizon)
+        """All tasks start from θ, with empty buffers."""
+        episode_steps = (n, self.episodes_per_step, self.meta_spec.horizon)
         return TensorDict(
             {
                 "parameters": TensorDict(for_every_task(self._theta(), n), [n]),
                 "episode": torch.zeros(n, dtype=torch.long, device=self.device),
                 "time": torch.zeros(n, dtype=torch.long, device=self.device),
-                "observation": torch.zeros(*episode_steps, self.world.observation_dim, device=self.device),
-                "raw_action": torch.zeros(*episode_steps, self.world.action_dim, device=self.device),
+                "observation": torch.zeros(*episode_steps, self.meta_spec.observation_dim, device=self.device),
+                "raw_action": torch.zeros(*episode_steps, self.meta_spec.action_dim, device=self.device),
                 "reward": torch.zeros(episode_steps, device=self.device),
                 "valid": torch.zeros(episode_steps, dtype=torch.bool, device=self.device),
             },
@@ -164,14 +139,16 @@ class MAML(MetaRLModule):
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """An action of every task's own policy, all tasks in one batched computation."""
-        inputs = self.input_moments.normalise(observation)[:, None]
+        inputs = self.input_moments.normalize(observation)[:, None]
         distribution = self.policy.with_parameters(dict(belief["parameters"].items()), inputs)[:, 0]
         without_noise = deterministic and not self.noise_in_evaluation and self._has_adapted(belief)
         raw = self.policy.actions.sample(distribution, without_noise, generator)
-        return Decision(self.policy.actions.applied(raw), {} if self.world.discrete_actions else {"raw_action": raw})
+        return Decision(
+            self.policy.actions.applied(raw), {} if self.meta_spec.discrete_actions else {"raw_action": raw}
+        )
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
-        """The same policies; what the next inner step will be computed from has grown by a step."""
+        """The same policies; the step is added to what the next inner step is computed from."""
         if self._has_adapted(belief):
             return belief
         place = (slice(None), int(belief["episode"][0]) % self.episodes_per_step, int(belief["time"][0]))
@@ -183,20 +160,21 @@ class MAML(MetaRLModule):
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
-        """After every `episodes_per_step` exploration episodes, the policies that an inner step leads to."""
+        """The same policies, or after every `episodes_per_step` exploration episodes those after an inner step."""
         if self._has_adapted(belief):
             return belief
         belief["episode"] += 1
         belief["time"].zero_()
         if int(belief["episode"][0]) % self.episodes_per_step == 0:
-            with torch.inference_mode(False):  # in which there are no gradients; its tensors must be copied
+            with torch.inference_mode(False):  # inference mode has no gradients, so its tensors are copied
                 observation, raw_action, reward, valid = (
                     belief[key].clone() for key in ("observation", "raw_action", "reward", "valid")
                 )
-                steps = self.steps_to_learn_from(observation, raw_action, reward, valid)
+                inner_loop = self.inner_loop
+                steps = inner_loop.steps_to_learn_from(observation, raw_action, reward, valid)
                 parameters = {name: value.clone() for name, value in belief["parameters"].items()}
                 with torch.no_grad():
-                    adapted, _ = self.inner_step(parameters, steps)
+                    adapted, _ = inner_loop.step(parameters, steps)
             belief["parameters"] = TensorDict(adapted, belief.batch_size)
             belief["valid"].zero_()
         return belief
@@ -210,78 +188,41 @@ class MAML(MetaRLModule):
 
     # Learning.
 
-    @torch.no_grad()
-    def steps_to_learn_from(self, observation: Tensor, raw_action: Tensor, reward: Tensor, valid: Tensor) -> Steps:
-        """Episodes `[tasks, episodes, time]` as `Steps`, their advantages taken over a baseline fitted to them.
-
-        An episode is worth nothing after its end, be it the time limit: the baseline sees the time.
-        """
-        reward = torch.where(valid, reward, 0.0)
-        rows = reward.flatten(0, 1)
-        returns = ppo.discounted_sums(rows.flip(1), torch.full_like(rows, self.discount)).flip(1).view_as(reward)
-        value = fitted_values(observation, returns, valid)
-        unknown = torch.zeros_like(rows, dtype=torch.bool)
-        advantage = ppo.generalized_advantages(rows, value.flatten(0, 1), unknown, self.discount, self.gae_lambda)
-        return Steps(
-            self.input_moments.normalise(observation).flatten(1, 2),
-            raw_action.flatten(1, 2),
-            standardised(advantage.view_as(reward).flatten(1), valid.flatten(1)),
-            valid.flatten(1).to(reward.dtype),
+    @property
+    def inner_loop(self) -> InnerLoop:
+        """How a task's policy changes from its own episodes, as of now."""
+        return InnerLoop(
+            self.policy, self.input_moments, self.inner_rate, self.first_order, self.discount, self.gae_lambda
         )
 
-    def inner_step(
-        self, parameters: Parameters, steps: Steps, acted: Tensor | None = None
-    ) -> tuple[Parameters, Tensor]:
-        """The parameters of every task after a policy-gradient step on its own `steps`.
-
-        The loss is the likelihood ratio times the advantage. Where the parameters are those that acted, its
-        gradient is the policy gradient; elsewhere it is corrected for the change, and its own derivative
-        there is what the outer update needs (ProMP, Rothfuss et al. 2019, arXiv 1810.06784, section 5).
-
-        Args:
-            parameters: `[tasks, ...]` each.
-            steps: what to learn from.
-            acted: distributions that the actions were drawn from, `[tasks, n, parameters]`; None for
-                those that `parameters` give.
-
-        Returns:
-            The new parameters, and the distributions that the actions were drawn from.
-        """
-        if acted is None:
-            acted = self.policy.with_parameters(parameters, steps.inputs).detach()
-        old = self.policy.actions.log_probability(acted, steps.raw_action)
-
-        def losses(values: Parameters) -> Tensor:
-            distribution = self.policy.with_parameters(values, steps.inputs)
-            log_ratio = self.policy.actions.log_probability(distribution, steps.raw_action) - old
-            return task_means(-log_ratio.exp() * steps.advantage, steps.counts)
-
-        return gradient_step(parameters, losses, self.inner_rate, self.first_order), acted
+    def meta_objective(self, steps: TensorDict) -> MetaObjective:
+        """The outer objective on the `steps` of trials `[tasks, episodes, time]` that the present policy ran."""
+        return MetaObjective(self.inner_loop, steps, self.episodes_per_step, self.exploration_episodes)
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
-        """Change θ so that the adapted episodes of the trials go better."""
+        """Improve the adapted episodes of the trials by an outer step on θ."""
         trials = batch.trials
-        objective = MetaObjective(self, trials.steps[worst(trials.returns, self.cvar_share)])
+        objective = self.meta_objective(trials.steps[worst(trials.returns, self.cvar_share)])
         scalars = self._update_by_trpo(objective) if self.outer == "trpo" else self._update_by_ppo(objective)
         valid = trials.steps["valid"]
         self.input_moments.update(trials.steps["observation"][valid])
         return {**scalars, "entropy": objective.entropy}
 
     def _update_by_trpo(self, objective: MetaObjective) -> dict[str, Tensor]:
-        """A step within a trust region; none where the line search finds none.
+        """A step within a trust region; θ does not change if the line search fails.
 
         The step is handed to the optimizer as a gradient, so that Lightning counts it.
         """
         theta = self._theta()
         sizes = [value.numel() for value in theta.values()]
 
-        def evaluate(vector: Tensor) -> tuple[Tensor, Tensor]:
+        def loss_and_kl(vector: Tensor) -> tuple[Tensor, Tensor]:
             parts = vector.split(sizes)
             parameters = {name: part.view_as(value) for (name, value), part in zip(theta.items(), parts)}
-            return objective.evaluate(parameters)
+            return objective.loss_and_kl(parameters)
 
         vector = nn.utils.parameters_to_vector(theta.values())
-        found = trust_region_step(evaluate, vector, self.trpo)
+        found = trust_region_step(loss_and_kl, vector, self.trpo)
         for value, part in zip(theta.values(), found.step.split(sizes)):
             value.grad = -part.view_as(value)
         optimizer: Any = self.optimizers()
@@ -294,10 +235,10 @@ class MAML(MetaRLModule):
         }
 
     def _update_by_ppo(self, objective: MetaObjective) -> dict[str, Tensor]:
-        """Some gradient steps on the clipped objective."""
+        """Gradient steps on the clipped objective."""
         optimizer: Any = self.optimizers()
         for _ in range(self.ppo.epochs):
-            loss, kl = objective.evaluate(self._theta(), self.ppo.clip)
+            loss, kl = objective.loss_and_kl(self._theta(), self.ppo.clip)
             optimizer.zero_grad()
             self.manual_backward(loss)
             norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.ppo.max_grad_norm)
@@ -305,7 +246,7 @@ class MAML(MetaRLModule):
         return {"policy_loss": loss.detach(), "kl": kl.detach(), "gradient_norm": norm.detach()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What applies the step that was found within the trust region, or Adam."""
+        """SGD that applies the trust region step as it is, or Adam."""
         if self.outer == "trpo":
             return torch.optim.SGD(self.policy.parameters(), lr=1.0, fused=True)
         return torch.optim.Adam(self.policy.parameters(), self.ppo.learning_rate, fused=True)

@@ -13,26 +13,21 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import WorldSpec
-from envs.errors import (
-    require,
-    require_finite,
-    require_limit,
-    require_positive,
-    require_positive_and_finite,
-    require_widths,
-)
+from envs.base import MetaEnvSpec
+from envs.errors import require, require_positive_and_finite, require_widths
 from lit_metarl.algorithms.base import MetaRLModule
+from lit_metarl.algorithms.ppo_plan import PPOPlan
 from lit_metarl.evaluation import worst
-from lit_metarl.losses import ppo
+from lit_metarl.losses import ppo as ppo_losses
 from lit_metarl.networks import (
     ActionBounds,
     ActorCritic,
-    Initialisation,
+    Initialization,
     RecurrentEncoder,
+    RecurrentEncoderPlan,
     RunningMoments,
     action_distribution,
-    initialised,
+    initialized,
 )
 
 LARGEST_REWARD = 10.0  # in standard deviations of the return
@@ -42,10 +37,10 @@ class PolicySamples(NamedTuple):
     """What PPO learns from; one row a step, or one a trial `[trials, time]`, as the algorithm cuts minibatches.
 
     Attributes:
-        inputs: what `OnPolicyModule.evaluate` takes, `[..., inputs]`.
-        raw_action: the action as drawn, before it was bounded, `[..., action_dim]`.
+        inputs: what `OnPolicyModule.evaluate_actions` takes, `[..., inputs]`.
+        raw_action: the sampled action, before it was bounded, `[..., action_dim]`.
         log_probability: of the action when learning began.
-        advantage: normalised.
+        advantage: normalized.
         target: of the value.
         value: when the trial was run.
         counts: 1 for a step that exists, 0 for padding.
@@ -61,45 +56,30 @@ class PolicySamples(NamedTuple):
 
 
 class OnPolicyModule(MetaRLModule):
-    """A recurrent belief and a policy given state and belief, trained by proximal policy optimisation.
+    """A recurrent belief and a policy given state and belief, trained by proximal policy optimization.
 
-    A state is an observation and a mark of the borders between a trial's episodes: 1 in the state
-    that an episode ends in and in the one that the next begins with. Trials run over several
-    episodes without resetting the belief. The defaults are the settings that RoML was published
-    with on KhazadDum.
+    A state is an observation and a flag for the borders between a trial's episodes: 1 in the state that an episode
+    ends in and in the one that the next begins with. The belief is not reset between the episodes of a trial. The
+    defaults are the settings that RoML was published with on KhazadDum.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
+        belief_dim: size of what the policy sees of the recurrent state.
+        normalize_belief: normalize it by running statistics.
         layers: widths of the layers of policy and value, each.
         policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
         policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
-        initialisation: of the layers of policy and value.
+        initialization: of the layers of policy and value.
         action_bounds: how a continuous action is brought into [-1, 1]. Environment and belief see the bounded action;
             in the published VariBAD, both see the one that was sampled.
-        initial_std: deviation of continuous actions at the start.
-        hidden: size of the recurrent state.
-        state_embedding: size of the recurrent network's embedding of a state.
-        action_embedding: likewise of an action.
-        reward_embedding: likewise of a reward.
-        truncation: steps after which backpropagation through time is cut; None for never.
-        discount: γ.
-        gae_lambda: λ of the advantages.
-        proper_time_limits: leave what follows a time limit out of the advantages (also between the
-            episodes of a trial); False lets values flow over all borders, and takes the trial's last
-            step for an end.
-        epochs: passes over the data.
-        minibatches: gradient steps in a pass; at most as many as a rank has trials, or steps, to divide.
-        clip: ε of the clipped objective, and of the clipped value loss.
-        entropy_weight: weight of the policy's entropy.
-        value_weight: weight of the value loss.
-        learning_rate: of policy and value (Adam).
-        anneal_learning_rate: let it fall linearly to 0 over the run's `trainer.max_epochs`.
-        max_grad_norm: largest norm of their gradient.
+        initial_std: standard deviation of continuous actions at the start.
+        encoder: settings of the recurrent network.
+        ppo: settings of the policy update.
         cvar_share: share α of the trials, those with the lowest returns, that the policy learns from:
-            the baseline CVaR-ML of the RoML paper. 1 for all. Of several ranks, each takes its own share.
-        cvar_rest: what becomes of the other trials. `zero_advantage` keeps them, with an advantage of 0 before
-            advantages are normalized and their own value as its target, as the published code does; `left_out`
-            drops them first, which makes the policy term stronger against the entropy.
+            the baseline CVaR-ML of the RoML paper. 1 for all. Each of several ranks takes its own share.
+        cvar_rest: what happens to the other trials. `zero_advantage` keeps them, with an advantage of 0 before
+            advantages are normalized and their own value as its target, which matches the published code;
+            `left_out` drops them first, which makes the policy term stronger relative to the entropy.
         **common: what every algorithm takes (`MetaRLModule`).
     """
 
@@ -109,92 +89,50 @@ class OnPolicyModule(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         belief_dim: int,
-        normalise_belief: bool,
+        normalize_belief: bool,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
         policy_state_embedding: int | None = 64,
         policy_belief_embedding: int | None = 64,
-        initialisation: Initialisation = "normc",
+        initialization: Initialization = "normc",
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
-        hidden: int = 128,
-        state_embedding: int = 32,
-        action_embedding: int = 16,
-        reward_embedding: int = 16,
-        truncation: int | None = 50,
-        discount: float = 0.999,
-        gae_lambda: float = 0.9,
-        proper_time_limits: bool = True,
-        epochs: int = 2,
-        minibatches: int = 8,
-        clip: float = 0.1,
-        entropy_weight: float = 0.05,
-        value_weight: float = 0.5,
-        learning_rate: float = 7e-4,
-        anneal_learning_rate: bool = False,
-        max_grad_norm: float = 0.5,
+        encoder: RecurrentEncoderPlan = RecurrentEncoderPlan(),
+        ppo: PPOPlan = PPOPlan(),
         cvar_share: float = 1.0,
         cvar_rest: Literal["zero_advantage", "left_out"] = "zero_advantage",
         **common: Any,
     ) -> None:
-        for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
-            require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
-        for name, value in (("learning_rate", learning_rate), ("initial_std", initial_std)):
-            require_positive_and_finite(f"model.init_args.{name}", value, "Correct it.")
-        for name, value in (("entropy_weight", entropy_weight), ("value_weight", value_weight)):
-            require_finite(f"model.init_args.{name}", value, "Correct it.")
-        for name, value in (("clip", clip), ("max_grad_norm", max_grad_norm)):
-            require_limit(f"model.init_args.{name}", value)
-        for name, number in (
-            ("epochs", epochs),
-            ("minibatches", minibatches),
-            ("hidden", hidden),
-            ("state_embedding", state_embedding),
-            ("action_embedding", action_embedding),
-            ("reward_embedding", reward_embedding),
-        ):
-            require_positive(f"model.init_args.{name}", number)
-        for name, optional, without in (
-            ("policy_state_embedding", policy_state_embedding, "for no embedding"),
-            ("policy_belief_embedding", policy_belief_embedding, "for no embedding"),
-            ("truncation", truncation, "to cut nothing"),
+        key, hint = "model.init_args.cvar_share", "Correct it."
+        require(0.0 < cvar_share <= 1.0, key, cvar_share, "it must lie in (0, 1]", hint)
+        require_positive_and_finite("model.init_args.initial_std", initial_std, "Correct it.")
+        for name, optional in (
+            ("policy_state_embedding", policy_state_embedding),
+            ("policy_belief_embedding", policy_belief_embedding),
         ):
             require(
                 optional is None or optional >= 1,
                 f"model.init_args.{name}",
                 optional,
                 "it must be a whole number of at least 1, or null",
-                f"Set it to null {without}.",
+                "Set it to null for no embedding.",
             )
         require_widths("model.init_args.layers", layers, "The published runs have two.")
-        super().__init__(world, exploration_episodes=0, **common)
-        self.truncation = truncation
-        self.discount = discount
-        self.gae_lambda = gae_lambda
-        self.proper_time_limits = proper_time_limits
-        self.epochs = epochs
-        self.minibatches = minibatches
-        self.clip = clip
-        self.entropy_weight = entropy_weight
-        self.value_weight = value_weight
-        self.learning_rate = learning_rate
-        self.anneal_learning_rate = anneal_learning_rate
-        self.max_grad_norm = max_grad_norm
+        super().__init__(meta_spec, exploration_episodes=0, **common)
+        self.ppo = ppo
         self.cvar_share = cvar_share
         self.cvar_rest = cvar_rest
 
-        self.state_dim = world.observation_dim + 1
+        self.state_dim = meta_spec.observation_dim + 1
         self.belief_dim = belief_dim
-        self.encoder = RecurrentEncoder(
-            self.state_dim, world.action_dim, state_embedding, action_embedding, reward_embedding, hidden
-        )
+        self.encoder = RecurrentEncoder(self.state_dim, meta_spec.action_dim, encoder)
         actions = action_distribution(
-            world,
+            meta_spec,
             layers[-1],
             initial_std,
             action_bounds,
-            lambda layer: initialised(layer, initialisation, gain=1.0),
+            lambda layer: initialized(layer, initialization, gain=1.0),
         )
         self.actor_critic = ActorCritic(
             self.state_dim,
@@ -202,25 +140,25 @@ class OnPolicyModule(MetaRLModule):
             policy_state_embedding,
             policy_belief_embedding,
             layers,
-            initialisation,
+            initialization,
             actions,
         )
-        self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalise_belief else 0))
+        self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalize_belief else 0))
         self.return_moments = RunningMoments(1)
 
     def setup(self, stage: str) -> None:
-        """Refuse to let the learning rate fall over a run whose length is unknown.
+        """Refuse to anneal the learning rate in a run without a number of epochs.
 
         Raises:
-            ConfigurationError: if it has no number of epochs.
+            ConfigurationError: if there is none.
         """
         super().setup(stage)
         epochs = self.trainer.max_epochs
         require(
-            stage != "fit" or not self.anneal_learning_rate or (epochs is not None and epochs > 0),
+            stage != "fit" or not self.ppo.anneal_learning_rate or (epochs is not None and epochs > 0),
             "trainer.max_epochs",
             epochs,
-            "model.init_args.anneal_learning_rate lets the rate fall to 0 over a known number of epochs",
+            "model.init_args.ppo.anneal_learning_rate decreases the rate to 0 over a known number of epochs",
             "Give that number, also beside trainer.max_steps or trainer.max_time, or do not anneal.",
         )
 
@@ -230,19 +168,19 @@ class OnPolicyModule(MetaRLModule):
 
     @abstractmethod
     def policy_inputs(self, sequences: TensorDict) -> Tensor:
-        """What `evaluate` takes for `sequences` `[trials, time]`; the first columns are those that are normalised."""
+        """What `evaluate_actions` takes for `sequences` `[trials, time]`; the first columns are normalized."""
 
     @abstractmethod
-    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of raw actions, entropies and values, `[...]` each, under the present parameters."""
 
     @abstractmethod
     def policy_parameters(self) -> list[nn.Parameter]:
-        """What PPO changes."""
+        """The parameters that PPO trains."""
 
     @abstractmethod
     def update_belief(self, remembered: tuple[Trials, ...]) -> dict[str, Tensor]:
-        """Updates of the belief model that are not PPO's; the scalars to log."""
+        """Updates of the belief model besides PPO's; the scalars to log."""
 
     # The agent.
 
@@ -261,14 +199,14 @@ class OnPolicyModule(MetaRLModule):
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """An action for the state and the belief."""
         features = belief["features"]
-        inputs = self.normalise(torch.cat((observation, belief["border"], features), -1))
+        inputs = self.normalize(torch.cat((observation, belief["border"], features), -1))
         actions = self.actor_critic.actions
-        raw = actions.draw(self.actor_critic.policy_features(inputs), deterministic, generator)
+        raw = actions.sample(actions(self.actor_critic.policy_features(inputs)), deterministic, generator)
         return Decision(actions.applied(raw), self.recorded(raw, features))
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         """What to keep of a decision for learning."""
-        return {} if self.world.discrete_actions else {"raw_action": raw_action}
+        return {} if self.meta_spec.discrete_actions else {"raw_action": raw_action}
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """One more step of the recurrent network, for the tasks whose episode was running."""
@@ -285,7 +223,7 @@ class OnPolicyModule(MetaRLModule):
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
-        """The belief as it is: a trial's episodes are one experience."""
+        """The same belief: it is kept over all episodes of a trial."""
         return belief
 
     def belief_vector(self, belief: TensorDict) -> Tensor:
@@ -301,12 +239,12 @@ class OnPolicyModule(MetaRLModule):
         begins, ends = (sequences[key][..., None].to(observation.dtype) for key in ("begins", "ends"))
         return torch.cat((observation, begins), -1), torch.cat((next_observation, ends), -1)
 
-    def normalise(self, inputs: Tensor) -> Tensor:
-        """State and belief side by side `[..., state_dim + belief_dim]`, normalised as far as statistics are kept."""
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """State and belief side by side `[..., state_dim + belief_dim]`, normalized as far as statistics are kept."""
         kept = self.input_moments.size
         if kept == inputs.shape[-1]:
-            return self.input_moments.normalise(inputs)
-        return torch.cat((self.input_moments.normalise(inputs[..., :kept]), inputs[..., kept:]), -1)
+            return self.input_moments.normalize(inputs)
+        return torch.cat((self.input_moments.normalize(inputs[..., :kept]), inputs[..., kept:]), -1)
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
         """PPO on the trials just collected, then what the belief model learns besides."""
@@ -315,33 +253,33 @@ class OnPolicyModule(MetaRLModule):
         return {**scalars, **self.update_belief(batch.remembered)}
 
     def update_policy(self, sequences: TensorDict, returns: Tensor) -> dict[str, Tensor]:
-        """Proximal policy optimisation on `sequences` `[trials, time]` of trials with `returns` `[trials]`."""
+        """Proximal policy optimization on `sequences` `[trials, time]` of trials with `returns` `[trials]`."""
+        plan = self.ppo
         samples = self.policy_samples(sequences, returns)
         optimizer = self._policy_optimizer()
         parameters = self.policy_parameters()
         totals = torch.zeros(3, device=self.device)
-        number = ranks.smallest(min(self.minibatches, len(samples.inputs)))
+        number = ranks.smallest(min(plan.minibatches, len(samples.inputs)))
         size = len(samples.inputs) // number
-        for _ in range(self.epochs):
+        for _ in range(plan.epochs):
             order = torch.randperm(len(samples.inputs), generator=self.generator)[: number * size].to(self.device)
             shuffled = PolicySamples(*(values[order] for values in samples))
             for minibatch in map(PolicySamples._make, zip(*(values.split(size) for values in shuffled))):
                 losses = self.policy_losses(minibatch)
                 optimizer.zero_grad()
-                self.manual_backward(losses @ losses.new_tensor([1.0, self.value_weight, -self.entropy_weight]))
-                nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+                self.manual_backward(losses @ losses.new_tensor([1.0, plan.value_weight, -plan.entropy_weight]))
+                nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm)
                 optimizer.step()
                 totals += losses.detach()
-        policy_loss, value_loss, entropy = totals / (self.epochs * number)
-        return {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+        return dict(zip(("policy_loss", "value_loss", "entropy"), totals / (plan.epochs * number)))
 
     def policy_losses(self, samples: PolicySamples) -> Tensor:
         """Policy loss, value loss and entropy, averaged over the steps that exist, `[3]`."""
-        log_probability, entropy, value = self.evaluate(samples.inputs, samples.raw_action)
+        log_probability, entropy, value = self.evaluate_actions(samples.inputs, samples.raw_action)
         terms = torch.stack(
             (
-                ppo.policy_loss(log_probability - samples.log_probability, samples.advantage, self.clip),
-                ppo.value_loss(value, samples.value, samples.target, self.clip),
+                ppo_losses.policy_loss(log_probability - samples.log_probability, samples.advantage, self.ppo.clip),
+                ppo_losses.value_loss(value, samples.value, samples.target, self.ppo.clip),
                 entropy,
             )
         )
@@ -349,15 +287,15 @@ class OnPolicyModule(MetaRLModule):
 
     @torch.no_grad()
     def policy_samples(self, sequences: TensorDict, returns: Tensor) -> PolicySamples:
-        """What PPO learns from; brings the running statistics up to date."""
+        """What PPO learns from; updates the running statistics."""
         valid = sequences["valid"]
-        reward = self.normalised_rewards(sequences["reward"], valid)
+        reward = self.normalized_rewards(sequences["reward"], valid)
         inputs = self.policy_inputs(sequences)
         raw_action = sequences.get("raw_action", sequences["action"])
-        _, _, value = self.evaluate(inputs, raw_action)  # with the statistics that the trials were run with
+        _, _, value = self.evaluate_actions(inputs, raw_action)  # with the statistics that the trials were run with
         self.input_moments.update(inputs[valid][:, : self.input_moments.size])
 
-        unknown = sequences["truncated"] & self.proper_time_limits
+        unknown = sequences["truncated"] & self.ppo.proper_time_limits
         tail = worst(returns, self.cvar_share)
         if self.cvar_rest == "left_out":
             inputs, raw_action, valid = inputs[tail], raw_action[tail], valid[tail]
@@ -366,30 +304,30 @@ class OnPolicyModule(MetaRLModule):
             rest = torch.ones_like(returns, dtype=torch.bool).index_fill(0, tail, False)
             unknown = unknown | rest[:, None]  # a step whose successor is not known has advantage 0
         value = torch.where(valid, value, 0.0)
-        advantage = ppo.generalized_advantages(reward, value, unknown, self.discount, self.gae_lambda)
+        advantage = ppo_losses.generalized_advantages(reward, value, unknown, self.ppo.discount, self.ppo.gae_lambda)
         target = advantage + value
         counted = ranks.gather(advantage[valid])
         advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)
-        log_probability, _, _ = self.evaluate(inputs, raw_action)
+        log_probability, _, _ = self.evaluate_actions(inputs, raw_action)
         samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())
         return samples if self.splits_by_trial else PolicySamples(*(values[valid] for values in samples))
 
-    def normalised_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
-        """`reward` `[trials, time]` in running deviations of the discounted return so far, 0 where not `valid`."""
+    def normalized_rewards(self, reward: Tensor, valid: Tensor) -> Tensor:
+        """`reward` `[trials, time]` over the running std of the discounted return so far, 0 where not `valid`."""
         reward = torch.where(valid, reward, 0.0)
-        sums = ppo.discounted_sums(reward, torch.full_like(reward, self.discount))
+        sums = ppo_losses.discounted_sums(reward, torch.full_like(reward, self.ppo.discount))
         self.return_moments.update(sums[valid][:, None])
         return (reward * self.return_moments.scale).clamp(-LARGEST_REWARD, LARGEST_REWARD)
 
     def _policy_optimizer(self) -> Any:
-        """PPO's optimizer, with the learning rate of this moment."""
+        """PPO's optimizer, with the current learning rate."""
         optimizers: Any = self.optimizers()
         optimizer = optimizers[0] if isinstance(optimizers, list) else optimizers
-        if self.anneal_learning_rate:
+        if self.ppo.anneal_learning_rate:
             total = float(self.trainer.max_epochs or 1) * float(self.trainer.num_training_batches)
             left = max(0.0, 1.0 - self.trainer.fit_loop.total_batch_idx / total)
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * left
+                group["lr"] = self.ppo.learning_rate * left
         return optimizer
 
     def adam(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrl.modules import MLP
 
 from datamodules import ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate, relu_mlp, squash
+from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate_frozen, relu_mlp, squash
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 CONTEXT_CHUNK = 256
 
@@ -29,11 +31,11 @@ class PEARL(MetaRLModule):
 
     The belief is a product of Gaussian factors, one a context transition. During exploration
     episodes z comes from the prior, afterwards from the posterior given all that the trial has
-    shown, re-inferred after every episode. The encoder learns from the critics' loss and the KL to
+    shown, inferred again after every episode. The encoder learns from the critics' loss and the KL to
     the prior only. The defaults are the settings that HFR was published with.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         exploration_episodes: episodes of a trial with z from the prior.
         latent_dim: size of z.
         layers: widths of the hidden layers of policy, critics and value network.
@@ -49,7 +51,7 @@ class PEARL(MetaRLModule):
         deterministic_context: let z be the mean of one vector a context transition, and 0 before there
             is any, instead of a sample of a belief; there is no KL then.
         mean_penalty: weight of the squared pre-squash mean in the policy loss.
-        log_std_penalty: weight of the squared log-deviation in the policy loss.
+        log_std_penalty: weight of the squared log-standard-deviation in the policy loss.
         initialization: of all networks: "published" for small last layers and hidden biases of 0.1
             (`lit_metarl.networks.mlp.initialize_as_published`), or "torch" for torch's defaults.
         **common: what every algorithm takes (`MetaRLModule`).
@@ -57,7 +59,7 @@ class PEARL(MetaRLModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         exploration_episodes: int = 2,
         latent_dim: int = 5,
         layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
@@ -83,11 +85,11 @@ class PEARL(MetaRLModule):
             "The published runs use 2.",
         )
         require(
-            not world.discrete_actions,
+            not meta_spec.discrete_actions,
             "data.env",
-            world.name,
-            "PEARL's policy needs continuous actions, and this world's are a choice",
-            "Choose another world, or its continuous variant where it has one (KhazadDum's `continuous`).",
+            meta_spec.name,
+            "PEARL's policy needs continuous actions, and this environment's actions are discrete",
+            "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
         )
         require_positive("model.init_args.latent_dim", latent_dim)
         require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
@@ -103,7 +105,7 @@ class PEARL(MetaRLModule):
             require_finite(f"model.init_args.{name}", value, f"HFR uses {usual}.")
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(f"model.init_args.{name}", widths, "The published runs have three.")
-        super().__init__(world, exploration_episodes, **common)
+        super().__init__(meta_spec, exploration_episodes, **common)
         self.latent_dim = latent_dim
         self.discount = discount
         self.reward_scale = reward_scale
@@ -115,9 +117,9 @@ class PEARL(MetaRLModule):
         self.deterministic_context = deterministic_context
         self.mean_penalty = mean_penalty
         self.log_std_penalty = log_std_penalty
-        self.target_entropy = -float(world.action_dim)
+        self.target_entropy = -float(meta_spec.action_dim)
 
-        observation, action = world.observation_dim, world.action_dim
+        observation, action = meta_spec.observation_dim, meta_spec.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
         z = latent_dim
         self.encoder = relu_mlp(
@@ -129,7 +131,7 @@ class PEARL(MetaRLModule):
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
-    # The belief: which z this task has.
+    # The belief: a posterior over z.
 
     def infer(self, context: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance `[..., latent]` of z given `context` `[..., transitions, context_dim]`.
@@ -147,7 +149,7 @@ class PEARL(MetaRLModule):
         return product_of_gaussians(mean, functional.softplus(raw_variance), valid)
 
     def context_features(self, transitions: TensorDict) -> Tensor:
-        """What the encoder sees of transitions: the reward is the one the task really pays, `[..., context_dim]`."""
+        """What the encoder sees of transitions: the reward is the sparse one, `[..., context_dim]`."""
         return torch.cat(self._context_parts(transitions), -1)
 
     def _context_parts(self, transitions: TensorDict) -> list[Tensor]:
@@ -216,7 +218,7 @@ class PEARL(MetaRLModule):
         steps = int(belief["steps"][0])
         return self.infer(belief["context"][:, :steps], belief["valid"][:, :steps])[0]
 
-    # Foresight: what adapting from a trajectory is worth (HFR).
+    # Foresight: the utility of adapting from a trajectory (HFR).
 
     def adaptation_utility(self, trajectories: TensorDict, starts: StartStates, generator: torch.Generator) -> Tensor:
         """Mean of min Q(s0, π(s0, z), z) over start states, with z from the belief given the trajectory (eq. 4)."""
@@ -224,7 +226,7 @@ class PEARL(MetaRLModule):
         draws = starts.draws.to(self.device)
         tasks = torch.arange(len(draws), device=self.device)[:, None]
         distinct = starts.distinct.to(self.device)
-        policy = bounded(evaluate(self.policy.network, (distinct, z)))  # the same for equal start states
+        policy = bounded(evaluate_frozen(self.policy.network, (distinct, z)))  # the same for equal start states
         mean, log_std = (values[tasks, draws] for values in policy)
         action, _ = squash(mean, log_std, normal(tuple(mean.shape), generator, mean))
         return self._frozen_min_q(distinct[tasks, draws], action, z).mean(-1).cpu()
@@ -233,10 +235,10 @@ class PEARL(MetaRLModule):
         """Minus the critics' loss on the task's transitions, with z from the belief given the trajectory."""
         z = self._adapted_z(trajectories, generator)
         data = transitions.to(self.device)
-        next_value = evaluate(self.target_value, (data["next_observation"], z))[..., 0]
+        next_value = evaluate_frozen(self.target_value, (data["next_observation"], z))[..., 0]
         target = sac.bellman_target(self.reward_scale * data["reward"], data["terminated"], next_value, self.discount)
         inputs = (data["observation"], data["action"], z)
-        errors = [(evaluate(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
+        errors = [(evaluate_frozen(critic, inputs)[..., 0] - target).square().mean(-1) for critic in self._critics()]
         return -torch.stack(errors).sum(0).cpu()
 
     def action_values(self, contexts: TensorDict, transitions: TensorDict, generator: torch.Generator) -> Tensor:
@@ -249,11 +251,11 @@ class PEARL(MetaRLModule):
     def _adapted_z(self, trajectories: TensorDict, generator: torch.Generator) -> Tensor:
         """z from the belief given each trajectory, `[tasks, 1, latent]`."""
         parts = [part.to(self.device) for part in self._context_parts(trajectories)]
-        mean, variance = self._posterior(evaluate(self.encoder, parts), trajectories["valid"].to(self.device))
+        mean, variance = self._posterior(evaluate_frozen(self.encoder, parts), trajectories["valid"].to(self.device))
         return (mean + variance.sqrt() * normal(tuple(mean.shape), generator, mean))[:, None]
 
     def _frozen_min_q(self, observation: Tensor, action: Tensor, z: Tensor) -> Tensor:
-        first, second = (evaluate(critic, (observation, action, z))[..., 0] for critic in self._critics())
+        first, second = (evaluate_frozen(critic, (observation, action, z))[..., 0] for critic in self._critics())
         return torch.minimum(first, second)
 
     def _critics(self) -> list[MLP]:
@@ -287,14 +289,14 @@ class PEARL(MetaRLModule):
             )
         kl = mean.new_zeros(())
         if not self.deterministic_context:  # a sum over tasks, also of several ranks, whose gradients are averaged
-            kl = ranks.number() * kl_to_standard_normal(mean, variance).sum()
+            kl = ranks.world_size() * kl_to_standard_normal(mean, variance).sum()
         critic_loss = sac.critic_loss(self._q_values(observation, action, z), target)
         critic_optimizer.zero_grad()
         self.manual_backward(critic_loss + self.kl_weight * kl)
         critic_optimizer.step()
 
         inputs = torch.cat((observation, fixed_z), -1)
-        noise = normal((len(inputs), self.world.action_dim), self.generator, inputs)
+        noise = normal((len(inputs), self.meta_spec.action_dim), self.generator, inputs)
         sample = self.policy.sample(inputs, noise)
         min_q = self._min_q(observation, sample.action, fixed_z)
         temperature = self.log_temperature.detach().exp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.errors import (
     require,
     require_finite,
@@ -22,32 +23,65 @@ from envs.errors import (
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
-from lit_metarl.networks import StateHeads, StepDecoder, relu_mlp
+from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, relu_mlp
+
+KEY = "model.init_args.elbo"
+
+
+@dataclass(frozen=True)
+class ELBOPlan:
+    """The evidence lower bound that VariBAD's belief model is trained on.
+
+    Attributes:
+        decoder_layers: widths of the decoders' hidden layers.
+        reward_weight: weight of the prediction of rewards; 0 for no such decoder.
+        reward_likelihood: "gaussian" predicts the reward, "bernoulli" whether it is positive.
+        reward_by_state: predict by one output for each state of a finite environment, from the belief alone; else
+            from the belief and the step.
+        state_weight: weight of the prediction of next states; 0 for no such decoder.
+        task_weight: weight of the prediction of the task; 0 for no such decoder.
+        kl_weight: weight of the KL between consecutive posteriors, summed over the trials of an update.
+        terms: posteriors of a trial that are decoded, sampled at random.
+        decoded_steps: steps of the trial that each is decoded to, sampled at random.
+        learning_rate: of the belief model (Adam).
+        max_grad_norm: largest norm of the gradient of the encoder, and of each decoder.
+    """
+
+    decoder_layers: list[int] = field(default_factory=lambda: [64, 32])
+    reward_weight: float = 1.0
+    reward_likelihood: RewardLikelihood = "gaussian"
+    reward_by_state: bool = False
+    state_weight: float = 0.0
+    task_weight: float = 0.0
+    kl_weight: float = 0.1
+    terms: int = 50
+    decoded_steps: int = 50
+    learning_rate: float = 1e-3
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("terms", "decoded_steps"):
+            require_positive(f"{KEY}.{name}", getattr(self, name))
+        require_positive_and_finite(f"{KEY}.learning_rate", self.learning_rate, "VariBAD uses 0.001.")
+        for name in ("reward_weight", "state_weight", "task_weight", "kl_weight"):
+            require_finite(f"{KEY}.{name}", getattr(self, name), "Correct it.")
+        require_limit(f"{KEY}.max_grad_norm", self.max_grad_norm)
+        require_widths(f"{KEY}.decoder_layers", self.decoder_layers, "The published runs have two.")
 
 
 class VariBAD(OnPolicyModule):
     """The belief is a Gaussian posterior over a latent task variable, given all steps of the trial so far.
 
-    It learns, from remembered trials, to predict what the whole trial pays (and, as options, where its
-    steps lead, or the task itself), from the posterior at any time; the policy's gradients do not
-    enter it. The policy sees the posterior's mean and log-variance.
+    It learns, from remembered trials, to predict the rewards of the whole trial (and optionally its next states, or
+    the task itself) from the posterior at any time; the policy's gradients do not reach it. The policy sees the
+    posterior's mean and log-variance.
 
     Args:
-        world: sizes of the world to act in.
+        meta_spec: sizes of the environment to act in.
         latent_dim: size of the latent task variable.
-        normalise_belief: normalise what the policy sees of the belief.
-        decoder_layers: widths of the decoders' hidden layers.
-        reward_weight: weight of the prediction of rewards; 0 for no such decoder.
-        reward_likelihood: "gaussian" predicts the reward, "bernoulli" whether it is positive.
-        reward_by_state: predict by one output for each state of a finite world, from the belief alone; else
-            from the belief and the step.
-        state_weight: weight of the prediction of next states; 0 for no such decoder.
-        task_weight: weight of the prediction of the task; 0 for no such decoder.
-        kl_weight: weight of the KL between consecutive posteriors, summed over the trials of an update.
-        elbo_terms: posteriors of a trial that are decoded, drawn at random.
-        decoded_steps: steps of the trial that each is decoded to, drawn at random.
-        belief_learning_rate: of the belief model (Adam).
-        belief_max_grad_norm: largest norm of the gradient of the encoder, and of each decoder.
+        normalize_belief: normalize what the policy sees of the belief.
+        elbo: settings of the belief model's training.
+        encoder: settings of the recurrent network; the decoders embed states and actions in the same sizes.
         **on_policy: what every on-policy algorithm takes (`OnPolicyModule`).
     """
 
@@ -56,76 +90,42 @@ class VariBAD(OnPolicyModule):
 
     def __init__(
         self,
-        world: WorldSpec,
+        meta_spec: MetaEnvSpec,
         latent_dim: int = 5,
-        normalise_belief: bool = True,
-        decoder_layers: list[int] = [64, 32],  # noqa: B006 - read only; jsonargparse shows it
-        reward_weight: float = 1.0,
-        reward_likelihood: RewardLikelihood = "gaussian",
-        reward_by_state: bool = False,
-        state_weight: float = 0.0,
-        task_weight: float = 0.0,
-        kl_weight: float = 0.1,
-        elbo_terms: int = 50,
-        decoded_steps: int = 50,
-        belief_learning_rate: float = 1e-3,
-        belief_max_grad_norm: float = 1.0,
-        state_embedding: int = 32,
-        action_embedding: int = 16,
+        normalize_belief: bool = True,
+        elbo: ELBOPlan = ELBOPlan(),
+        encoder: RecurrentEncoderPlan = RecurrentEncoderPlan(),
         **on_policy: Any,
     ) -> None:
-        for name, number in (("latent_dim", latent_dim), ("elbo_terms", elbo_terms), ("decoded_steps", decoded_steps)):
-            require_positive(f"model.init_args.{name}", number)
-        require_positive_and_finite("model.init_args.belief_learning_rate", belief_learning_rate, "VariBAD uses 0.001.")
-        for name, weight in (
-            ("reward_weight", reward_weight),
-            ("state_weight", state_weight),
-            ("task_weight", task_weight),
-            ("kl_weight", kl_weight),
-        ):
-            require_finite(f"model.init_args.{name}", weight, "Correct it.")
-        require_limit("model.init_args.belief_max_grad_norm", belief_max_grad_norm)
-        require_widths("model.init_args.decoder_layers", decoder_layers, "The published runs have two.")
+        require_positive("model.init_args.latent_dim", latent_dim)
         require(
-            not reward_by_state or len(world.states) > 0,
-            "model.init_args.reward_by_state",
-            reward_by_state,
-            f"{world.name} has no finite set of states",
-            "Leave it at false, or take a world such as GridNavi.",
+            not elbo.reward_by_state or len(meta_spec.states) > 0,
+            f"{KEY}.reward_by_state",
+            elbo.reward_by_state,
+            f"{meta_spec.name} has no finite set of states",
+            "Leave it at false, or use an environment such as GridNavi.",
         )
         super().__init__(
-            world,
-            belief_dim=2 * latent_dim,
-            normalise_belief=normalise_belief,
-            state_embedding=state_embedding,
-            action_embedding=action_embedding,
-            **on_policy,
+            meta_spec, belief_dim=2 * latent_dim, normalize_belief=normalize_belief, encoder=encoder, **on_policy
         )
         self.latent_dim = latent_dim
-        self.reward_weight = reward_weight
-        self.reward_likelihood: RewardLikelihood = reward_likelihood
-        self.state_weight = state_weight
-        self.task_weight = task_weight
-        self.kl_weight = kl_weight
-        self.elbo_terms = elbo_terms
-        self.decoded_steps = decoded_steps
-        self.belief_learning_rate = belief_learning_rate
-        self.belief_max_grad_norm = belief_max_grad_norm
-        self.posterior = nn.Linear(self.encoder.hidden, 2 * latent_dim)
+        self.elbo = elbo
+        self.posterior = nn.Linear(encoder.hidden, 2 * latent_dim)
+        layers = elbo.decoder_layers
 
         def step_decoder(states: int, outputs: int) -> StepDecoder:
-            sizes = (self.state_dim, states, world.action_dim, state_embedding, action_embedding)
-            return StepDecoder(*sizes, latent_dim, decoder_layers, outputs)
+            embeddings = (encoder.state_embedding, encoder.action_embedding)
+            return StepDecoder(self.state_dim, states, meta_spec.action_dim, *embeddings, latent_dim, layers, outputs)
 
         self.decoders = nn.ModuleDict()
-        if reward_weight > 0 and reward_by_state:
-            self.decoders["reward"] = StateHeads(torch.tensor(world.states), latent_dim, decoder_layers)
-        elif reward_weight > 0:
+        if elbo.reward_weight > 0 and elbo.reward_by_state:
+            self.decoders["reward"] = StateHeads(torch.tensor(meta_spec.states), latent_dim, layers)
+        elif elbo.reward_weight > 0:
             self.decoders["reward"] = step_decoder(2, 1)
-        if state_weight > 0:
+        if elbo.state_weight > 0:
             self.decoders["state"] = step_decoder(1, self.state_dim)
-        if task_weight > 0:
-            self.decoders["task"] = relu_mlp(latent_dim, world.task_dim, decoder_layers)
+        if elbo.task_weight > 0:
+            self.decoders["task"] = relu_mlp(latent_dim, meta_spec.task_dim, layers)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
         features: Tensor = self.posterior(hidden)
@@ -140,11 +140,12 @@ class VariBAD(OnPolicyModule):
         return {**super().recorded(raw_action, features), "belief": features}
 
     def policy_inputs(self, sequences: TensorDict) -> Tensor:
-        """State and belief as they were when the trial was run."""
+        """State and belief as recorded when the trial was run."""
         return torch.cat((self.states(sequences)[0], sequences["belief"]), -1)
 
-    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.actor_critic.evaluate(self.normalise(inputs), raw_action)
+    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        outputs: tuple[Tensor, Tensor, Tensor] = self.actor_critic(self.normalize(inputs), raw_action)
+        return outputs
 
     def policy_parameters(self) -> list[nn.Parameter]:
         return list(self.actor_critic.parameters())
@@ -159,7 +160,7 @@ class VariBAD(OnPolicyModule):
             `[trials, time + 1, latent]` each.
         """
         _, next_state = self.states(sequences)
-        hidden = self.encoder(sequences["action"], next_state, sequences["sparse_reward"], self.truncation)
+        hidden = self.encoder(sequences["action"], next_state, sequences["sparse_reward"])
         mean, log_variance = self.posterior(hidden).chunk(2, -1)
         return mean, log_variance
 
@@ -174,7 +175,7 @@ class VariBAD(OnPolicyModule):
             optimizer.zero_grad()
             self.manual_backward(torch.stack(list(terms.values())).sum())
             for group in groups:
-                nn.utils.clip_grad_norm_(group, self.belief_max_grad_norm)
+                nn.utils.clip_grad_norm_(group, self.elbo.max_grad_norm)
             optimizer.step()
             for name, term in terms.items():
                 totals[f"belief_{name}"] = totals.get(f"belief_{name}", 0.0) + term.detach() / len(remembered)
@@ -183,38 +184,38 @@ class VariBAD(OnPolicyModule):
     def negative_elbo(self, trials: Trials) -> dict[str, Tensor]:
         """The weighted terms of the negative evidence lower bound (eq. 5) of `trials`, by name.
 
-        Sums over the drawn posteriors and the drawn steps. The errors of rewards and states are
-        averaged over the trials, the others summed, as in the published code; also over the trials of several
-        ranks, whose gradients are averaged.
+        Sums over the sampled posteriors and steps. As in the published code, the errors of rewards and states are
+        averaged over the trials and the other terms summed, over the trials of all ranks too, whose gradients are
+        averaged.
         """
-        sequences = as_sequences(trials)
+        plan, sequences = self.elbo, as_sequences(trials)
         mean, log_variance = self.encode(sequences)
         lengths = sequences["valid"].sum(1)
-        times = self._draw((len(lengths), self.elbo_terms), lengths + 1)
-        steps = self._draw((len(lengths), self.elbo_terms, self.decoded_steps), lengths)
+        times = self._sample_integers((len(lengths), plan.terms), lengths + 1)
+        steps = self._sample_integers((len(lengths), plan.terms, plan.decoded_steps), lengths)
         chosen_mean, chosen_log_variance = (_at(times, values) for values in (mean, log_variance))
         noise = normal(tuple(chosen_mean.shape), self.generator, mean)
         latent = chosen_mean + (0.5 * chosen_log_variance).exp() * noise
         before, after = self.states(sequences)
-        terms = {"kl": self.kl_weight * ranks.number() * consecutive_kl(mean, log_variance).gather(1, times).sum()}
+        terms = {"kl": plan.kl_weight * ranks.world_size() * consecutive_kl(mean, log_variance).gather(1, times).sum()}
         if "reward" in self.decoders:
             both = torch.stack((after, before), 2)
             predicted = self.decoders["reward"](both, sequences["action"], latent, steps)[..., 0]
             reward = sequences["sparse_reward"].gather(1, steps.flatten(1)).view_as(predicted)
-            errors = reward_error(predicted, reward, self.reward_likelihood)
-            terms["reward"] = self.reward_weight * errors.sum((1, 2)).mean()
+            errors = reward_error(predicted, reward, plan.reward_likelihood)
+            terms["reward"] = plan.reward_weight * errors.sum((1, 2)).mean()
         if "state" in self.decoders:
             predicted = self.decoders["state"](before[:, :, None], sequences["action"], latent, steps)
             state = _at(steps.flatten(1), after).view_as(predicted)
-            terms["state"] = self.state_weight * (predicted - state).square().mean(-1).sum((1, 2)).mean()
+            terms["state"] = plan.state_weight * (predicted - state).square().mean(-1).sum((1, 2)).mean()
         if "task" in self.decoders:
             predicted = self.decoders["task"](latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
             errors = (predicted - trials.tasks[:, None]).square().mean(-1)
-            terms["task"] = self.task_weight * ranks.number() * errors.sum()
+            terms["task"] = plan.task_weight * ranks.world_size() * errors.sum()
         return terms
 
-    def _draw(self, shape: tuple[int, ...], below: Tensor) -> Tensor:
-        """Whole numbers `shape` from 0 to below `below` `[trials]`."""
+    def _sample_integers(self, shape: tuple[int, ...], below: Tensor) -> Tensor:
+        """Uniform integers `shape` in [0, `below`), with a bound for every trial, `[trials]`."""
         unit = torch.rand(shape, generator=self.generator).to(self.device)
         limit = below.view(-1, *[1] * (len(shape) - 1))
         return (unit * limit).long().minimum(limit - 1)
@@ -223,8 +224,8 @@ class VariBAD(OnPolicyModule):
         """One Adam for policy and value, one for the belief model."""
         belief = [*self.encoder.parameters(), *self.posterior.parameters(), *self.decoders.parameters()]
         return [
-            self.adam(self.policy_parameters(), self.learning_rate),
-            self.adam(belief, self.belief_learning_rate),
+            self.adam(self.policy_parameters(), self.ppo.learning_rate),
+            self.adam(belief, self.elbo.learning_rate),
         ]
 
 

@@ -1,4 +1,4 @@
-"""Trials on the best, the median and the worst task, filmed in a given time."""
+"""Videos of trials on the best, the median and the worst task, within a time budget."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.videos import Camera, film_in
 from lit_metarl.videos.camera import Picture
 
-LEAST_PICTURES, MOST_PICTURES = 5, 40
-"""Of an episode: fewer show nothing, more make large files."""
+MIN_PICTURES, MAX_PICTURES = 5, 40
+"""Pictures of an episode: fewer show too little, more make large files."""
 
 
 def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) -> dict[str, list[Picture]]:
     """Pictures of a trial each on the `best`, `median` and `worst` task of the last evaluation.
 
-    Empty if there was none, if this machine cannot draw the world, or if it cannot in so many `seconds`.
+    Empty if there was none, if this machine cannot render the environment, or not within `seconds`.
     """
     if agent.evaluated is None or seconds <= 0.0:
         return {}
-    world = data.make_env(1, data.evaluation.seed)
-    world.restart()
+    env = data.make_env(1, data.evaluation.seed)
+    env.reset()
     try:
-        world.draw(0)  # the first one opens libraries
+        env.draw(0)  # the first one opens libraries
         start = time.monotonic()
-        world.draw(0)
+        env.draw(0)
     except (NotImplementedError, RuntimeError) as error:
         print(f"No videos: {error}", file=sys.stderr)
         return {}
@@ -40,16 +40,14 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
     episodes = agent.exploration_episodes + data.evaluation.adapted_episodes
     affordable = int(seconds / a_picture_s / len(chosen) / episodes) - 1  # an episode's start has one more
-    if affordable < LEAST_PICTURES:
+    if affordable < MIN_PICTURES:
         return {}
     films: dict[str, list[Picture]] = {name: [] for name in chosen}
-    camera = Camera(
-        [film.append for film in films.values()], agent.exploration_episodes, min(affordable, MOST_PICTURES)
-    )
+    camera = Camera([film.append for film in films.values()], agent.exploration_episodes, min(affordable, MAX_PICTURES))
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()
-    filmed = film_in(lambda copies, seed: world, camera)(1, 0)
+    filmed = film_in(lambda num_envs, seed: env, camera)(1, 0)
     for task in tasks.split(1):
-        world.reset(seed=data.evaluation.seed)
+        env.reset(seed=data.evaluation.seed)
         generator = make_generator(data.evaluation.seed, 0, "videos")
         Collector(filmed).collect(agent, task, episodes, generator, deterministic=True, device=agent.device)
     return films

@@ -1,4 +1,4 @@
-"""What TensorBoard shows besides scalars: figures, videos, and the charts that it opens on."""
+"""What TensorBoard shows besides scalars: figures, videos, and the layout of its custom scalars."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from datamodules import RolloutDataModule
-from datamodules.experience import ReplayExperience
-from datamodules.relabeling import ProbabilisticRelabeler
-from datamodules.tasks import CEMTaskSampler
 from envs.errors import require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks.example_videos import film_examples
-from lit_metarl.figures import draw_beliefs, draw_density, draw_flow, draw_returns
+from lit_metarl.rollout_data import rollout_data
 from lit_metarl.videos import animated_gif
 
-TASKS_DRAWN = 4096  # for a density
-FIRST_GUESS_S = 1.0  # what drawing all figures takes, before it was measured
+FIRST_GUESS_S = 1.0  # the time to plot all figures, before it was measured
 
 CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Held-out tasks": {
@@ -37,7 +31,7 @@ CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
         "Losses": (r"train/.*loss$", r"train/.*kl$"),
         "Return while collecting": (r"collect/return.*",),
     },
-    "Task sampling": {"Mean of the tasks drawn": (r"cem/mean_.*",)},
+    "Task sampling": {"Mean of the sampled tasks": (r"cem/mean_.*",)},
     "Relabeling": {"Share that was relabeled": (r"relabel/rate$",)},
 }
 """Charts by group, each with the patterns of the scalars that it shows together."""
@@ -58,29 +52,28 @@ def layout_of(scalars: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
 
 
 class TensorBoardFigures(Callback):
-    """Draws how training goes: after validations as often as time allows, and at the end.
+    """Plots the figures of algorithm and data side after validations, as often as time allows, and at the end.
 
-    Return by task, beliefs by task, which tasks the cross-entropy method draws, and what was relabeled for
-    whom; at the end of training also short videos of the best, the median and the worst validation task.
-    Nothing here draws random numbers from training's generators.
+    At the end of training it also films short videos of the best, the median and the worst validation task.
+    No random numbers are drawn from training's generators.
 
     Args:
-        share: of the run's time that drawing may take, in [0, 1]; where it would take more, it happens more
-            rarely, and videos have fewer pictures or are left out. 0 for no figures at all.
-        videos: whether to film.
+        share: largest share of the run's time that plotting may take, in [0, 1]; figures are plotted more
+            rarely, and videos have fewer pictures or are left out, to keep to it. 0 for no figures at all.
+        videos: whether to film videos.
     """
 
     def __init__(self, share: float = 0.02, videos: bool = True) -> None:
-        require(0.0 <= share <= 1.0, "figures.share", share, "it must lie in [0, 1]", "0 draws nothing.")
+        require(0.0 <= share <= 1.0, "figures.share", share, "it must lie in [0, 1]", "0 plots nothing.")
         self.share = share
         self.videos = videos
         self.seconds = 0.0
         self._last_s = FIRST_GUESS_S
         self._has_layout = False
-        self._undrawn = False  # whether there was a validation since
+        self._outdated = False  # whether there was a validation since
 
     def state_dict(self) -> dict[str, float]:
-        """Of what a resumed run counts its time from: what was drawn before, and how long that takes."""
+        """The time spent on figures so far, and the time that plotting them takes."""
         return {"seconds": self.seconds, "last_s": self._last_s}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
@@ -89,22 +82,22 @@ class TensorBoardFigures(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        self._undrawn = True
+        self._outdated = True
         if self._budget(pl_module) >= self._last_s:
-            self._draw(trainer, pl_module)
+            self._plot(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch > 0:  # before that, nothing is known of what will be logged
+        if trainer.current_epoch > 0:  # before, it is unknown what will be logged
             self._write_layout(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.share == 0.0:
             return
         self._write_layout(trainer)
-        if self._undrawn:
-            self._draw(trainer, pl_module)
-        logger, data = _logger_of(trainer), getattr(trainer, "datamodule", None)
-        if self.videos and logger is not None and isinstance(data, RolloutDataModule):
+        if self._outdated:
+            self._plot(trainer, pl_module)
+        logger, data = _logger_of(trainer), rollout_data(trainer)
+        if self.videos and logger is not None:
             assert isinstance(pl_module, MetaRLModule)
             with self._clocked():
                 for name, pictures in film_examples(data, pl_module, self._budget(pl_module)).items():
@@ -128,15 +121,15 @@ class TensorBoardFigures(Callback):
             logger.experiment.add_custom_scalars(layout_of(trainer.callback_metrics))
             self._has_layout = True
 
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data, logger = getattr(trainer, "datamodule", None), _logger_of(trainer)
-        if logger is None or not isinstance(data, RolloutDataModule):
+    def _plot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data, logger = rollout_data(trainer), _logger_of(trainer)
+        if logger is None:
             return
         assert isinstance(pl_module, MetaRLModule)
         with self._clocked():
-            for name, figure in _figures(data, pl_module).items():
+            for name, figure in {**pl_module.figures(), **data.figures()}.items():
                 logger.experiment.add_figure(name, figure, data.environment_steps)
-        self._undrawn = False
+        self._outdated = False
 
 
 def _logger_of(trainer: pl.Trainer) -> TensorBoardLogger | None:
@@ -144,24 +137,6 @@ def _logger_of(trainer: pl.Trainer) -> TensorBoardLogger | None:
     if not trainer.is_global_zero:
         return None
     return next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
-
-
-def _figures(data: RolloutDataModule, agent: MetaRLModule) -> dict[str, Figure]:
-    """All figures that this run has something for, by name."""
-    names, figures = data.world.task_names, {}
-    if agent.evaluated is not None:
-        figures["tasks/return"] = draw_returns(agent.evaluated, names)
-        beliefs = draw_beliefs(agent.evaluated, names)
-        if beliefs is not None:
-            figures["tasks/belief"] = beliefs
-    sampler, experience = data.task_sampler, data.experience
-    if isinstance(sampler, CEMTaskSampler):
-        drawn, reference = sampler.example_tasks(TASKS_DRAWN)
-        figures["cem/density"] = draw_density(drawn, reference, sampler.table(), names)
-    if isinstance(experience, ReplayExperience) and isinstance(experience.relabeler, ProbabilisticRelabeler):
-        flow, tasks = experience.relabeler.flow, experience.replay.tasks
-        figures["relabel/collected_for_kept_for"] = draw_flow(flow, tasks, names)
-    return figures
 
 
 def _add_gif(logger: TensorBoardLogger, name: str, content: bytes, step: int) -> None:

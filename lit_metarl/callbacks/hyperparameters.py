@@ -1,4 +1,4 @@
-"""The configuration as hyper-parameters, with what came of it."""
+"""Logs the configuration as hyper-parameters, with the results."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PARTS = ("seed_everything", "model", "data")
 
 
 class HyperParameters(Callback):
-    """Tells loggers the configuration; TensorBoard at the end, because it wants the results with it.
+    """Logs the configuration; with TensorBoard at the end, because it needs the results too.
 
     Args:
-        configuration: of the run, as primitives.
+        configuration: the run's configuration, as primitives.
     """
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
@@ -28,7 +28,7 @@ class HyperParameters(Callback):
                 logger.log_hyperparams(dict(self._parameters))
 
     def log_results(self, trainer: pl.Trainer, results: Mapping[str, float], step: int) -> None:
-        """Tell TensorBoard the configuration and the final `results`, after so many environment steps."""
+        """Log the configuration and the final `results` with TensorBoard, at `step` environment steps."""
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(dict(self._parameters), dict(results), step)

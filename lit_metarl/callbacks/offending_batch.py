@@ -1,4 +1,4 @@
-"""What is left behind when an update was not finite."""
+"""Keeps the batch of an update that was not finite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lit_metarl.non_finite import NonFiniteUpdate, tensors_of
 
 
 class OffendingBatch(Callback):
-    """Writes the batch of an update that was not finite beside the checkpoints, and names the last good one."""
+    """Writes the batch of an update that was not finite beside the checkpoints, and prints the last good checkpoint."""
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if not isinstance(exception, NonFiniteUpdate):

@@ -1,4 +1,4 @@
-"""Progress on the console: bars on a terminal, one line an evaluation everywhere."""
+"""Progress on the console: bars on a terminal, one line per evaluation everywhere."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.progress import ProgressColumn, Task, TaskID
 from rich.text import Text
 
-from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.rollout_data import rollout_data
 
 
 class SpeedColumn(ProgressColumn):
-    """How fast a task of the progress bar goes, in units that its field `unit` names."""
+    """The speed of a progress bar, in the unit of its field `unit`."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed or 0.0:,.1f} {task.fields.get('unit', 'it')}/s")
 
 
 class MetaRLProgressBar(RichProgressBar):
-    """Lightning's progress bar, with a bar for collection too, which happens between its own.
+    """Lightning's progress bar, with an additional one for collection.
 
     Training counts its batches (`it`), validation and test their groups of trials, collection environment steps.
 
@@ -35,7 +35,7 @@ class MetaRLProgressBar(RichProgressBar):
         self._collection: TaskID | None = None
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Lightning's columns, with a unit to the speed."""
+        """Lightning's columns, with a unit for the speed."""
         *others, _ = super().configure_columns(trainer)
         return [*others, SpeedColumn()]
 
@@ -52,9 +52,8 @@ class MetaRLProgressBar(RichProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        data = getattr(trainer, "datamodule", None)
-        if isinstance(data, RolloutDataModule) and trainer.is_global_zero:
-            data.progress = self
+        if trainer.is_global_zero:
+            rollout_data(trainer).progress = self
 
     def begin(self, description: str, total_steps: int) -> None:
         """Show a bar for collecting `total_steps` environment steps."""
@@ -63,30 +62,29 @@ class MetaRLProgressBar(RichProgressBar):
             self._collection = self.progress.add_task(label, total=total_steps, unit="steps")
 
     def advance(self, steps: int) -> None:
-        """Move the collection bar on by `steps` environment steps."""
+        """Advance the collection bar by `steps` environment steps."""
         if self.progress is not None and self._collection is not None:
             self.progress.advance(self._collection, steps)
 
     def end(self) -> None:
-        """Take the collection bar away."""
+        """Remove the collection bar."""
         if self.progress is not None and self._collection is not None:
             self.progress.remove_task(self._collection)
             self._collection = None
 
 
 class EvaluationReporter(Callback):
-    """Prints one line a validation of training, so that a log file tells how a run goes."""
+    """Prints one line per validation during training, so that a log file shows how a run is going."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        if trainer.sanity_checking or not figures or not trainer.is_global_zero:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        if trainer.sanity_checking or not metrics or not trainer.is_global_zero:
             return
-        data = getattr(trainer, "datamodule", None)
-        assert isinstance(data, RolloutDataModule)
+        data = rollout_data(trainer)
         shown = ("return", "cvar", "return_exploration", "success")
-        text = "  ".join(f"{name} {figures[f'val/{name}']:.2f}" for name in shown if f"val/{name}" in figures)
+        text = "  ".join(f"{name} {metrics[f'val/{name}']:.2f}" for name in shown if f"val/{name}" in metrics)
         assert isinstance(pl_module, MetaRLModule)
         minutes, done = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
         speed = data.environment_steps / max(pl_module.wall_clock_s, 1e-9)

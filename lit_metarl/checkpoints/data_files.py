@@ -1,4 +1,4 @@
-"""Data files: what was experienced, in blocks of rows that are written once and shared by all later checkpoints."""
+"""Data files: collected experience, in blocks of rows that are written once and shared by all later checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DataWriter:
     """Writes the experience of one process into a folder, again and again.
 
     Rows of a ring never change. They are written in blocks of a fixed number of rows; one that is full
-    is written once. So a save costs what is new, the last block and the tables.
+    is written once. So a save writes only new blocks, the last block and the tables.
 
     Args:
         folder: where the checkpoints are.
@@ -37,7 +37,7 @@ class DataWriter:
         self._full: dict[tuple[str, int], DataFile] = {}
 
     def write(self, experience: Experience) -> tuple[DataFile, ...]:
-        """Write what is not written yet; all files that the experience is in now.
+        """Write what is not written yet; returns all files that now hold the experience.
 
         Raises:
             CheckpointNotWritten: if there is no room.
@@ -77,7 +77,7 @@ def _rows_of_a_block(row: dict[str, Tensor]) -> int:
 
 
 def restore(experience: Experience, checkpoint: Path, files: list[DataFile]) -> None:
-    """Give an experience back what is in the `files` of one process of `checkpoint`.
+    """Restore an experience from the `files` of one process of `checkpoint`.
 
     Raises:
         UnusableCheckpoint: naming the file, if one is damaged; or if rows are missing.

@@ -8,7 +8,7 @@ from envs.errors import ConfigurationError
 
 
 class UnusableCheckpoint(ConfigurationError):
-    """A checkpoint that a run cannot go on from.
+    """A checkpoint that a run cannot be resumed from.
 
     Args:
         path: the checkpoint.
@@ -28,7 +28,7 @@ class UnusableCheckpoint(ConfigurationError):
 
 
 class CheckpointNotWritten(RuntimeError):
-    """A checkpoint could not be written; the one before is as it was.
+    """A checkpoint could not be written; the one before is unchanged.
 
     Args:
         path: the file that could not be written.

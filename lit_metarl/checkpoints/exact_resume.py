@@ -27,13 +27,13 @@ def checkpoint_folder(trainer: pl.Trainer) -> Path:
 
 
 class ExactResume(Callback):
-    """Saves what was experienced beside every checkpoint, and restores it when a run goes on.
+    """Saves the collected experience beside every checkpoint, and restores it when a run is resumed.
 
     Args:
         configuration: of the run, as primitives; saved in its checkpoints.
 
     Attributes:
-        before: results of the untrained agent, which a resumed run cannot measure any more.
+        before: results of the untrained agent, which a resumed run can no longer measure.
     """
 
     def __init__(self, configuration: dict[str, Any] | None = None) -> None:
@@ -63,7 +63,7 @@ class ExactResume(Callback):
             self._writer = DataWriter(folder, trainer.global_rank)
         with ranks.failing_together():
             written = self._writer.write(data.experience)
-        # Rank 0 has those of all ranks only when they are written; it writes manifest and checkpoint after that.
+        # Rank 0 receives the files of all ranks after they are written, and then writes manifest and checkpoint.
         files.data_folder, files.data_files = folder, ranks.gather_objects(written)
 
     def on_load_checkpoint(
@@ -83,7 +83,7 @@ def _data_of(trainer: pl.Trainer) -> RolloutDataModule | None:
 
 
 def whole(checkpoint: Path, check_files: bool = True) -> manifest.Manifest:
-    """The manifest of a checkpoint that a run can go on from.
+    """The manifest of a checkpoint that a run can be resumed from.
 
     Raises:
         UnusableCheckpoint: naming the file, if anything is missing or damaged.
@@ -92,11 +92,11 @@ def whole(checkpoint: Path, check_files: bool = True) -> manifest.Manifest:
     if found is None:
         raise UnusableCheckpoint(
             checkpoint,
-            "the data that belong to it are not beside it (no replay/*.manifest.json): no training can go on from it",
+            "its data are not beside it (no replay/*.manifest.json), so training cannot be resumed from it",
             "It serves validate, test and predict. To resume, give the checkpoint in the folder that the run wrote.",
         )
     if found.ranks == 0:
-        raise UnusableCheckpoint(checkpoint, "it holds the weights only, so no training can go on from it")
+        raise UnusableCheckpoint(checkpoint, "it holds the weights only, so training cannot be resumed from it")
     if check_files:
         found.check_files(checkpoint)
     return found

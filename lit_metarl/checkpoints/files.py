@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and how to tell that they are whole."""
+"""Files that are either complete or absent, and checksums to verify them."""
 
 from __future__ import annotations
 

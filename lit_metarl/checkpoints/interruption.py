@@ -1,4 +1,4 @@
-"""Stopping a run between two of its steps when a signal asks for it."""
+"""Stopping a run between two steps on a signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupted(SystemExit):
 
     Args:
         number: the signal.
-        checkpoint: to go on from.
+        checkpoint: to resume from.
     """
 
     def __init__(self, number: int, checkpoint: Path) -> None:
@@ -38,7 +38,7 @@ class StopRequest:
         self.number: int | None = None
 
     def listen(self) -> None:
-        """Take the place of the present handlers, where signals can be handled."""
+        """Replace the present handlers, if this is the main thread."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._receive)

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the best one, and the last one, to go on from."""
+"""Which checkpoints a run keeps: the best one, and the last one, to resume from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         # The last good checkpoint is better than a broken one, and one rank cannot write a checkpoint alone.
-        if not isinstance(exception, NonFiniteError) and ranks.number() == 1:
+        if not isinstance(exception, NonFiniteError) and ranks.world_size() == 1:
             super().on_exception(trainer, pl_module, exception)
 
     def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
@@ -71,7 +71,7 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(RunCheckpoint):
-    """Saves after every epoch, and when a signal asks the run to stop: then after the step it is at.
+    """Saves after every epoch, and on a signal to stop: then after the current step.
 
     SLURM's signal to requeue also waits for that moment; Lightning does the rest. Whichever rank a signal
     comes to, all ranks heed it after the same step.

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and whether it may."""
+"""Which checkpoint a run is resumed from, and whether it may be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Choice:
-    """A checkpoint to go on from.
+    """A checkpoint to resume from.
 
     Attributes:
         checkpoint: the newest whole one; None if there is none at all.
@@ -53,9 +53,9 @@ def folders_of_runs(own: Path) -> list[Path]:
 
 
 def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
-    """Refuse to go on under another configuration.
+    """Refuse to resume under another configuration.
 
-    Keys that only one of the two has are options that came or went with a version, and ignored.
+    Keys that only one of the two has are options that a version added or removed, and are ignored.
 
     Raises:
         UnusableCheckpoint: naming the keys that differ.

@@ -1,4 +1,4 @@
-"""Checks of a configuration that need more than the part it is for."""
+"""Checks of a configuration that concern more than one part of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import RunCheckpoint
 
 CALLBACK = "trainer.callbacks.init_args"
-COUNTERS = ("step", "epoch")  # known to a checkpoint's callback beside the figures
+COUNTERS = ("step", "epoch")  # known to a checkpoint callback in addition to the metrics
 
 
 def check_kept(number: int, filename: str | None) -> None:
@@ -27,13 +27,13 @@ def check_kept(number: int, filename: str | None) -> None:
         number in (0, 1) or filename is None or "{" in filename,
         "checkpoint.save_top_k",
         number,
-        f"all of them would be the one file {filename}.ckpt",
-        "Keep 1, or tell the files apart, as --checkpoint.filename='best-{epoch}' does.",
+        f"all of them would be written to one file, {filename}.ckpt",
+        "Keep 1, or give the files different names: --checkpoint.filename='best-{epoch}'.",
     )
 
 
 def check_files(best: tuple[str | None, str | None], last: tuple[str | None, str | None]) -> None:
-    """Raise a `ConfigurationError` if best and last checkpoint, each (folder, name), would be one file."""
+    """Raise a `ConfigurationError` if the best and the last checkpoint, each (folder, name), would be the same file."""
     require(
         best != last,
         "last_checkpoint.filename",
@@ -44,7 +44,7 @@ def check_files(best: tuple[str | None, str | None], last: tuple[str | None, str
 
 
 def check_switches(trainer: Any) -> None:
-    """Raise a `ConfigurationError` for what a run of the command line cannot do without.
+    """Raise a `ConfigurationError` if a switch turns off what a run from the command line needs.
 
     Args:
         trainer: arguments of the trainer, by name.
@@ -77,14 +77,14 @@ def check_folder(folder: Path) -> None:
 
 
 def check_drawing(env: MetaEnv) -> None:
-    """Raise a `ConfigurationError` if this machine cannot draw `env`, before any trial is run for a video."""
-    env.restart()
+    """Raise a `ConfigurationError` if this machine cannot render `env`; called before any trial is run for a video."""
+    env.reset()
     env.draw(0)
 
 
 def check_profiler(trainer: pl.Trainer) -> None:
-    """Raise a `ConfigurationError` for the profiler that does not survive the tests around training."""
-    # Lightning's schedule for it outlives the first test, and fails or hangs in what follows.
+    """Raise a `ConfigurationError` for the profiler that fails when tests run before and after training."""
+    # Lightning keeps its schedule after the first test, and then it fails or hangs.
     untyped: Any = trainer
     require(
         not isinstance(untyped.profiler, PyTorchProfiler),
@@ -96,14 +96,14 @@ def check_profiler(trainer: pl.Trainer) -> None:
 
 
 def check_monitor(key: str, monitor: str | None, tested: Iterable[str], counters: tuple[str, ...] = COUNTERS) -> None:
-    """Raise a `ConfigurationError` if a run will not have the figure `monitor`.
+    """Raise a `ConfigurationError` if a run will not log the metric `monitor`.
 
-    Those of training are known only when it runs; they have a group before a slash, such as `train/`.
+    Metrics of training are known only once it runs; their names begin with a group, such as `train/`.
 
     Args:
         key: the configuration key.
-        monitor: what is to be watched; None for nothing.
-        tested: figures of a test, which are those of a validation; none if they are not known.
+        monitor: the metric to watch; None for none.
+        tested: metrics of a test, the same as those of a validation; empty if they are not known.
         counters: what else can be watched.
     """
     known = [name.replace("test/", "val/", 1) for name in tested]
@@ -117,11 +117,11 @@ def check_monitor(key: str, monitor: str | None, tested: Iterable[str], counters
 
 
 def check_callbacks(trainer: pl.Trainer, tested: Iterable[str]) -> None:
-    """Raise a `ConfigurationError` if a callback of the user's watches a figure that is not there when it looks.
+    """Raise a `ConfigurationError` if one of the user's callbacks watches a metric that is not available when it looks.
 
     Args:
         trainer: of the run.
-        tested: figures of a test (see `check_monitor`).
+        tested: metrics of a test (see `check_monitor`).
     """
     untyped: Any = trainer
     for callback in untyped.callbacks:
@@ -133,9 +133,9 @@ def check_callbacks(trainer: pl.Trainer, tested: Iterable[str]) -> None:
 
 
 def check_early_stopping(stopping: EarlyStopping, trainer: pl.Trainer) -> None:
-    """Raise a `ConfigurationError` if early stopping would look at its figure when that is not measured."""
+    """Raise a `ConfigurationError` if early stopping would look at its metric when that has not been measured."""
     if not stopping.strict:
-        return  # then it waits for its figure
+        return  # then it waits for its metric
     every, of_validation = trainer.check_val_every_n_epoch, stopping.monitor.startswith("val/")
     after_epochs = stopping._check_on_train_epoch_end
     if after_epochs is None:  # as Lightning chooses
@@ -149,7 +149,7 @@ def check_early_stopping(stopping: EarlyStopping, trainer: pl.Trainer) -> None:
         "Leave it out, and have validations.",
     )
     require(
-        of_validation or after_epochs or every != 1,  # else there is that of the epoch before
+        of_validation or after_epochs or every != 1,  # otherwise it sees that of the previous epoch
         key,
         after_epochs,
         f"{stopping.monitor} is measured at the end of an epoch, after its validation",

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from lit_metarl.command_line.help import known_classes
 
-LINKED = ("self", "world", "seed")  # they get their values from elsewhere
+LINKED = ("self", "meta_spec", "seed")  # their values are linked
 
 
 def action_of(parser: ArgumentParser, key: str) -> Action | None:
@@ -50,7 +50,7 @@ def path_of_class(parser: ArgumentParser, key: str, name: str) -> str | None:
 
 
 def kinds_of_arguments(class_path: str) -> dict[str, str]:
-    """Types of the arguments of a class by name, of those that it hands on too; "None" where that is the default."""
+    """Types of a class's arguments by name, those of its bases included; "None" where that is the default."""
     kinds = {}
     for owner in reversed(resolve_name(class_path).__mro__):
         for argument in inspect.signature(owner.__init__).parameters.values() if "__init__" in vars(owner) else ():
@@ -59,7 +59,7 @@ def kinds_of_arguments(class_path: str) -> dict[str, str]:
 
 
 def arguments_of(class_path: str) -> list[str]:
-    """The arguments that a configuration may give to a class, those of parts of it with dots."""
+    """The arguments that a configuration may give to a class, nested ones with dots."""
     parser = ArgumentParser()
     parser.add_class_arguments(resolve_name(class_path), as_group=False)
     return [key for key in known_keys(parser) if key != "help" and key not in LINKED]

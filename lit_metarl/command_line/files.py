@@ -1,4 +1,4 @@
-"""Configuration files as a user wrote them: their mistakes as YAML, and where each key stands."""
+"""Configuration files as a user wrote them: YAML mistakes, and the line of each key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Entry:
 
     Attributes:
         key: with the keys above it, `model.init_args.layers`.
-        line: where it stands, from 1.
+        line: its line, from 1.
         text: its value if that is a single one; None for a list or a mapping.
     """
 
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ConfigurationFile:
-    """A configuration file, or YAML that was given in the place of one.
+    """A configuration file, or YAML that was given instead of one.
 
     Attributes:
         name: its path as it was given.
@@ -48,7 +48,7 @@ class ConfigurationFile:
     entries: list[Entry]
 
     def where(self, line: int | None = None) -> str:
-        """The place of something in the file, for a message."""
+        """A place in the file, for a message."""
         return f"in {self.name}" if line is None else f"in {self.name}, line {line}"
 
 
@@ -57,7 +57,7 @@ def read_configuration(given: str) -> ConfigurationFile | None:
 
     Raises:
         ConfigurationError: if there is no such file, or it is not a YAML mapping with every key once, or what
-            belongs under `init_args` stands beside a `class_path`.
+            belongs under `init_args` is next to a `class_path`.
     """
     if "://" in given:
         return None
@@ -113,7 +113,7 @@ def _entries(node: yaml.Node, name: str, above: str = "") -> Iterator[Entry]:
     """The keys of a node.
 
     Raises:
-        ConfigurationError: if one stands in a mapping twice.
+        ConfigurationError: if a mapping has one twice.
     """
     if isinstance(node, yaml.SequenceNode):
         for member in node.value:
@@ -127,7 +127,7 @@ def _entries(node: yaml.Node, name: str, above: str = "") -> Iterator[Entry]:
             key not in lines or key_node.value == "<<",
             f"{key} (in {name}, line {line})",
             value.value if isinstance(value, yaml.ScalarNode) else "…",
-            f"the key stands in line {lines.get(key)} too, and one of the two would be lost",
+            f"the key is in line {lines.get(key)} too, and one of the two would be lost",
             "Keep one.",
         )
         lines[key] = line
@@ -136,7 +136,7 @@ def _entries(node: yaml.Node, name: str, above: str = "") -> Iterator[Entry]:
 
 
 def _check_specifications(value: Any, key: str, file: ConfigurationFile) -> None:
-    """Refuse keys beside a `class_path` that belong under `init_args`."""
+    """Refuse keys next to a `class_path` that belong under `init_args`."""
     if isinstance(value, list):
         for member in value:
             _check_specifications(member, key, file)
@@ -149,7 +149,7 @@ def _check_specifications(value: Any, key: str, file: ConfigurationFile) -> None
         raise ConfigurationError(
             f"{full} ({file.where(line)})",
             value[beside[0]],
-            f"an argument of a class does not stand beside its class_path ({value['class_path']})",
+            f"an argument of a class does not belong next to its class_path ({value['class_path']})",
             f"Put it under {key}.init_args.",
         )
     for name, content in value.items():

@@ -1,4 +1,4 @@
-"""What was typed: the arguments of a command, apart from what the files that they name hold."""
+"""What was typed: the arguments of a command, apart from the contents of configuration files."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def files_first(arguments: Sequence[str], subcommands: Sequence[str]) -> list[st
 
 
 def warn_of_overridden(arguments: Sequence[Typed]) -> Iterator[str]:
-    """Warnings of keys that were typed again with another value."""
+    """Warnings about keys that were typed twice with different values."""
     last: dict[str, str] = {}
     for given in arguments:
-        if given.appends or given.key.startswith(CALLBACKS):  # each may be of another callback
+        if given.appends or given.key.startswith(CALLBACKS):  # each may belong to another callback
             continue
         key = given.key.replace("init_args.", "")  # which may be left out
         if last.get(key, given.value) != given.value:
@@ -107,7 +107,7 @@ def warn_of_overridden(arguments: Sequence[Typed]) -> Iterator[str]:
 
 
 def warn_of_environment(subcommands: Iterable[str]) -> Iterator[str]:
-    """Warnings of environment variables that Lightning's documentation names, and that are not read here."""
+    """Warnings about environment variables that Lightning documents but that are not read here."""
     beginnings = ("PL_TRAINER_", "PL_CONFIG", *(f"PL_{name.upper()}__" for name in subcommands))
     for name in sorted(os.environ):
         if name.startswith(beginnings):

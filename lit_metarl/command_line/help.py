@@ -11,15 +11,15 @@ from jsonargparse import DefaultHelpFormatter
 
 OWN_PACKAGES = ("envs", "datamodules", "lit_metarl")
 HIDDEN = re.compile(
-    r"(model|data)\.(world|seed)\b"  # given by links
+    r"(model|data)\.(meta_spec|seed)\b"  # given by links
     r"|last_checkpoint\.(?!dirpath|every_n_epochs)"  # as those of `checkpoint`
     r"|(weights_only|verbose|return_predictions)$"  # not for the command line
 )
 KNOWN_SUBCLASSES = re.compile(r", known subclasses: (?P<paths>[\w., ]+)")
-MANY = 10  # options that a usage has room for
+MANY = 10  # options that fit into a usage line
 TYPES = (
     (r"<class '(\w+)'>", r"\1"),
-    (r"Callable\[\[int, int\], (\w+)\]", r"\1"),  # a world, called with a number of copies and a seed
+    (r"Callable\[\[int, int\], (\w+)\]", r"\1"),  # an environment, called with num_envs and a seed
     (r"Optional\[([^][]+(?:\[[^][]*\])?)\]", r"\1 | null"),
 )
 MARKUP = (

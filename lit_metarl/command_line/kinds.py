@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WORDS = {  # one, and several of them
+WORDS = {  # singular and plural
     "int": ("a whole number", "whole numbers"),
     "float": ("a number", "numbers"),
     "str": ("text", "texts"),

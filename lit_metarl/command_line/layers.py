@@ -1,4 +1,4 @@
-"""Configuration files laid over one another: what of an earlier one still counts when a class is replaced."""
+"""Configuration files that override one another: what an earlier one still means when a class is replaced."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ LISTS_OF_CLASSES = (CALLBACKS, "trainer.logger")
 
 
 class Layers:
-    """The configuration files of one command, and what was typed beside them.
+    """The configuration files of one command, and what was typed in addition.
 
-    An argument that was written for one class says nothing about another: where a class is replaced, by a later file
-    or by what is typed, the arguments that files gave to the old one are dropped. Those that the new class would
-    have understood are named in a warning. A file that gives arguments and no class means the class in force.
+    An argument written for one class does not apply to another: where a class is replaced, by a later file or by what
+    is typed, the arguments that files gave to the old class are dropped. Those that the new class would have accepted
+    are named in a warning. A file that gives arguments without a class means the current class.
 
     Args:
         arguments: what was typed.
 
     Attributes:
-        warnings: what is to be said about the command, in order.
+        warnings: about the command, in order.
     """
 
     def __init__(self, arguments: Sequence[Typed] = ()) -> None:
         self.arguments = arguments
         self.files: list[ConfigurationFile] = []
         self.warnings: list[str] = []
-        self._written: dict[str, dict[str, str]] = {}  # by class slot: its arguments and the files that gave them
+        self._written: dict[str, dict[str, str]] = {}  # by key of a class: its arguments and the files that gave them
         self._reading = False
 
     def apply(self, given: str, parser: ArgumentParser, cfg: Namespace, lay: Callable[[], None]) -> None:
@@ -66,11 +66,11 @@ class Layers:
         lay()
         self._reading = False
         self._remember(file.content, "", cfg, file)
-        for argument in self.arguments:  # a class that was typed is in force from the first file on
+        for argument in self.arguments:  # a class that was typed counts from the first file on
             self._choose(argument, parser, cfg)
 
     def place(self, key: str, value: str | None = None) -> str:
-        """A key of a message with the keys above it and where it was given, as far as that is known.
+        """A key in a message, completed by the keys above it and by where it was given, as far as that is known.
 
         Args:
             key: with at least its last part.
@@ -141,7 +141,7 @@ class Layers:
     def _replace(
         self, content: Any, above: str, cfg: Namespace, file: ConfigurationFile, parser: ArgumentParser
     ) -> None:
-        """Drop what the file replaces: the arguments of other classes, and lists."""
+        """Drop what the file replaces: arguments of other classes, and lists."""
         for name, value in content.items():
             key = f"{above}{name}"
             now = cfg.get(key)
@@ -150,7 +150,7 @@ class Layers:
             chosen = class_named(value)
             if chosen is not None and _has_class(now) and _differ(now["class_path"], chosen):
                 path = path_of_class(parser, key, chosen)
-                if path is not None:  # else the parser says more about it
+                if path is not None:  # otherwise the parser reports it
                     self._drop(key, cfg, parser, path, _given_to_class(value), file.where())
             if isinstance(value, dict):
                 self._replace(value, f"{key}.", cfg, file, parser)
@@ -166,7 +166,7 @@ class Layers:
                 self._remember(value, f"{key}.", cfg, file)
 
     def _choose(self, argument: Typed, parser: ArgumentParser, cfg: Namespace) -> None:
-        """Put a class that was typed in the place of a file's."""
+        """Replace a class from a file by the one that was typed."""
         key = _slot(cfg, argument.key.removesuffix(".class_path"))
         value = expanded(argument.loaded, Path())
         now, chosen = cfg.get(key), class_named(value)
@@ -177,7 +177,7 @@ class Layers:
             return
         path = path_of_class(parser, key, chosen)
         if path is None:
-            return  # the parser says more about it
+            return  # the parser reports it
         given = _given_to_class(value)
         own = f"{key}.init_args."
         slots = [_slot(cfg, typed.key) for typed in self.arguments]
@@ -186,7 +186,7 @@ class Layers:
         now["class_path"] = path
 
     def _drop(self, key: str, cfg: Namespace, parser: ArgumentParser, chosen: str, given: set[str], where: str) -> None:
-        """Drop the arguments that files gave to the class at `key`, for `chosen` comes in its place.
+        """Drop the arguments that files gave to the class at `key`, which `chosen` replaces.
 
         Args:
             key: of the class.
@@ -215,8 +215,8 @@ class Layers:
             files = ", ".join(dict.fromkeys(dropped[name] for name in shared))
             new = chosen.rpartition(".")[2]
             self.warnings.append(
-                f"{key} is {new} ({where}). What {files} gave to {old} does not count for it: "
-                f"{', '.join(shared)}. Give again what is to be kept."
+                f"{key} is {new} ({where}). Arguments that {files} gave to {old} are dropped: "
+                f"{', '.join(shared)}. Give them again to keep them."
             )
 
     def _understood_by_typed(self, key: str, parser: ArgumentParser) -> set[str]:
@@ -249,13 +249,13 @@ def _has_class(value: object) -> bool:
 
 
 def _differ(now: str, chosen: str) -> bool:
-    """Whether two names are of different classes; one without a module is that of any class called so."""
+    """Whether two names denote different classes; one without a module matches any class of that name."""
     if "." not in chosen:
         return now.rpartition(".")[2] != chosen
     try:
         return now != chosen and resolve_name(now) is not resolve_name(chosen)
     except (ImportError, AttributeError, ValueError):
-        return False  # there is none: the parser says more about it
+        return False  # there is none: the parser reports it
 
 
 def _given_to_class(value: Any) -> set[str]:

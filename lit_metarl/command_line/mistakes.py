@@ -1,4 +1,4 @@
-"""A user's configuration mistakes, each told in one message."""
+"""A user's configuration mistakes, each reported in one message."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ NAMED_CLASS = (
     r"given class_path '(?P<value>[^']+)'",
     r"Expected a path but (?P<value>\S+) either",
 )
-BASE = "it is only a base of others, which complete it"
+BASE = "it is only a base class of others"
 HELP = ("help", "config", "print_config", "==SUPPRESS==")
-FEW = 12  # keys that a message has room for
+FEW = 12  # keys that fit into a message
 NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
 
 class Mistake(SystemExit):
-    """What a parser refuses. The parser of a class knows neither the class's key nor where it was given.
+    """What a parser refuses. The parser of a class knows neither the key of the class nor where it was given.
 
-    It leaves the program, as argparse does, so that jsonargparse does not go on to try another type of a union.
+    It is a `SystemExit`, as argparse raises, so that jsonargparse does not try the next type of a union.
 
     Args:
-        key: that the mistake is at, as far as the parser knows it; None if it is at no single key.
+        key: of the mistake, as far as the parser knows it; None if there is no single key.
         value: what was given for it; None if that is not known.
         tell: the message, for a key and its place.
     """
@@ -67,14 +67,14 @@ class Mistake(SystemExit):
         self.key, self.value, self._tell = key, value, tell
 
     def placed(self, layers: Layers) -> MisconfigurationException:
-        """The mistake with its whole key, and the file and line that it stands in."""
+        """The mistake with its full key, file and line."""
         return MisconfigurationException(
             str(self) if self.key is None else self._tell(layers.place(self.key, self.value))
         )
 
 
 class ConciseParser(LightningArgumentParser):
-    """Answers a mistake with what is wrong and the nearest known key, not with the whole usage.
+    """Reports a mistake with what is wrong and the nearest known key, without the usage.
 
     Attributes:
         layers: configuration files and arguments of the command that is parsed.
@@ -85,7 +85,7 @@ class ConciseParser(LightningArgumentParser):
         self.layers = Layers()
 
     def dump(self, cfg: Any, *args: Any, **kwargs: Any) -> str:
-        """The configuration as text, as it counts: with the modes of callbacks that were not given."""
+        """The configuration as text, including the modes of callbacks that were not given."""
         if "trainer" in cfg:
             cfg = cfg.clone()
             set_modes(cfg, self.layers)
@@ -93,7 +93,7 @@ class ConciseParser(LightningArgumentParser):
         return text
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise a `Mistake` that says it in this project's words, where it is one that users meet."""
+        """Raise a `Mistake`, in this project's words where it is a common one."""
         details = f"{message}\n{ex}" if ex is not None else message
         unknown = next((found for pattern in UNKNOWN_KEY if (found := re.search(pattern, details))), None)
         if unknown is not None:
@@ -109,7 +109,7 @@ class ConciseParser(LightningArgumentParser):
         raise Mistake(key["key"], value, lambda place: str(ConfigurationError(place, value, allowed, hint).args[0]))
 
     def _unknown_key(self, key: str, details: str) -> str:
-        """Whose key it is not, and what is known instead."""
+        """The class that does not have the key, and what is known instead."""
         known = [name for name in known_keys(self) if name.rpartition(".")[2] not in HELP]
         owner = re.search(r"class_path '(?P<path>[\w.]+)'", details)
         if owner is not None:
@@ -126,10 +126,12 @@ class ConciseParser(LightningArgumentParser):
             return f". It is known as {' and '.join(elsewhere)}." if elsewhere else ". See --help for the known keys."
         if len(known) > FEW:
             return f"{of}. See --help for the known keys."
-        return f"{of}. Known are {', '.join(known)}." if known else f"{of}. No class with arguments stands there."
+        return (
+            f"{of}. Known are {', '.join(known)}." if known else f"{of}. There is no class with arguments at this key."
+        )
 
     def _explained(self, message: str) -> str:
-        """A message about no single key."""
+        """A message that is not about a single key."""
         required = re.search("arguments are required: (?P<names>.*)", message)
         if required is not None and not self.exit_on_error:  # the parser of a class
             return f"{required['names']} must be given: the class has no default for it. It belongs under init_args."
@@ -172,10 +174,10 @@ class ConciseParser(LightningArgumentParser):
 
 
 def refuse_own_seed(arguments: Sequence[Typed], files: Sequence[ConfigurationFile]) -> None:
-    """Refuse a seed of the algorithm alone, which the seed of the run would overwrite without a word.
+    """Refuse a seed of the algorithm alone, which the seed of the run would silently overwrite.
 
     Raises:
-        ConfigurationError: if one stands among the arguments or in a file.
+        ConfigurationError: if there is one among the arguments or in a file.
     """
     for argument in arguments:
         if argument.key in ("model.init_args.seed", "model.seed"):
@@ -192,7 +194,7 @@ def _own_seed(value: object, where: str = "") -> ConfigurationError:
 
 
 def refuse_nulls(value: Any, key: str) -> None:
-    """Refuse null for an argument of a class whose type does not allow it, which the parser lets pass.
+    """Refuse null for an argument of a class whose type does not allow it, which the parser accepts.
 
     Args:
         value: a part of the configuration, as primitives.
@@ -213,28 +215,28 @@ def refuse_nulls(value: Any, key: str) -> None:
                 raise ConfigurationError(f"{key}.init_args.{name}", "null", "it must have a value", hint)
 
 
-def refuse_base_world(world: Any, parser: ArgumentParser) -> None:
-    """Refuse a class that is only a base of worlds: to the parser a world is what can be called, and it lets it pass.
+def refuse_base_environment(env: Any, parser: ArgumentParser) -> None:
+    """Refuse an abstract environment class: to the parser an environment is any callable, so it accepts one.
 
     Args:
-        world: the world in the configuration, as primitives.
+        env: the environment in the configuration, as primitives.
         parser: of the configuration.
 
     Raises:
         ConfigurationError: naming it.
     """
-    path = world.get("class_path") if isinstance(world, dict) else None
+    path = env.get("class_path") if isinstance(env, dict) else None
     if path is not None and inspect.isabstract(resolve_name(path)):
         raise _base("data.env", path, action_of(parser, "data.env"))
 
 
 def _base(key: str, class_path: str, action: Action | None) -> ConfigurationError:
-    """That a class is one for others to inherit from."""
+    """The error for an abstract class."""
     return ConfigurationError(key, class_path, BASE, _known(action))
 
 
 def missing_requirement(message: str) -> str:
-    """What to install, if a class could not be built for lack of it; otherwise the message as it is."""
+    """What to install, if a class could not be built without it; otherwise the message unchanged."""
     found = re.search(NOT_INSTALLED, message)
     return message if found is None else f"{found['what']}. Install it: {found['how']}"
 

@@ -18,7 +18,7 @@ def set_modes(config: Any, layers: Layers) -> None:
         layers: what was given.
 
     Raises:
-        ConfigurationError: if a mode was given that takes an improvement for the opposite.
+        ConfigurationError: if a given mode contradicts the direction in which the metric improves.
     """
     _set_mode(config.get("checkpoint"), "checkpoint.mode", layers, layers.gives("checkpoint.mode"))
     callbacks = config.get("trainer.callbacks")

@@ -6,7 +6,6 @@ from lit_metarl.evaluation.metrics import TaskResults, TrialMetrics, cvar, worst
 from lit_metarl.evaluation.task_rows import (
     COORDINATE,
     TASK_ROWS,
-    TASK_ROWS_CSV,
     RunFacts,
     read_task_rows,
     task_rows,
@@ -16,7 +15,6 @@ from lit_metarl.evaluation.task_rows import (
 __all__ = [
     "COORDINATE",
     "TASK_ROWS",
-    "TASK_ROWS_CSV",
     "MetaWorldProtocol",
     "RunFacts",
     "TaskResults",

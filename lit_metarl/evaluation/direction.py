@@ -12,7 +12,7 @@ Mode = Literal["min", "max"]
 
 GROWS = re.compile(r"(return|cvar|success|metaworld_return|metaworld_success)(_|$)")
 FALLS = re.compile(r"(.*_)?(loss|error)$|belief_(reward|state|task)$|diverged_episodes$|line_search_failed$")
-"""The reconstruction terms of a belief (`belief_reward`, …) are of the negative evidence lower bound."""
+"""The reconstruction terms of a belief (`belief_reward`, …) are those of the negative evidence lower bound."""
 
 
 def better_mode(metric: str) -> Mode | None:
@@ -29,7 +29,7 @@ def better_mode(metric: str) -> Mode | None:
 
 
 def against_nature(monitor: object, mode: object) -> bool:
-    """Whether a callback with this `monitor` and `mode` would take an improvement for the opposite."""
+    """Whether a callback with this `monitor` and `mode` would treat an improvement as the opposite."""
     better = better_mode(monitor) if isinstance(monitor, str) else None
     return better is not None and mode in ("min", "max") and mode != better
 
@@ -42,7 +42,7 @@ def wrong_mode(key: str, monitor: str, mode: str) -> ConfigurationError:
 
 
 def check_modes(callbacks: Iterable[object]) -> None:
-    """Raise a `ConfigurationError` if a callback takes an improvement of the metric it monitors for the opposite.
+    """Raise a `ConfigurationError` if a callback would treat an improvement of the metric it monitors as the opposite.
 
     Args:
         callbacks: of a trainer. Those with a `monitor` and a `mode` are checked, such as Lightning's `EarlyStopping`

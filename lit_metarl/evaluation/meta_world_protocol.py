@@ -1,4 +1,4 @@
-"""Meta-World's own evaluation of meta-learning, with our agents behind its interface."""
+"""Meta-World's own evaluation of meta-learning, applied to our agents."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def _tensor(values: Numbers, device: torch.device) -> Tensor:
 
 
 class ProtocolAgent:
-    """One of our agents as Meta-World's protocol asks for it (`metaworld.evaluation.MetaLearningAgent`).
+    """One of our agents with the interface of Meta-World's protocol (`metaworld.evaluation.MetaLearningAgent`).
 
-    A trial is one row of the belief. Adaptation episodes are played as in training, evaluation episodes without
-    exploration noise. The protocol shows the agent no rewards while it evaluates; `WatchedEnvironments` does, so that
-    an agent with a recurrent belief goes on observing, as the benchmark's own recurrent agents do.
+    A trial is one row of the belief. Adaptation episodes act as in training, evaluation episodes without
+    action noise. The protocol shows the agent no rewards while it evaluates; `WatchedEnvironments` does, so that
+    an agent with a recurrent belief keeps observing, as the benchmark's own recurrent agents do.
 
     Args:
-        agent: ours.
-        device: where it lives.
-        copies: environments at a time.
+        agent: the agent.
+        device: of its parameters.
+        num_envs: sub-environments.
         generator: source of its randomness.
     """
 
-    def __init__(self, agent: Agent, device: torch.device, copies: int, generator: torch.Generator) -> None:
-        self._agent, self._device, self._copies, self._generator = agent, device, copies, generator
+    def __init__(self, agent: Agent, device: torch.device, num_envs: int, generator: torch.Generator) -> None:
+        self._agent, self._device, self._num_envs, self._generator = agent, device, num_envs, generator
         self.init()
 
     def init(self) -> None:
         """Begin new trials."""
-        self._belief = self._agent.start_trial(self._copies, self._generator)
+        self._belief = self._agent.start_trial(self._num_envs, self._generator)
         self._extras: dict[str, Tensor] = {}  # of the last decision
 
     def adapt_action(self, observations: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
-        """Actions `[copies, action_dim]` of an adaptation episode."""
+        """Actions `[num_envs, action_dim]` of an adaptation episode."""
         return self._act(observations, deterministic=False), {}
 
     def eval_action(self, observations: Numbers) -> Numbers:
-        """Actions `[copies, action_dim]` of an evaluation episode."""
+        """Actions `[num_envs, action_dim]` of an evaluation episode."""
         return self._act(observations, deterministic=True)
 
     def _act(self, observations: Numbers, deterministic: bool) -> Numbers:
@@ -64,7 +64,7 @@ class ProtocolAgent:
         return actions
 
     def observe(self, before: Numbers, actions: Numbers, after: Numbers, rewards: Numbers, ends: list[Numbers]) -> None:
-        """Take in a step of every copy; `ends` says which terminated and which were truncated."""
+        """Observe a step of every sub-environment; `ends` says which terminated and which were truncated."""
         terminated, truncated = (torch.from_numpy(np.asarray(end, np.bool_)).to(self._device) for end in ends)
         transition = Transition(
             observation=_tensor(before, self._device),
@@ -86,18 +86,18 @@ class ProtocolAgent:
                 self._belief = self._agent.end_episode(self._belief, self._generator)
 
     def adapt(self) -> None:
-        """Adaptation is over. Nothing is left to do: our agents adapt after every step or episode."""
+        """Adaptation is over. Does nothing: our agents adapt after every step or episode."""
 
     def reset(self, env_mask: NDArray[np.bool_]) -> None:
-        """Evaluation episodes begin. They go on in the same trial, with what was learned in it."""
+        """Evaluation episodes begin. They continue the same trial, with the belief so far."""
 
 
 class WatchedEnvironments:
-    """Meta-World's vector environments, whose steps an agent gets to see whole.
+    """Meta-World's vector environments; the agent observes every step.
 
     Args:
-        environments: Meta-World's, which reset themselves within the step that ends an episode.
-        agent: who watches.
+        environments: Meta-World's, which reset themselves in the step that ends an episode.
+        agent: the agent that observes.
     """
 
     def __init__(self, environments: Any, agent: ProtocolAgent) -> None:
@@ -116,8 +116,8 @@ class WatchedEnvironments:
         """Meta-World's step; the agent sees the observation that an episode ended with, not that of the next start."""
         observation, rewards, terminated, truncated, info = self._environments.step(actions)
         after = observation.copy()
-        for copy in np.flatnonzero(np.logical_or(terminated, truncated)):
-            after[copy] = info["final_obs"][copy]
+        for env_id in np.flatnonzero(np.logical_or(terminated, truncated)):
+            after[env_id] = info["final_obs"][env_id]
         self._agent.observe(self._observation, actions, after, rewards, [terminated, truncated])
         self._observation = observation
         return observation, rewards, terminated, truncated, info
@@ -127,7 +127,7 @@ class MetaWorldProtocol(pl.Callback):
     """After the test, evaluates the agent as Meta-World does (`metaworld.evaluation.metalearning_evaluation`).
 
     Logs `test/metaworld_success` and `test/metaworld_return`, means over the test scenes, and the success of each
-    scene. docs/metaworld.md says what they count; they are not the figures of our own trials.
+    scene. docs/metaworld.md says what they count; they are not the metrics of our own trials.
 
     Args:
         evaluations: rounds, each on the next test task of every environment.
@@ -157,8 +157,8 @@ class MetaWorldProtocol(pl.Callback):
         self.seed = seed
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse another world, numbers that do not divide its test tasks, or too few episodes to adapt in."""
-        self._check(self._world(trainer))
+        """Refuse another environment, numbers that do not divide its test tasks, or too few adaptation episodes."""
+        self._check(self._env(trainer))
         agent: Any = pl_module
         require(
             agent.exploration_episodes <= self.adaptation_episodes,
@@ -168,20 +168,20 @@ class MetaWorldProtocol(pl.Callback):
             "Raise it, or evaluate an agent that explores for fewer episodes.",
         )
 
-    def _world(self, trainer: pl.Trainer) -> MetaWorld:
+    def _env(self, trainer: pl.Trainer) -> MetaWorld:
         data: Any = getattr(trainer, "datamodule", None)
-        world: MetaEnv = data.env
-        if not isinstance(world, MetaWorld):
+        env: MetaEnv = data.env
+        if not isinstance(env, MetaWorld):
             raise ConfigurationError(
                 "data.env",
-                type(world).__name__,
+                type(env).__name__,
                 "Meta-World's protocol evaluates its benchmarks only",
                 "Use ML1, ML10, ML25 or ML45, or leave the protocol out.",
             )
-        return world
+        return env
 
-    def _check(self, world: MetaWorld) -> None:
-        scenes = len(world.test_scenes)
+    def _check(self, env: MetaWorld) -> None:
+        scenes = len(env.test_scenes)
         require(
             self.meta_batch_size % scenes == 0,
             f"{KEY}.meta_batch_size",
@@ -201,9 +201,9 @@ class MetaWorldProtocol(pl.Callback):
     @torch.no_grad()
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Run the protocol and log what it counts."""
-        from metaworld.evaluation import metalearning_evaluation  # only for those who use it
+        from metaworld.evaluation import metalearning_evaluation  # imported only when it is used
 
-        environments = self._world(trainer).own_test_environments(self.meta_batch_size, self.tasks_per_scene)
+        environments = self._env(trainer).own_test_environments(self.meta_batch_size, self.tasks_per_scene)
         agent: Any = pl_module
         generator = make_generator(self.seed, 0, "Meta-World's protocol")
         protocol_agent = ProtocolAgent(agent, pl_module.device, self.meta_batch_size, generator)

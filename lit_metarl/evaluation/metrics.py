@@ -1,4 +1,4 @@
-"""What is measured on finished trials (aggregated exactly over batches; every rank is given all trials)."""
+"""Metrics of finished trials (aggregated exactly over batches; every rank is given all trials)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class TaskResults:
         tasks: `[tasks, task_dim]`.
         returns: return of every episode, mean over a task's trials, `[tasks, episodes]`.
         success: share of a task's trials in which the episode accomplished it, `[tasks, episodes]`; None in
-            a world without success.
+            an environment that defines no success.
         beliefs: what the agent believed at the end of a task's last trial, as numbers, `[tasks, size]`; None
-            if it does not say.
+            if it does not report one.
         exploration_episodes: how many of the first episodes only gathered information.
     """
 
@@ -58,7 +58,7 @@ class TrialMetrics(Metric):
     """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
 
     `return_trial` and `cvar_trial` are of the mean return over all episodes of a trial, as the RoML paper
-    counts: there, adapting fast pays too.
+    counts: these reward fast adaptation.
 
     Args:
         alpha: share of tasks that counts as the tail of the CVaR.
@@ -117,20 +117,20 @@ class TrialMetrics(Metric):
         )
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures, by name."""
+        """The metrics, by name."""
         results = self.by_task()
         returns, adapted = results.returns, results.returns[:, -1]
         trial = returns.mean(1)
-        figures = {
+        metrics = {
             "return": adapted.mean(),
             "cvar": cvar(adapted, self.alpha),
             "return_trial": trial.mean(),
             "cvar_trial": cvar(trial, self.alpha),
         }
         for episode, mean in enumerate(returns.mean(0), start=1):
-            figures[f"return_episode_{episode}"] = mean
+            metrics[f"return_episode_{episode}"] = mean
         if results.exploration_episodes > 0:
-            figures["return_exploration"] = returns[:, : results.exploration_episodes].mean()
+            metrics["return_exploration"] = returns[:, : results.exploration_episodes].mean()
         if results.success is not None:
-            figures["success"] = results.success[:, -1].mean()
-        return figures
+            metrics["success"] = results.success[:, -1].mean()
+        return metrics

@@ -1,24 +1,24 @@
-"""One row per test task and episode, as a file that figures can be drawn from without the run."""
+"""One row per test task and episode, in a file that figures can be plotted from without the run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pyarrow import csv, parquet
+import numpy as np
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from lit_metarl.evaluation.metrics import TaskResults
 
-TASK_ROWS = "test_tasks.parquet"
-TASK_ROWS_CSV = "test_tasks.csv"
+if TYPE_CHECKING:  # pandas is imported where it is needed: the command line answers sooner
+    import pandas as pd
+
+TASK_ROWS = "test_tasks.csv"
 COORDINATE = "task/"
 """Prefix of the columns with a task's coordinates."""
-REQUIRED = ("task", "episode", "return")
+REQUIRED = ["task", "episode", "return"]
 PACKAGES = ("lit_metarl", "torch", "pytorch-lightning", "torchrl", "mujoco", "gymnasium", "numpy")
 
 
@@ -27,71 +27,70 @@ class RunFacts:
     """What all rows of a test have in common.
 
     Attributes:
-        world: the world's description.
+        meta_spec: the environment's description.
         seed: of the run.
         configuration: hash of everything that seeds of one method share (`configuration_hash`).
         environment_steps: made in training before the test.
     """
 
-    world: WorldSpec
+    meta_spec: MetaEnvSpec
     seed: int
     configuration: str
     environment_steps: int
 
 
-def task_rows(results: TaskResults, run: RunFacts) -> pa.Table:
+def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
     """The rows; several trials of one task are averaged.
 
-    Columns: `world`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter),
+    Columns: `environment`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter),
     `task` (number), `episode` (from 1), `exploration` (whether the episode only gathered information), `return`,
-    `success` (share of the trials; only in a world that defines it), and every coordinate as `task/<name>`.
+    `success` (share of the trials; only in an environment that defines it), and every coordinate as `task/<name>`.
     """
+    import pandas as pd
+
     tasks, episodes = results.returns.shape
-    number = tasks * episodes
-    columns: dict[str, Any] = {
-        "world": [run.world.name] * number,
-        "seed": [run.seed] * number,
-        "configuration": [run.configuration] * number,
-        "environment_steps": [run.environment_steps] * number,
-        "versions": [_versions()] * number,
-        "task": [task for task in range(tasks) for _ in range(episodes)],
-        "episode": [episode + 1 for _ in range(tasks) for episode in range(episodes)],
-        "exploration": [episode < results.exploration_episodes for _ in range(tasks) for episode in range(episodes)],
-        "return": results.returns.flatten().cpu().numpy(),
-    }
+    episode = np.tile(np.arange(episodes), tasks)
+    rows = pd.DataFrame({"task": np.repeat(np.arange(tasks), episodes), "episode": episode + 1})
+    rows["exploration"] = episode < results.exploration_episodes
+    rows["return"] = results.returns.flatten().cpu().numpy()
     if results.success is not None:
-        columns["success"] = results.success.flatten().cpu().numpy()
-    for name, values in zip(run.world.task_names, results.tasks.T.cpu()):
-        columns[COORDINATE + name] = values.repeat_interleave(episodes).numpy()
-    return pa.table(columns)
+        rows["success"] = results.success.flatten().cpu().numpy()
+    for name, values in zip(run.meta_spec.task_names, results.tasks.T.cpu()):
+        rows[COORDINATE + name] = values.repeat_interleave(episodes).numpy()
+    common: dict[str, Any] = {
+        "environment": run.meta_spec.name,
+        "seed": run.seed,
+        "configuration": run.configuration,
+        "environment_steps": run.environment_steps,
+        "versions": "; ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+    return rows.assign(**common)[[*common, *rows]]
 
 
-def write_task_rows(rows: pa.Table, folder: Path, as_csv: bool) -> Path:
-    """Write the rows into `folder` as Parquet, and `as_csv` too if wanted; the Parquet file."""
+def write_task_rows(rows: pd.DataFrame, folder: Path) -> Path:
+    """Write the rows into `folder`; the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(rows, folder / TASK_ROWS)
-    if as_csv:
-        csv.write_csv(rows, folder / TASK_ROWS_CSV)
+    rows.to_csv(folder / TASK_ROWS, index=False)
     return folder / TASK_ROWS
 
 
-def read_task_rows(path: Path) -> list[Mapping[str, Any]]:
+def read_task_rows(path: Path) -> pd.DataFrame:
     """Rows that `write_task_rows` wrote.
 
     Raises:
         ValueError: if the file is damaged, or lacks a column that every such file has.
         OSError: if it cannot be read.
     """
+    import pandas as pd
+
     try:
-        table = parquet.read_table(path)
-    except pa.ArrowException as error:
+        rows = pd.read_csv(path, float_precision="round_trip")
+        whole = path.read_bytes().endswith(b"\n")
+    except ValueError as error:
         raise ValueError(f"its {path.name} is damaged") from error
-    lacking = [name for name in REQUIRED if name not in table.column_names]
+    lacking = [name for name in REQUIRED if name not in rows]
     if lacking:
         raise ValueError(f"its {path.name} lacks the columns {lacking}")
-    rows: list[Mapping[str, Any]] = table.to_pylist()
+    if not whole or not all(pd.api.types.is_numeric_dtype(rows[name]) for name in REQUIRED):
+        raise ValueError(f"its {path.name} is damaged")
     return rows
-
-
-def _versions() -> str:
-    return "; ".join(f"{name} {version(name)}" for name in PACKAGES)

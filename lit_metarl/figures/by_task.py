@@ -1,4 +1,4 @@
-"""How an evaluation went by task: returns, and what the agent believed."""
+"""An evaluation by task: returns, and the agent's beliefs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_COORDINATES = 6
 PANEL = 3.2  # inches
 
 
-def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
+def plot_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
     """Return of the first and of the adapted (last) episode against every task coordinate (the first six)."""
     figure, panels = _panels(task_names)
     returns = results.returns.cpu().numpy()
@@ -28,10 +28,10 @@ def draw_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
-    """What the agent believed after the trial on every task, on the two main axes, coloured by every coordinate.
+def plot_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | None:
+    """The agent's belief after the trial on each task, on the two main axes, colored by each task coordinate.
 
-    None if the agent does not say what it believes, or believes the same of all tasks.
+    None if the agent offers no beliefs, or has the same about all tasks.
     """
     if results.beliefs is None or len(results.beliefs) < 3:
         return None
@@ -50,8 +50,8 @@ def draw_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | No
 
 def main_axes(vectors: Tensor) -> Tensor:
     """`vectors` `[n, size]` on the two axes along which they differ most, `[n, 2]` (principal components)."""
-    centred = (vectors - vectors.mean(0)).double()
-    left, singular, _ = torch.linalg.svd(centred, full_matrices=False)
+    centered = (vectors - vectors.mean(0)).double()
+    left, singular, _ = torch.linalg.svd(centered, full_matrices=False)
     places = left[:, :2] * singular[:2]
     return torch.nn.functional.pad(places, (0, 2 - places.shape[1]))
 

@@ -27,18 +27,18 @@ def consecutive_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def reward_error(predicted: Tensor, reward: Tensor, likelihood: RewardLikelihood) -> Tensor:
-    """Negative log-likelihood of rewards, up to a constant factor and summand.
+    """Negative log-likelihood of rewards, up to a constant factor and an additive constant.
 
     Args:
-        predicted: what the decoder gives, any shape: the reward ("gaussian", of unit variance), or the logit of
+        predicted: output of the decoder, any shape: the reward ("gaussian", of unit variance), or the logit of
             the reward being positive ("bernoulli").
         reward: rewards, same shape.
-        likelihood: which of the two.
+        likelihood: as above.
 
     Returns:
         The squared error, or the cross-entropy in nats; same shape.
     """
     if likelihood == "bernoulli":
-        paid = (reward > 0).to(predicted.dtype)
-        return torch.nn.functional.binary_cross_entropy_with_logits(predicted, paid, reduction="none")
+        positive = (reward > 0).to(predicted.dtype)
+        return torch.nn.functional.binary_cross_entropy_with_logits(predicted, positive, reduction="none")
     return (predicted - reward).square()

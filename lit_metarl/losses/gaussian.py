@@ -9,7 +9,7 @@ VARIANCE_FLOOR = 1e-7
 
 
 def product_of_gaussians(means: Tensor, variances: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the normalised product of Gaussian factors (PEARL, Rakelly et al. 2019, eq. 2).
+    """Mean and variance of the normalized product of Gaussian factors (PEARL, Rakelly et al. 2019, eq. 2).
 
     Args:
         means: `[..., factors, latent]`.

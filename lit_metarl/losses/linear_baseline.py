@@ -10,7 +10,7 @@ TIME_UNIT = 100.0  # steps
 
 
 def baseline_features(observation: Tensor) -> Tensor:
-    """What the baseline is linear in: observation, its square, three powers of time, and 1.
+    """Features of the baseline: observation, its square, three powers of time, and 1.
 
     Args:
         observation: `[..., time, observation_dim]`, from an episode's first step on; clipped to [-10, 10].
@@ -29,7 +29,7 @@ def fitted_values(observation: Tensor, returns: Tensor, valid: Tensor, ridge: fl
 
     Args:
         observation: `[tasks, episodes, time, observation_dim]`.
-        returns: what is still to come of the (discounted) return, `[tasks, episodes, time]`.
+        returns: (discounted) return from each step on, `[tasks, episodes, time]`.
         valid: the steps that exist, `[tasks, episodes, time]`.
         ridge: weight of the coefficients' squared norm.
 

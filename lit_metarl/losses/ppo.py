@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) and its advantages (1506.02438)."""
+"""Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347) and its advantages (1506.02438)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn import functional
 def discounted_sums(inputs: Tensor, decays: Tensor) -> Tensor:
     """y_t = x_t + d_t · y_{t-1} with y before the first step 0, for `inputs` and `decays` `[rows, time]`.
 
-    One operation a step: as fast as a closed form for the few hundred steps of a trial, and without
-    the overflow of its growing powers.
+    One operation per step: as fast as a closed form for the few hundred steps of a trial, without the overflow of
+    its growing powers; torchrl's `reward2go` takes longer.
     """
     sums, total = [], inputs.new_zeros(len(inputs))
     for value, decay in zip(inputs.T.contiguous().unbind(), decays.T.contiguous().unbind()):
@@ -23,16 +23,20 @@ def discounted_sums(inputs: Tensor, decays: Tensor) -> Tensor:
 def generalized_advantages(
     reward: Tensor, value: Tensor, cut_off: Tensor, discount: float, gae_lambda: float
 ) -> Tensor:
-    """Generalised advantage estimates of whole trials (eq. 16), `[trials, time]`.
+    """Generalized advantage estimates of whole trials (eq. 16), `[trials, time]`.
 
-    Values flow over the borders between a trial's episodes, and the trial's end is worth 0. What
-    follows a step in `cut_off` is not known: such a step says nothing (its advantage is 0), and the one
-    before it relies on its value. So VariBAD's code treats time limits.
+    Values flow across the borders between a trial's episodes; the value after the trial's end is 0. The successor
+    of a step in `cut_off` is unknown: its advantage is 0, and the step before it bootstraps from its value. This
+    matches how VariBAD's code handles time limits.
+
+    torchrl's `generalized_advantage_estimate` gives the same if such a step ends an episode with a reward equal to
+    its value, but takes twice the time; its vectorized form is less exact (over 1e-6 of the largest advantage at
+    λ = 1).
 
     Args:
         reward: `[trials, time]`, 0 after a trial's end.
         value: V of the step's state, `[trials, time]`, 0 after a trial's end.
-        cut_off: the steps whose successor is not known, `[trials, time]`.
+        cut_off: the steps whose successor is unknown, `[trials, time]`.
         discount: γ.
         gae_lambda: λ.
     """

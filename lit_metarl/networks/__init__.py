@@ -7,11 +7,11 @@ from lit_metarl.networks.action_distributions import (
     GaussianActions,
     action_distribution,
 )
-from lit_metarl.networks.actor_critic import ActorCritic, Initialisation, initialised
+from lit_metarl.networks.actor_critic import ActorCritic, Initialization, initialized
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
-from lit_metarl.networks.frozen import evaluate
+from lit_metarl.networks.frozen import evaluate_frozen
 from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
-from lit_metarl.networks.recurrent_belief import RecurrentEncoder
+from lit_metarl.networks.recurrent_belief import RecurrentEncoder, RecurrentEncoderPlan
 from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
 from lit_metarl.networks.task_linear import TaskLinear
@@ -23,10 +23,11 @@ __all__ = [
     "ActorCritic",
     "CategoricalActions",
     "GaussianActions",
-    "Initialisation",
+    "Initialization",
     "MLPInitialization",
     "PolicySample",
     "RecurrentEncoder",
+    "RecurrentEncoderPlan",
     "RunningMoments",
     "StateHeads",
     "StepDecoder",
@@ -35,8 +36,8 @@ __all__ = [
     "TaskPolicy",
     "action_distribution",
     "bounded",
-    "evaluate",
-    "initialised",
+    "evaluate_frozen",
+    "initialized",
     "relu_mlp",
     "squash",
 ]

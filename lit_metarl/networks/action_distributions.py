@@ -1,4 +1,4 @@
-"""Distributions over actions, as on-policy algorithms need them: drawn from a caller's generator, and scored."""
+"""Action distributions of on-policy algorithms: sampling from the caller's generator, log-probability, entropy, KL."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from envs.base import WorldSpec
+from envs.base import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.networks.task_linear import TaskLinear
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
 ActionBounds = Literal["clip", "tanh"]
-Initialise = Callable[[nn.Linear], nn.Linear]
+Initialize = Callable[[nn.Linear], nn.Linear]
 
 
 class ActionDistribution(nn.Module, ABC):
-    """The last layer of a policy, and the distribution over actions that it parameterises.
+    """The last layer of a policy, and the distribution over actions that it parameterizes.
 
     `forward` takes features `[..., n, features]` to the parameters of as many distributions, one tensor
     `[..., n, parameters]`; the other methods are functions of these.
@@ -37,7 +37,7 @@ class ActionDistribution(nn.Module, ABC):
 
     @abstractmethod
     def applied(self, raw: Tensor) -> Tensor:
-        """The action in [-1, 1] that a raw action stands for."""
+        """The action in [-1, 1] that a raw action maps to."""
 
     @abstractmethod
     def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
@@ -51,11 +51,7 @@ class ActionDistribution(nn.Module, ABC):
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """KL(old ‖ new) of distributions, `[...]`."""
 
-    def draw(self, features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """A raw action for every row of `features` `[n, features]`, or the most likely one; `[n, action_dim]`."""
-        return self.sample(self(features), deterministic, generator)
-
-    def score(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+    def log_prob_and_entropy(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
         distribution = self(features)
         return self.log_probability(distribution, raw), self.entropy(distribution)
@@ -81,7 +77,7 @@ class CategoricalActions(ActionDistribution):
 
     def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
         scores = distribution
-        if not deterministic:  # argmax of logit + Gumbel noise is a draw
+        if not deterministic:  # the argmax of logit + Gumbel noise is a sample
             waits = torch.empty(scores.shape, device=generator.device).exponential_(generator=generator)
             scores = scores - waits.to(scores.device).log_()
         return torch.zeros_like(scores).scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
@@ -102,25 +98,25 @@ class CategoricalActions(ActionDistribution):
 
 
 class GaussianActions(ActionDistribution):
-    """A diagonal Gaussian whose deviation does not depend on the input; its draws are brought into [-1, 1].
+    """A diagonal Gaussian with a standard deviation that does not depend on the input; samples are bounded to [-1, 1].
 
-    The distribution's parameters are mean and log-deviation, side by side. Probabilities are those of
+    The distribution's parameters are mean and log-std, concatenated. Probabilities are those of
     the raw action: what bounds it is the same for all policies, so ratios of probabilities do not
     change. The entropy is the unbounded Gaussian's, as in VariBAD's code.
 
     Args:
         features: size of the input.
         action_dim: size of an action.
-        initial_std: deviation at the start.
+        initial_std: standard deviation at the start.
         bounds: how a raw action is brought into [-1, 1].
-        initialise: sets the layer's weights.
+        initialize: sets the layer's weights.
     """
 
     def __init__(
-        self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
+        self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
     ) -> None:
         super().__init__()
-        self.mean = initialise(TaskLinear(features, action_dim))
+        self.mean = initialize(TaskLinear(features, action_dim))
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
         self.bounds = bounds
 
@@ -139,9 +135,9 @@ class GaussianActions(ActionDistribution):
 
     def log_probability(self, distribution: Tensor, raw: Tensor) -> Tensor:
         mean, log_std = distribution.chunk(2, -1)
-        standardised = (raw - mean) * (-log_std).exp()
-        log_normaliser = log_std.sum(-1) + 0.5 * LOG_TWO_PI * raw.shape[-1]
-        return -0.5 * standardised.square().sum(-1) - log_normaliser
+        standardized = (raw - mean) * (-log_std).exp()
+        log_normalizer = log_std.sum(-1) + 0.5 * LOG_TWO_PI * raw.shape[-1]
+        return -0.5 * standardized.square().sum(-1) - log_normalizer
 
     def entropy(self, distribution: Tensor) -> Tensor:
         log_std = distribution.chunk(2, -1)[1]
@@ -155,9 +151,9 @@ class GaussianActions(ActionDistribution):
 
 
 def action_distribution(
-    world: WorldSpec, features: int, initial_std: float, bounds: ActionBounds, initialise: Initialise
+    meta_spec: MetaEnvSpec, features: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
 ) -> ActionDistribution:
-    """Categorical where the world's actions are discrete, else Gaussian with the rest of the arguments."""
-    if world.discrete_actions:
-        return CategoricalActions(features, world.action_dim)
-    return GaussianActions(features, world.action_dim, initial_std, bounds, initialise)
+    """Categorical if the environment's actions are discrete, else Gaussian with the other arguments."""
+    if meta_spec.discrete_actions:
+        return CategoricalActions(features, meta_spec.action_dim)
+    return GaussianActions(features, meta_spec.action_dim, initial_std, bounds, initialize)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from lit_metarl.networks.action_distributions import ActionDistribution
 
-Initialisation = Literal["normc", "orthogonal"]
+Initialization = Literal["normc", "orthogonal"]
 
 
-def initialised(layer: nn.Linear, initialisation: Initialisation, gain: float) -> nn.Linear:
+def initialized(layer: nn.Linear, initialization: Initialization, gain: float) -> nn.Linear:
     """`layer` with bias 0 and weights whose rows have norm `gain` ("normc"), or that are orthogonal times `gain`."""
     nn.init.zeros_(layer.bias)
-    if initialisation == "orthogonal":
+    if initialization == "orthogonal":
         nn.init.orthogonal_(layer.weight, gain)
     else:
         nn.init.normal_(layer.weight)
@@ -33,7 +33,7 @@ class ActorCritic(nn.Module):
         state_embedding: size of the state's embedding; None passes it on as it is.
         belief_embedding: size of the belief's embedding; None passes it on as it is.
         layers: widths of each tower's layers.
-        initialisation: of the towers' weights.
+        initialization: of the towers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
     """
 
@@ -44,7 +44,7 @@ class ActorCritic(nn.Module):
         state_embedding: int | None,
         belief_embedding: int | None,
         layers: list[int],
-        initialisation: Initialisation,
+        initialization: Initialization,
         actions: ActionDistribution,
     ) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ActorCritic(nn.Module):
         for _ in range(2):
             tower: list[nn.Module] = []
             for width_in, width in zip([inputs, *layers], layers):
-                tower += [initialised(nn.Linear(width_in, width), initialisation, gain), nn.Tanh()]
+                tower += [initialized(nn.Linear(width_in, width), initialization, gain), nn.Tanh()]
             towers.append(nn.Sequential(*tower))
         self.actor, self.critic = towers
         self.actions = actions
@@ -73,15 +73,10 @@ class ActorCritic(nn.Module):
         features: Tensor = self.actor(self.embed(inputs))
         return features
 
-    def values(self, inputs: Tensor) -> Tensor:
-        """The value of every state and belief, `[...]`."""
-        values: Tensor = self.value(self.critic(self.embed(inputs)))[..., 0]
-        return values
-
-    def evaluate(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of raw actions, entropies and values, `[...]` each."""
         embedded = self.embed(inputs)
-        log_probability, entropy = self.actions.score(self.actor(embedded), raw_action)
+        log_probability, entropy = self.actions.log_prob_and_entropy(self.actor(embedded), raw_action)
         return log_probability, entropy, self.value(self.critic(embedded))[..., 0]
 
 

@@ -12,7 +12,7 @@ class StepDecoder(nn.Module):
     """Predicts something of a step from samples of the belief, the step's states and its action.
 
     A sample is paired with many steps of its trial and a step with many samples. The first layer is
-    linear, so each of them goes through it once, and pairs only add the results up.
+    linear, so each of them goes through it once, and pairs only add the results.
 
     Args:
         state_dim: size of a state.
@@ -66,12 +66,12 @@ class StepDecoder(nn.Module):
 
 
 class StateHeads(nn.Module):
-    """Predicts a number for every state of a finite world from samples of the belief.
+    """Predicts a number for every state of a finite environment from samples of the belief.
 
-    A step's prediction is that of the state it enters, so many steps cost one pass of a sample.
+    A step's prediction is that of the state it enters, so one pass of a sample serves many steps.
 
     Args:
-        states: every observation of the world, `[number, observation_dim]`.
+        states: every observation of the environment, `[number, observation_dim]`.
         latent_dim: size of a belief sample.
         layers: widths of the hidden layers.
     """

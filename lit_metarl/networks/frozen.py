@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchrl.modules import MLP
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 CPU_CHUNK_ROWS = 512  # of hidden units, so that a chunk's activations stay in a core's cache
 DEVICE_CHUNK_ROWS = 2**17
 
 
 @torch.no_grad()
-def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
+def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
     """`network` on the concatenation of `parts`, which are broadcast against each other.
 
     The same numbers as `network(torch.cat(expanded_parts, -1))`, for less: the first layer is linear,
@@ -46,7 +49,7 @@ def evaluate(network: MLP, parts: Sequence[Tensor]) -> Tensor:
 
 
 def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
-    """`part` as `[groups or 1, rows or 1, features]`, without the copies that expanding made."""
+    """`part` as `[groups or 1, rows or 1, features]`, without expanded dimensions."""
     missing = len(leading) + 2 - part.dim()
     part = part.reshape(*[1] * missing, *part.shape) if missing else part
     for dimension in range(part.dim() - 1):

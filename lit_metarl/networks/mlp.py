@@ -1,13 +1,15 @@
-"""The plain network that everything here is built from."""
+"""The multilayer perceptron that the networks here are built from."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
-from torchrl.modules import MLP
+
+if TYPE_CHECKING:
+    from torchrl.modules import MLP
 
 MLPInitialization = Literal["published", "torch"]
 
@@ -21,8 +23,8 @@ def relu_mlp(
 ) -> MLP:
     """An MLP with ReLU layers of widths `layers`.
 
-    The activations are in place: a fresh tensor can cost a CPU more than the arithmetic on it. Give
-    the network rows (two dimensions) where gradients are needed; in-place steps on views are slow.
+    Activations are in place: on a CPU, allocating a tensor can cost more than the arithmetic. Where gradients
+    are needed, pass rows (two dimensions); in-place operations on views are slow.
 
     Args:
         inputs: size of the input.
@@ -32,6 +34,8 @@ def relu_mlp(
             code does (`initialize_as_published`).
         last_layer_bound: with "published", the largest weight and bias of the last layer.
     """
+    from torchrl.modules import MLP  # slow to import
+
     network = MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU, activation_kwargs={"inplace": True})
     if initialization == "published":
         initialize_as_published(network, last_layer_bound)
@@ -40,7 +44,7 @@ def relu_mlp(
 
 @torch.no_grad()
 def initialize_as_published(network: MLP, last_layer_bound: float) -> None:
-    """Draw the parameters of `network` again, as the published code of PEARL and HFR does (`Mlp` in its rlkit).
+    """Initialize `network` again, as the published code of PEARL and HFR does (`Mlp` in its rlkit).
 
     Hidden layers: weights uniform in ±1/√width, where the width is the layer's own number of *outputs* (the code calls
     it the fan-in), and biases 0.1. Last layer: weights and biases uniform in ±`last_layer_bound`, so that outputs

@@ -2,8 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+
+from envs.errors import require, require_positive
+
+KEY = "model.init_args.encoder"
+
+
+@dataclass(frozen=True)
+class RecurrentEncoderPlan:
+    """Sizes of the recurrent network, and how far gradients go back in time.
+
+    Attributes:
+        hidden: size of the recurrent state.
+        state_embedding: size of the embedding of a state.
+        action_embedding: size of the embedding of an action.
+        reward_embedding: size of the embedding of a reward.
+        truncation: steps after which gradients are cut (truncated backpropagation through time); None for never.
+    """
+
+    hidden: int = 128
+    state_embedding: int = 32
+    action_embedding: int = 16
+    reward_embedding: int = 16
+    truncation: int | None = 50
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "state_embedding", "action_embedding", "reward_embedding"):
+            require_positive(f"{KEY}.{name}", getattr(self, name))
+        require(
+            self.truncation is None or self.truncation >= 1,
+            f"{KEY}.truncation",
+            self.truncation,
+            "it must be a whole number of at least 1, or null",
+            "Set it to null to cut nothing.",
+        )
 
 
 class RecurrentEncoder(nn.Module):
@@ -12,27 +48,18 @@ class RecurrentEncoder(nn.Module):
     Args:
         state_dim: size of a state.
         action_dim: size of an action.
-        state_embedding: size of its embedding.
-        action_embedding: likewise.
-        reward_embedding: likewise.
-        hidden: size of the recurrent state.
+        plan: the other sizes.
     """
 
-    def __init__(
-        self,
-        state_dim: int,
-        action_dim: int,
-        state_embedding: int,
-        action_embedding: int,
-        reward_embedding: int,
-        hidden: int,
-    ) -> None:
+    def __init__(self, state_dim: int, action_dim: int, plan: RecurrentEncoderPlan) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.action = nn.Linear(action_dim, action_embedding)
-        self.state = nn.Linear(state_dim, state_embedding)
-        self.reward = nn.Linear(1, reward_embedding)
-        self.gru = nn.GRU(action_embedding + state_embedding + reward_embedding, hidden, batch_first=True)
+        self.hidden = plan.hidden
+        self.truncation = plan.truncation
+        self.action = nn.Linear(action_dim, plan.action_embedding)
+        self.state = nn.Linear(state_dim, plan.state_embedding)
+        self.reward = nn.Linear(1, plan.reward_embedding)
+        embedding = plan.action_embedding + plan.state_embedding + plan.reward_embedding
+        self.gru = nn.GRU(embedding, plan.hidden, batch_first=True)
         for name, parameter in self.gru.named_parameters():
             if "bias" in name:
                 nn.init.zeros_(parameter)
@@ -48,19 +75,18 @@ class RecurrentEncoder(nn.Module):
         """The recurrent state after one more step, `[n, hidden]`."""
         return torch.gru_cell(self.embed(action, next_state, reward), hidden, *self.gru.all_weights[0])
 
-    def forward(self, action: Tensor, next_state: Tensor, reward: Tensor, truncation: int | None) -> Tensor:
+    def forward(self, action: Tensor, next_state: Tensor, reward: Tensor) -> Tensor:
         """The recurrent states before the first step and after every step, `[n, time + 1, hidden]`.
 
         Args:
             action: `[n, time, action_dim]`.
             next_state: `[n, time, state_dim]`.
             reward: `[n, time]`.
-            truncation: steps after which gradients are cut (truncated backpropagation); None for never.
         """
         embedded = self.embed(action, next_state, reward)
         state = embedded.new_zeros(1, len(embedded), self.hidden)
         outputs = [state[0, :, None]]
-        for chunk in embedded.split(truncation or embedded.shape[1], 1):
+        for chunk in embedded.split(self.truncation or embedded.shape[1], 1):
             output, state = self.gru(chunk, state)
             outputs.append(output)
             state = state.detach()

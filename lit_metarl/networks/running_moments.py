@@ -1,4 +1,4 @@
-"""Running statistics of training data, for normalisation."""
+"""Running statistics of training data, for normalization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datamodules import ranks
 class RunningMoments(nn.Module):
     """Mean and variance of all rows seen so far, by all ranks (Chan et al. 1979); saved with the module.
 
-    Before the first update, `normalise` changes nothing.
+    Before the first update, `normalize` changes nothing.
 
     Args:
         size: numbers in a row.
@@ -21,9 +21,9 @@ class RunningMoments(nn.Module):
     variance: Tensor
     count: Tensor
     scale: Tensor
-    """1 / deviation, `[size]`."""
+    """1 / std, `[size]`."""
     shift: Tensor
-    """−mean / deviation, `[size]`."""
+    """−mean / std, `[size]`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in `rows` `[n, size]`, and those of the other ranks."""
+        """Add `rows` `[n, size]`, and those of the other ranks."""
         rows = ranks.gather(rows)
         n = len(rows)
         variance, mean = torch.var_mean(rows, 0, correction=0)
@@ -50,6 +50,6 @@ class RunningMoments(nn.Module):
         self.scale.copy_((self.variance + 1e-8).rsqrt())
         self.shift.copy_(-self.mean * self.scale)
 
-    def normalise(self, rows: Tensor) -> Tensor:
-        """(rows − mean) / deviation, `[..., size]`."""
+    def normalize(self, rows: Tensor) -> Tensor:
+        """(rows − mean) / std, `[..., size]`."""
         return torch.addcmul(self.shift, rows, self.scale)

@@ -1,7 +1,7 @@
 """A tanh-squashed Gaussian policy whose noise comes from the caller.
 
-torchrl's `TanhNormal` draws from the global generator, which would break the rule that every
-component owns its stream; the tests hold this one against it.
+torchrl's `TanhNormal` samples from the global generator, but every component here owns its generator; the tests
+compare the two.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
 
 class PolicySample(NamedTuple):
-    """A sampled action and how it came about.
+    """A sampled action, its log-density and the distribution before squashing.
 
     Attributes:
         action: in (-1, 1), `[..., action_dim]`.
         log_prob: log-density of the action, `[...]`.
         mean: mean before squashing, `[..., action_dim]`.
-        log_std: logarithm of the deviation before squashing, `[..., action_dim]`.
+        log_std: logarithm of the standard deviation before squashing, `[..., action_dim]`.
     """
 
     action: Tensor
@@ -48,7 +48,7 @@ def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor
 
 
 def bounded(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log-deviation `[..., action_dim]` from a policy network's `outputs` `[..., 2 * action_dim]`."""
+    """Mean and log-std `[..., action_dim]` from a policy network's `outputs` `[..., 2 * action_dim]`."""
     mean, log_std = outputs.chunk(2, -1)
     return mean, log_std.clamp(MIN_LOG_STD, MAX_LOG_STD)
 
@@ -60,7 +60,7 @@ class TanhGaussianPolicy(nn.Module):
         input_dim: size of the input.
         action_dim: size of an action.
         layers: widths of the hidden layers.
-        initialization: see `relu_mlp`; the published one draws the last layer from ±1e-3, so that means start near 0
+        initialization: see `relu_mlp`; the published one samples the last layer from ±1e-3, so that means start near 0
             and standard deviations near 1.
     """
 
@@ -71,7 +71,7 @@ class TanhGaussianPolicy(nn.Module):
         self.network = relu_mlp(input_dim, 2 * action_dim, layers, initialization, last_layer_bound=1e-3)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-deviation before squashing, `[..., action_dim]` each."""
+        """Mean and log-std before squashing, `[..., action_dim]` each."""
         return bounded(self.network(inputs))
 
     def mode(self, inputs: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class TanhGaussianPolicy(nn.Module):
         return torch.tanh(mean)
 
     def sample(self, inputs: Tensor, noise: Tensor) -> PolicySample:
-        """A reparameterised action from standard normal `noise` `[..., action_dim]`."""
+        """A reparameterized action from standard normal `noise` `[..., action_dim]`."""
         mean, log_std = self(inputs)
         action, log_prob = squash(mean, log_std, noise)
         return PolicySample(action, log_prob, mean, log_std)

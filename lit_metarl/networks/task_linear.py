@@ -1,4 +1,4 @@
-"""A linear layer that can be given weights of its own for every task."""
+"""A linear layer that takes separate weights for every task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy that can be evaluated with parameters of its own for every task (MAML, Finn et al. 2017)."""
+"""A policy that can be evaluated with separate parameters for every task (MAML, Finn et al. 2017)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_metarl.networks.action_distributions import ActionDistribution
-from lit_metarl.networks.actor_critic import Initialisation, initialised
+from lit_metarl.networks.actor_critic import Initialization, initialized
 from lit_metarl.networks.task_linear import TaskLinear
 
 
@@ -18,18 +18,18 @@ class TaskPolicy(nn.Module):
     Args:
         inputs: size of the input.
         layers: widths of the layers.
-        initialisation: of the layers' weights.
+        initialization: of the layers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
     """
 
     def __init__(
-        self, inputs: int, layers: list[int], initialisation: Initialisation, actions: ActionDistribution
+        self, inputs: int, layers: list[int], initialization: Initialization, actions: ActionDistribution
     ) -> None:
         super().__init__()
         gain = nn.init.calculate_gain("tanh")
         sizes = zip([inputs, *layers], layers)
         self.layers = nn.ModuleList(
-            initialised(TaskLinear(width_in, width), initialisation, gain) for width_in, width in sizes
+            initialized(TaskLinear(width_in, width), initialization, gain) for width_in, width in sizes
         )
         self.actions = actions
 
@@ -42,7 +42,7 @@ class TaskPolicy(nn.Module):
         return distribution
 
     def with_parameters(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """`forward` with other parameters: for every task its own, `[tasks, ...]`, and `inputs` `[tasks, n, inputs]`.
+        """`forward` with separate parameters for every task, `[tasks, ...]`, and `inputs` `[tasks, n, inputs]`.
 
         All tasks are computed at once.
         """

@@ -11,9 +11,9 @@ from jsonargparse import ArgumentError, auto_cli
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.bootstrap import Bootstrap
-from lit_metarl.report.draw import ALWAYS, Drawing, draw
+from lit_metarl.report.draw import ALWAYS, draw
 from lit_metarl.report.make_rows import make_rows
+from lit_metarl.report.statistics import Bootstrap
 
 PROGRAM = "python -m lit_metarl.report"
 
@@ -48,18 +48,16 @@ def draw_command(
         resamples: Bootstrap resamples behind every interval.
         bootstrap_seed: Seed of the resamples.
     """
-    command = [PROGRAM, "draw", shlex.quote(str(rows))]
-    if reference is not None:
-        command.append(f"--reference {shlex.quote(reference)}")
-    if tuple(metrics) != ALWAYS:
-        command.append(f"--metrics {shlex.quote(str(metrics))}")
-    if resamples != Bootstrap.resamples:
-        command.append(f"--resamples {resamples}")
-    if bootstrap_seed != Bootstrap.seed:
-        command.append(f"--bootstrap_seed {bootstrap_seed}")
+    options = {
+        "reference": (reference, None),
+        "metrics": (metrics, list(ALWAYS)),
+        "resamples": (resamples, Bootstrap.resamples),
+        "bootstrap_seed": (bootstrap_seed, Bootstrap.seed),
+    }
+    given = [f"--{name} {shlex.quote(str(value))}" for name, (value, default) in options.items() if value != default]
+    command = " ".join([PROGRAM, "draw", shlex.quote(str(rows)), *given])
     place = output or rows / "report"
-    how = Bootstrap(resamples, bootstrap_seed)
-    print(f"Report: {draw(Drawing(rows, place, reference, metrics, how, ' '.join(command)))}")
+    print(f"Report: {draw(rows, place, reference, metrics, Bootstrap(resamples, bootstrap_seed), command)}")
 
 
 def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Learning curves: seeds on one grid, their interquartile mean, its interval."""
+"""Learning curves: seeds on one grid, their interquartile mean, and the steps to a reference's final return."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from envs.errors import require
-from lit_metarl.report.bootstrap import MINIMUM_SEEDS, Bootstrap, interval
-from lit_metarl.report.estimators import FloatArray, interquartile_mean
-from lit_metarl.report.results import Run
-from lit_metarl.report.row_files import REMAKE
+from lit_metarl.report.rows import REMAKE
+from lit_metarl.report.statistics import (
+    MINIMUM_SEEDS,
+    Bootstrap,
+    Estimate,
+    FloatArray,
+    interquartile_mean,
+    interval,
+)
 
 GRID_POINTS = 400
 """A finer grid than this is thinned out to it: no figure shows more."""
@@ -24,15 +30,15 @@ class Curve:
     Attributes:
         steps: environment steps `[grid]`.
         value: `[grid]`.
-        low: lower end of the interval `[grid]`; None with too few seeds.
+        low: lower end of the interval `[grid]`; NaN with too few seeds.
         high: its upper end.
         resampled: the curve of every bootstrap resample `[resamples, grid]`; None with too few seeds.
     """
 
     steps: FloatArray
     value: FloatArray
-    low: FloatArray | None
-    high: FloatArray | None
+    low: FloatArray
+    high: FloatArray
     resampled: FloatArray | None
 
 
@@ -51,35 +57,57 @@ def common_grid(steps: Sequence[FloatArray]) -> FloatArray:
     return grid if len(grid) <= GRID_POINTS else np.linspace(first, last, GRID_POINTS)
 
 
-def on_grid(runs: Sequence[Run], metric: str) -> tuple[FloatArray, FloatArray]:
-    """Curves of seeds on a common grid, linearly interpolated.
+def curve_of(rows: pd.DataFrame, metric: str, bootstrap: Bootstrap) -> Curve:
+    """The curve of one method, its seeds interpolated linearly onto a common grid.
 
     Args:
-        runs: of one method; all must have the metric.
+        rows: of `curves.csv`, of one method of one experiment; at least one has the metric.
         metric: such as `val/return`.
-
-    Returns:
-        Environment steps `[grid]` and values `[seeds, grid]`.
+        bootstrap: how resamples are drawn.
 
     Raises:
         ConfigurationError: if the seeds have no environment steps in common.
     """
-    present = [~np.isnan(run.curves[metric]) for run in runs]
-    steps = [run.steps[here] for run, here in zip(runs, present)]
-    grid = common_grid(steps)
-    place = f"{runs[0].name.experiment}/{runs[0].name.method}"
-    require(len(grid) > 0, "rows", place, "its seeds have no environment steps in common", REMAKE)
-    values = [np.interp(grid, step, run.curves[metric][here]) for run, step, here in zip(runs, steps, present)]
-    return grid, np.stack(values)
+    logged = rows.dropna(subset=[metric])
+    experiment, method = logged[["experiment", "method"]].iloc[0]
+    seeds = [own[["environment_steps", metric]].to_numpy(dtype=float).T for _, own in logged.groupby("seed")]
+    grid = common_grid([steps for steps, _ in seeds])
+    reason = "its seeds have no environment steps in common"
+    require(len(grid) > 0, "rows", f"{experiment}/{method}", reason, REMAKE)
+    values = np.stack([np.interp(grid, steps, own) for steps, own in seeds])
+    value, none = interquartile_mean(values, axis=0), np.full(len(grid), np.nan)
+    if len(seeds) < MINIMUM_SEEDS:
+        return Curve(grid, value, none, none, None)
+    resampled = interquartile_mean(bootstrap.resample(values, experiment, method, metric), axis=1)
+    return Curve(grid, value, *interval(resampled), resampled)
 
 
-def curve_of(runs: Sequence[Run], metric: str, bootstrap: Bootstrap) -> Curve:
-    """The curve of one method's runs."""
-    steps, values = on_grid(runs, metric)
-    value = interquartile_mean(values, axis=0)
-    if len(runs) < MINIMUM_SEEDS:
-        return Curve(steps, value, None, None, None)
-    name = runs[0].name
-    resampled = interquartile_mean(bootstrap.resample(values, name.experiment, name.method, metric), axis=1)
-    low, high = interval(resampled)
-    return Curve(steps, value, low, high, resampled)
+def first_reached(steps: FloatArray, curves: FloatArray, targets: FloatArray) -> FloatArray:
+    """First step at which each curve is at or above its target; infinite if it never is.
+
+    Args:
+        steps: `[grid]`.
+        curves: `[..., grid]`.
+        targets: `[...]`.
+    """
+    there = curves >= targets[..., None]
+    return np.where(there.any(-1), steps[there.argmax(-1)], np.inf)
+
+
+def steps_to_reference(curve: Curve, reference: Curve) -> tuple[float, Estimate]:
+    """The environment steps that a method needs for the reference's final return, and their share of its budget.
+
+    The final return is the reference's interquartile mean at its last validation, and the budget the environment
+    steps of that validation. The reference's own curve may have been there before its end. The interval resamples
+    the seeds of both methods, independently.
+
+    Returns:
+        The first environment step at which the curve is there, infinite if it never is; and the share.
+    """
+    budget = float(reference.steps[-1])
+    steps = float(first_reached(curve.steps, curve.value, reference.value[-1]))
+    if curve.resampled is None or reference.resampled is None:
+        return steps, Estimate(steps / budget)
+    reached = first_reached(curve.steps, curve.resampled, reference.resampled[:, -1])
+    low, high = interval(reached / budget)
+    return steps, Estimate(steps / budget, float(low), float(high))

@@ -45,7 +45,7 @@ def _process(path: Path) -> str:
 
 
 def _check_whole(path: Path) -> None:
-    """Raise a ValueError if a record of `path` is damaged: the accumulator would end there without a word."""
+    """Raise a ValueError if a record of `path` is damaged: the accumulator would end there silently."""
     reader = PyRecordReader_New(str(path))
     try:
         while True:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from lit_metarl.report.row_files import unwritable
+from lit_metarl.report.rows import unwritable
 
-REFERENCE_COLOUR = "#4d4d4d"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's palette, told apart with every kind of colour vision, without the yellow that white swallows."""
+REFERENCE_COLOR = "#4d4d4d"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's palette, told apart with every kind of color vision; without its yellow, which is too light here."""
 LINES = ("-", "--", ":")
-"""With more methods than colours, these tell the rounds apart."""
+"""With more methods than colors, these tell the rounds apart."""
 
 LEGEND_WIDTH, LEGEND_LINE = 70, 6
 """Characters that fit into a legend's row, and what an entry takes beside its name."""
@@ -28,7 +25,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 INTERVAL_OPACITY = 0.18
 
 RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # matplotlib brings it along
+    "font.family": "DejaVu Sans",  # part of matplotlib
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -51,50 +48,27 @@ RC: dict[Any, Any] = {
 }
 
 
-@contextmanager
-def styled() -> Iterator[None]:
-    """Draw in the report's style."""
-    with mpl.rc_context(RC):
-        yield
+class Style(NamedTuple):
+    """A method's color and line, the same in all figures."""
+
+    color: str
+    line: str
 
 
-class Look:
-    """One colour and line a method, the same in all figures.
-
-    Args:
-        methods: all methods of the report, in order.
-        reference: drawn in grey.
-    """
-
-    def __init__(self, methods: Sequence[str], reference: str | None) -> None:
-        others = [method for method in methods if method != reference]
-        self.methods = tuple(methods)
-        self._colours = {method: COLOURS[place % len(COLOURS)] for place, method in enumerate(others)}
-        self._lines = {method: LINES[place // len(COLOURS) % len(LINES)] for place, method in enumerate(others)}
-        if reference is not None:
-            self._colours[reference], self._lines[reference] = REFERENCE_COLOUR, "-"
-
-    def colour(self, method: str) -> str:
-        """A method's colour."""
-        return self._colours[method]
-
-    def line(self, method: str) -> str:
-        """A method's line style."""
-        return self._lines[method]
+def styles_of(methods: Sequence[str], reference: str | None) -> dict[str, Style]:
+    """The style of every method of the report; the reference is gray."""
+    others = [method for method in methods if method != reference]
+    styles = {
+        method: Style(COLORS[place % len(COLORS)], LINES[place // len(COLORS) % len(LINES)])
+        for place, method in enumerate(others)
+    }
+    return styles if reference is None else {reference: Style(REFERENCE_COLOR, "-"), **styles}
 
 
 def new_figure(height: float = 3.5, width: float = 5.8) -> tuple[Figure, Axes]:
     """A figure with one pair of axes; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def step_axis(axes: Axes) -> None:
-    """The x-axis of environment steps, with thousands as "100 k"."""
-    axes.set_xlabel("Environment steps")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=NO_BREAK))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.margins(x=0.02)
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
@@ -115,7 +89,7 @@ def save_figure(figure: Figure, path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path.with_name(f"{path.name}.png"), metadata={"Software": None})
-        figure.set_layout_engine("none")  # it is laid out now, and the SVG shall look the same
+        figure.set_layout_engine("none")  # keeps the layout of the PNG
         figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
         path.with_name(f"{path.name}.svg").write_bytes(vector.getvalue())
     except OSError as error:

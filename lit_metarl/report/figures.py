@@ -1,100 +1,168 @@
-"""The figures, each from analysed numbers only."""
+"""The figures, each from the tables of an analysis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from lit_metarl.report.bootstrap import Estimate
-from lit_metarl.report.comparison import Final
-from lit_metarl.report.curves import Curve
-from lit_metarl.report.estimators import FloatArray, interquartile_mean
+from lit_metarl.evaluation import COORDINATE
+from lit_metarl.report.analysis import ACROSS, FINAL_RETURN, INTERVAL, Analysis
 from lit_metarl.report.figure_style import (
     INTERVAL_OPACITY,
     NO_BREAK,
-    REFERENCE_COLOUR,
-    Look,
+    REFERENCE_COLOR,
+    Style,
     legend_above,
     new_figure,
-    step_axis,
 )
-from lit_metarl.report.make_rows import SUCCESS, TASK_MEAN
-from lit_metarl.report.results import Run
+from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment
+from lit_metarl.report.statistics import interquartile_mean
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
 ROW_HEIGHT = 0.42  # inches a method takes in figures with one row a method
 BINS = 10
 """Of the line through the returns of test tasks."""
 
+Styles = Mapping[str, Style]
+Drawn = tuple[str, Figure, str]
+"""A figure's name, itself, and its caption."""
 
-def curve_label(metric: str, cvar_alpha: float | None) -> str:
+
+def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> Iterator[Drawn]:
+    """The figures of one experiment."""
+    reference, name = analysis.reference, experiment.name
+    for metric, curves in analysis.table("curves", name).groupby("metric", sort=False):
+        caption = f"{metric} against environment steps. IQM over seeds; shaded: 95 % interval."
+        if reference in set(curves["method"]):
+            caption += f" Dotted: where {reference} ends."
+        label = _curve_label(str(metric), experiment)
+        yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference), caption
+    finals = analysis.table("final", name)
+    returns = finals[finals["metric"] == FINAL_RETURN]
+    if len(returns):
+        caption = f"{FINAL_RETURN} after training. Dots: seeds; mark: IQM; bar: 95 % interval."
+        yield "final_return", _final_returns(returns, styles), caption
+    adaptation = analysis.table("adaptation", name)
+    if (adaptation["episode"] > 1).any():
+        caption = "Adaptation on test tasks after training. IQM over seeds; bars: 95 % interval."
+        yield "adaptation", _adaptation(adaptation, styles), caption
+    improvement = of_interest(analysis.table("probability_of_improvement", name), reference)
+    if len(improvement):
+        caption = "Probability that a run of the first method ends with more return than one of the second."
+        yield "probability_of_improvement", _improvements(improvement, styles), caption
+    for coordinate in experiment.coordinates:
+        caption = f"Return against the task's {coordinate}. Dots: test tasks, IQM over seeds; line: mean of neighbors."
+        yield f"task_{_file_name(coordinate)}", _returns_by_task(experiment.tasks, coordinate, styles), caption
+
+
+def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Drawn]:
+    """The figures of all experiments together."""
+    normalized = analysis.table("final", ACROSS)
+    if len(normalized):
+        caption = "Normalized final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
+        label = f"Normalized final return (0 untrained, 1 as {analysis.reference})"
+        colors = [styles[method].color for method in normalized["method"]]
+        yield "normalized_return", _bars(normalized, list(normalized["method"]), colors, label, 1.0), caption
+    improvement = of_interest(analysis.table("probability_of_improvement", ACROSS), analysis.reference)
+    if len(improvement):
+        caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
+        yield "probability_of_improvement", _improvements(improvement, styles), caption
+
+
+def of_interest(pairs: pd.DataFrame, reference: str | None) -> pd.DataFrame:
+    """The pairs with the reference where there is one: the number of all grows with the square of the methods."""
+    return pairs if reference is None else pairs[(pairs["better"] == reference) | (pairs["worse"] == reference)]
+
+
+def by_task(tasks: pd.DataFrame, coordinate: str) -> pd.DataFrame:
+    """Return of every test task, the interquartile mean over the seeds that met it.
+
+    Args:
+        tasks: of one method, one row a run and task.
+        coordinate: the column of one of the task's coordinates.
+
+    Returns:
+        Columns `coordinate`, `task` and `return`, in the order of the coordinate.
+    """
+    returns = tasks.dropna(subset=[coordinate]).groupby([coordinate, "task"])["return"]
+    return returns.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).reset_index()
+
+
+def _curve_label(metric: str, experiment: Experiment) -> str:
     """What the y-axis of a curve says."""
-    share = "worst" if cvar_alpha is None else f"worst {100 * cvar_alpha:g}{NO_BREAK}%"
-    known = {
+    shares = experiment.runs["cvar_alpha"].unique()  # "" where unknown
+    share = f"worst {100 * float(shares[0]):g}{NO_BREAK}%" if len(shares) == 1 and shares[0] else "worst"
+    if metric.startswith(TASK_MEAN):
+        return f"Mean of the tasks drawn:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
+    return {
         "val/return": RETURN_LABEL,
         "val/cvar": f"CVaR: mean return\nof the {share} of tasks",
         SUCCESS: "Share of tasks accomplished",
         "val/return_exploration": "Return of exploration episodes\n(sum of rewards)",
-    }
-    if metric.startswith(TASK_MEAN):
-        return f"Mean of the tasks drawn:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
-    return known.get(metric, metric)
+    }.get(metric, metric)
 
 
-def learning_curves(curves: Mapping[str, Curve], label: str, look: Look, reference: str | None) -> Figure:
+def _learning_curves(curves: pd.DataFrame, label: str, styles: Styles, reference: str | None) -> Figure:
     """Interquartile means over seeds against environment steps, with intervals and the reference's last value."""
     figure, axes = new_figure()
-    for method, curve in curves.items():
-        colour = look.colour(method)
-        marker = "o" if len(curve.steps) == 1 else ""  # one point makes no line
-        axes.plot(curve.steps, curve.value, look.line(method), color=colour, label=method, marker=marker)
-        if curve.low is not None and curve.high is not None:
-            axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=INTERVAL_OPACITY, linewidth=0)
-    if reference is not None and reference in curves:
-        axes.axhline(curves[reference].value[-1], color=REFERENCE_COLOUR, linewidth=0.9, dashes=(2, 3), zorder=1)
-    step_axis(axes)
+    for method, curve in curves.groupby("method", sort=False):
+        steps, (color, line) = curve["environment_steps"], styles[str(method)]
+        marker = "o" if len(curve) == 1 else ""  # one point makes no line
+        axes.plot(steps, curve["value"], line, color=color, label=method, marker=marker)
+        if curve["low"].notna().any():
+            axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=INTERVAL_OPACITY, linewidth=0)
+    goal = curves.loc[curves["method"] == reference, "value"]
+    if len(goal):
+        axes.axhline(goal.iloc[-1], color=REFERENCE_COLOR, linewidth=0.9, dashes=(2, 3), zorder=1)
+    axes.set_xlabel("Environment steps")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=NO_BREAK))  # 100 k
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.02)
     axes.set_ylabel(label)
     legend_above(figure, axes)
     return figure
 
 
-def final_returns(finals: Mapping[str, Final], look: Look) -> Figure:
+def _final_returns(finals: pd.DataFrame, styles: Styles) -> Figure:
     """One row a method: every seed a light dot, the interquartile mean with its interval."""
-    figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(finals))
-    for place, (method, final) in enumerate(finals.items()):
-        axes.scatter(final.values, [place] * len(final.values), s=26, color=look.colour(method), alpha=0.35, lw=0)
-        _bar(axes, place, final.iqm, look.colour(method))
-    _method_rows(axes, list(finals))
-    axes.set_xlabel("Return of the adapted episode on test tasks (sum of rewards)")
-    return figure
+    methods = list(finals["method"])
+    colors = [styles[method].color for method in methods]
+
+    def dots(axes: Axes, place: int) -> None:
+        values = finals["by_seed"].iloc[place]
+        axes.scatter(values, [place] * len(values), s=26, color=colors[place], alpha=0.35, lw=0)
+
+    label = "Return of the adapted episode on test tasks (sum of rewards)"
+    return _bars(finals, methods, colors, label, before=dots)
 
 
-def improvements(pairs: Mapping[tuple[str, str], Estimate], look: Look) -> Figure:
+def _improvements(pairs: pd.DataFrame, styles: Styles) -> Figure:
     """One row a pair: the probability that a run of the first method ends above one of the second."""
-    figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(pairs))
-    axes.axvline(0.5, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
-    for place, ((better, _), probability) in enumerate(pairs.items()):
-        _bar(axes, place, probability, look.colour(better))
-    _method_rows(axes, [f"{x} > {y}" for x, y in pairs])
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_xlabel("Probability of improvement")
+    names = list(pairs["better"] + " > " + pairs["worse"])
+    colors = [styles[method].color for method in pairs["better"]]
+    figure = _bars(pairs, names, colors, "Probability of improvement", 0.5)
+    figure.axes[0].set_xlim(-0.03, 1.03)
     return figure
 
 
-def adaptation(curves: Mapping[str, Sequence[Estimate]], look: Look) -> Figure:
+def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
     """Return of every episode of a trial, after training, on test tasks."""
     figure, axes = new_figure()
-    for place, (method, estimates) in enumerate(curves.items()):
-        episodes = np.arange(1, len(estimates) + 1) + 0.06 * (place - (len(curves) - 1) / 2)  # bars side by side
-        colour, values = look.colour(method), [estimate.value for estimate in estimates]
-        axes.plot(episodes, values, look.line(method), color=colour, marker="o", markersize=4, label=method)
-        for episode, estimate in zip(episodes, estimates):
-            if estimate.low is not None and estimate.high is not None:
-                axes.vlines(episode, estimate.low, estimate.high, color=colour, alpha=0.45, linewidth=2.5)
+    methods = curves["method"].nunique()
+    for place, (method, curve) in enumerate(curves.groupby("method", sort=False)):
+        episodes = curve["episode"] + 0.06 * (place - (methods - 1) / 2)  # bars side by side
+        color, line = styles[str(method)]
+        axes.plot(episodes, curve["value"], line, color=color, marker="o", markersize=4, label=method)
+        if curve["low"].notna().all():
+            for episode, low, high in zip(episodes, curve["low"], curve["high"]):
+                axes.vlines(episode, low, high, color=color, alpha=0.45, linewidth=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Episode of the trial")
     axes.set_ylabel("Return of the episode\n(sum of rewards)")
@@ -103,62 +171,49 @@ def adaptation(curves: Mapping[str, Sequence[Estimate]], look: Look) -> Figure:
     return figure
 
 
-def returns_by_task(methods: Mapping[str, list[Run]], coordinate: str, look: Look) -> Figure:
+def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Figure:
     """Every test task a light dot (interquartile mean over seeds), with the mean in bins of equally many tasks."""
     figure, axes = new_figure()
-    for method, runs in methods.items():
-        place, value = by_task(runs, coordinate)
-        colour = look.colour(method)
-        axes.scatter(place, value, s=12, color=colour, alpha=0.3, linewidth=0)
-        bins = [chunk for chunk in np.array_split(np.argsort(place, kind="stable"), BINS) if len(chunk)]
-        middle, mean = [place[chunk].mean() for chunk in bins], [value[chunk].mean() for chunk in bins]
-        axes.plot(middle, mean, look.line(method), color=colour, label=method)
+    for method, (color, line) in styles.items():
+        own = by_task(tasks[tasks["method"] == method], COORDINATE + coordinate)
+        if len(own):
+            place, value = own[COORDINATE + coordinate].to_numpy(), own["return"].to_numpy()
+            axes.scatter(place, value, s=12, color=color, alpha=0.3, linewidth=0)
+            bins = [chunk for chunk in np.array_split(np.arange(len(own)), BINS) if len(chunk)]
+            middle, mean = [place[chunk].mean() for chunk in bins], [value[chunk].mean() for chunk in bins]
+            axes.plot(middle, mean, line, color=color, label=method)
     axes.set_xlabel(f"Task: {coordinate.replace('_', ' ')}")
     axes.set_ylabel(RETURN_LABEL)
     legend_above(figure, axes)
     return figure
 
 
-def by_task(runs: Sequence[Run], coordinate: str) -> tuple[FloatArray, FloatArray]:
-    """Coordinate and return of every test task, the return as interquartile mean over the seeds that met it.
-
-    Args:
-        runs: of one method.
-        coordinate: name of one of the task's coordinates.
-
-    Returns:
-        Two arrays `[tasks]`, in the order of the tasks' coordinates.
-    """
-    met: dict[tuple[float, float], list[float]] = {}
-    for run in runs:
-        if run.tasks is not None and coordinate in run.tasks.coordinates:
-            for task, place, value in zip(run.tasks.tasks, run.tasks.coordinates[coordinate], run.tasks.returns):
-                met.setdefault((float(place), float(task)), []).append(float(value))
-    ordered = sorted(met)
-    values = [float(interquartile_mean(np.array(met[key]))) for key in ordered]
-    return np.array([place for place, _ in ordered]), np.array(values)
-
-
-def normalised_returns(estimates: Mapping[str, Estimate], reference: str, look: Look) -> Figure:
-    """One row a method: the normalised final return over all experiments."""
+def _bars(
+    estimates: pd.DataFrame,
+    names: list[str],
+    colors: list[str],
+    label: str,
+    dashed: float | None = None,
+    before: Callable[[Axes, int], None] = lambda axes, place: None,
+) -> Figure:
+    """One row an estimate: a mark, its interval as a bar, and what `before` draws below them."""
     figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(estimates))
-    axes.axvline(1.0, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
-    for place, (method, value) in enumerate(estimates.items()):
-        _bar(axes, place, value, look.colour(method))
-    _method_rows(axes, list(estimates))
-    axes.set_xlabel(f"Normalised final return (0 untrained, 1 as {reference})")
-    return figure
-
-
-def _bar(axes: Axes, place: int, value: Estimate, colour: str) -> None:
-    if value.low is not None and value.high is not None:
-        axes.hlines(place, value.low, value.high, color=colour, alpha=0.45, linewidth=6)
-    axes.plot([value.value], [place], marker="|", markersize=15, markeredgewidth=2.4, color=colour)
-
-
-def _method_rows(axes: Axes, names: Sequence[str]) -> None:
+    if dashed is not None:
+        axes.axvline(dashed, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
+    ends: Any = estimates[INTERVAL].to_numpy(dtype=float)
+    for place, ((value, low, high), color) in enumerate(zip(ends, colors)):
+        before(axes, place)
+        if not np.isnan(low):
+            axes.hlines(place, low, high, color=color, alpha=0.45, linewidth=6)
+        axes.plot([value], [place], marker="|", markersize=15, markeredgewidth=2.4, color=color)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+    return figure
+
+
+def _file_name(metric: object) -> str:
+    return re.sub(r"\W+", "_", str(metric).removeprefix("val/"))

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
 
 from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import COORDINATE, TASK_ROWS, read_task_rows
 from lit_metarl.report.event_logs import read_scalars
-from lit_metarl.report.row_files import Row, single, write_rows
-from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, RunName, find_runs, newest_finished
-
-RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv.gz"
-NAME = ("experiment", "method", "seed")
-RUN_COLUMNS = (*NAME, "status", "world", "cvar_alpha", "configuration", "lightning")
-CURVE_COLUMNS = (*NAME, "environment_steps")
-FINAL_COLUMNS = (*NAME, "training", "environment_steps")
-TASK_COLUMNS = (*NAME, "task", "episode", "return")
-
-FINISHED = "finished"
-SUCCESS = "val/success"
-TASK_MEAN = "cem/mean_"
-"""Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
-
-
-@dataclass
-class RunRows:
-    """Rows of one run or, added up, of many."""
-
-    runs: list[Row] = field(default_factory=list)
-    curves: list[Row] = field(default_factory=list)
-    finals: list[Row] = field(default_factory=list)
-    tasks: list[Row] = field(default_factory=list)
-
-    def add(self, other: RunRows) -> None:
-        """Append another run's rows."""
-        self.runs += other.runs
-        self.curves += other.curves
-        self.finals += other.finals
-        self.tasks += other.tasks
+from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEAN, TASKS, write_table
+from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, find_runs, newest_finished
 
 
 def make_rows(runs: Path, rows: Path) -> list[str]:
@@ -55,23 +29,24 @@ def make_rows(runs: Path, rows: Path) -> list[str]:
     Raises:
         ConfigurationError: if there is no finished run, or a file cannot be written.
     """
-    collected, skipped = RunRows(), []
+    collected: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    skipped = []
     for name, place in find_runs(runs).items():
         try:
-            collected.add(_rows_of(name, place))
+            tables = _tables_of(place)
         except (OSError, ValueError) as error:
             reason = _reason(error)
-            collected.runs.append({**_name(name), "status": reason})
+            tables = {RUNS: pd.DataFrame([{"status": reason}])}
             skipped.append(f"{name}: {reason}")
+        for file, table in tables.items():
+            collected[file].append(table.assign(**name._asdict()))
     message = f"none of its {len(skipped)} runs can be used ({'; '.join(skipped[:3])})"
-    require(len(skipped) < len(collected.runs), "runs", str(runs), message, "Wait until a run has finished.")
-    write_rows(rows / RUNS, RUN_COLUMNS, collected.runs)
-    write_rows(rows / CURVES, _columns(CURVE_COLUMNS, collected.curves), collected.curves)
-    write_rows(rows / FINALS, _columns(FINAL_COLUMNS, collected.finals), collected.finals)
-    if collected.tasks:
-        write_rows(rows / TASKS, _columns(TASK_COLUMNS, collected.tasks), collected.tasks)
-    else:
-        (rows / TASKS).unlink(missing_ok=True)  # of an earlier call
+    require(len(skipped) < len(collected[RUNS]), "runs", str(runs), message, "Wait until a run has finished.")
+    (rows / TASKS).unlink(missing_ok=True)  # of an earlier call
+    for file, of_runs in collected.items():
+        table = pd.concat(of_runs)
+        metrics = sorted(set(table.columns) - set(COLUMNS[file]))
+        write_table(rows / file, table.reindex(columns=[*COLUMNS[file], *metrics]))
     return skipped
 
 
@@ -82,16 +57,8 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error).splitlines()[0]
 
 
-def _columns(first: tuple[str, ...], rows: list[Row]) -> list[str]:
-    return [*first, *sorted({column for row in rows for column in row} - set(first))]
-
-
-def _name(name: RunName) -> dict[str, str | int]:
-    return {"experiment": name.experiment, "method": name.method, "seed": name.seed}
-
-
-def _rows_of(name: RunName, place: Path) -> RunRows:
-    """Rows of a run's newest finished version.
+def _tables_of(place: Path) -> dict[str, pd.DataFrame]:
+    """Rows of a run's newest finished version, by file.
 
     Raises:
         ValueError: if no version has finished, or one of its files is damaged.
@@ -100,59 +67,48 @@ def _rows_of(name: RunName, place: Path) -> RunRows:
     folders = newest_finished(place)
     if not folders:
         raise ValueError(f"it has not finished (no {RESULTS})")
-    key, folder = _name(name), folders[-1]
+    folder = folders[-1]
     scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN))
     steps = sorted(scalars.get("val/return", {}))
     if not steps:
         raise ValueError("its event files hold no val/return")
-    curves: list[Row] = [
-        {
-            **key,
-            "environment_steps": step,
-            **{
-                metric: single(values[step])
-                for metric, values in scalars.items()
-                if step in values and not metric.startswith("test/")
-            },
-        }
-        for step in steps
-    ]
-    results = _results(folder / RESULTS)
+    curves = {
+        metric: pd.Series(values).map(_single) for metric, values in scalars.items() if not metric.startswith("test/")
+    }
     ends = {"before": 0, "after": max([*steps, *scalars.get("test/return", {})])}
-    finals: list[Row] = [
-        {
-            **key,
-            "training": training,
-            "environment_steps": ends[training],
-            **{metric: single(value) for metric, value in figures.items()},
-        }
-        for training, figures in results.items()
+    finals = [
+        {"training": training, "environment_steps": ends[training], **metrics}
+        for training, metrics in _results(folder / RESULTS).items()
     ]
-    run = {**key, "status": FINISHED, **_configuration(folder / CONFIGURATION)}
-    return RunRows([run], curves, finals, _task_rows(key, folder / TASK_ROWS))
+    tables = {
+        RUNS: pd.DataFrame([{"status": FINISHED, **_configuration(folder / CONFIGURATION)}]),
+        CURVES: pd.DataFrame(curves).loc[steps].rename_axis("environment_steps").reset_index(),
+        FINALS: pd.DataFrame(finals),
+    }
+    if (folder / TASK_ROWS).is_file():  # older versions did not write it
+        tables[TASKS] = _task_rows(folder / TASK_ROWS)
+    return tables
 
 
-def _task_rows(key: dict[str, str | int], path: Path) -> list[Row]:
-    if not path.is_file():
-        return []  # of a version that did not write it
-    wanted = (*TASK_COLUMNS[len(NAME) :], "success")
-    return [
-        {
-            **key,
-            **{
-                name: single(cell) if isinstance(cell, float) else cell
-                for name, cell in row.items()
-                if name in wanted or name.startswith(COORDINATE)
-            },
-        }
-        for row in read_task_rows(path)
-    ]
+def _single(value: float) -> str:
+    """The shortest decimal that gives back the single-precision number that was logged; "nan" stands for NaN."""
+    return str(np.float32(value))
 
 
-def _results(path: Path) -> dict[str, dict[str, float]]:
+def _task_rows(path: Path) -> pd.DataFrame:
+    table = read_task_rows(path)
+    kept = {*COLUMNS[TASKS], "success"} - {"seed"}
+    table = table[[name for name in map(str, table) if name in kept or name.startswith(COORDINATE)]]
+    floats = table.select_dtypes("float")
+    return table.assign(**{name: floats[name].map(_single) for name in map(str, floats)})
+
+
+def _results(path: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {training: {name: float(value) for name, value in content[training].items()} for training in content}
+        return {
+            training: {name: _single(float(value)) for name, value in content[training].items()} for training in content
+        }
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"its {path.name} is damaged") from error
 
@@ -162,21 +118,21 @@ def _configuration(path: Path) -> dict[str, str | float | None]:
     text = path.read_text(encoding="utf-8")
     try:
         config: dict[str, Any] = yaml.safe_load(text)
-        world, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
+        env, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
         name = configuration_hash(config)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its {path.name} is damaged") from error
     first = text.splitlines()[0]
     return {
-        "world": _described(world),
+        "environment": _described(env),
         "cvar_alpha": alpha,
         "configuration": name,
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }
 
 
-def _described(world: dict[str, Any] | str) -> str:
-    """A world's class, with its arguments if it was given any, such as `PointRobot(horizon=20)`."""
-    path, given = (world, {}) if isinstance(world, str) else (world["class_path"], world.get("init_args") or {})
+def _described(env: Mapping[str, Any] | str) -> str:
+    """An environment's class, with its arguments if it was given any, such as `PointRobot(horizon=20)`."""
+    path, given = (env, {}) if isinstance(env, str) else (env["class_path"], env.get("init_args") or {})
     name = path.rpartition(".")[2]
     return f"{name}({', '.join(f'{key}={value}' for key, value in sorted(given.items()))})" if given else name

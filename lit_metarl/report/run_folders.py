@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -15,8 +15,7 @@ RESULTS = "results.json"
 CONFIGURATION = "config.yaml"
 
 
-@dataclass(frozen=True, order=True)
-class RunName:
+class RunName(NamedTuple):
     """What tells one run from another."""
 
     experiment: str
@@ -47,7 +46,7 @@ def find_runs(folder: Path) -> dict[RunName, Path]:
 def newest_finished(place: Path) -> list[Path]:
     """The folders of a run's newest finished version, the newest last; empty if there is none.
 
-    There are several where a run was interrupted and resumed (`ckpt_path`): each goes on from the one before.
+    There are several where a run was interrupted and resumed (`ckpt_path`): each continues the one before.
     """
     versions = sorted(place.glob("version_*"), key=lambda path: (len(path.name), path.name))
     while versions and not (versions[-1] / RESULTS).is_file():
@@ -64,5 +63,5 @@ def _resumed(version: Path) -> bool:
     try:
         config = yaml.safe_load((version / CONFIGURATION).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
-        return False  # whoever reads the configuration will say so
+        return False  # reported when the configuration is read
     return isinstance(config, dict) and config.get("ckpt_path") is not None

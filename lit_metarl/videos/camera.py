@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, Step
+from envs.base import MetaEnv
 from lit_metarl.videos.captions import with_caption
 
 Picture = NDArray[np.uint8]
 Film = Callable[[Picture], object]
-"""Takes the pictures of one task's trial, one after the other."""
+"""Receives the pictures of one task's trial, one after the other."""
 
 
 class Camera:
     """Takes pictures of whole trials, with task, episode, reward and return written under them.
 
     Args:
-        films: one for every task, in the order in which the tasks come to the world.
+        films: one for every task, in the order in which the environment is given the tasks.
         exploration_episodes: how many of a trial's first episodes only gather information.
-        pictures_per_episode: pictures of a full-length episode at most; the first and the last state are
-            always among them.
+        pictures_per_episode: most pictures of a full-length episode; the first and the last state are always
+            among them.
     """
 
     def __init__(self, films: Sequence[Film], exploration_episodes: int, pictures_per_episode: int = 100) -> None:
@@ -34,47 +34,49 @@ class Camera:
         self._pictures_per_episode = pictures_per_episode
         self._first_task, self._next_task = 0, 0
 
-    def trials_begin(self, copies: int) -> None:
-        """The world's `copies` have been given their tasks."""
-        self._first_task, self._next_task = self._next_task, self._next_task + copies
+    def trials_begin(self, num_envs: int) -> None:
+        """The `num_envs` sub-environments have been given their tasks."""
+        self._first_task, self._next_task = self._next_task, self._next_task + num_envs
         self._episode = -1
 
     def episode_begins(self, env: MetaEnv) -> None:
-        """All copies have started an episode."""
+        """All sub-environments have started an episode."""
         self._episode += 1
         self._time = 0
         self._reward, self._return = torch.zeros(env.num_envs), torch.zeros(env.num_envs)
-        for copy in self._filmed(env):
-            self._take(env, copy)
+        for env_id in self._filmed(env):
+            self._take(env, env_id)
 
-    def step_was_made(self, env: MetaEnv, step: Step, active: Tensor) -> None:
-        """The `active` `[copies]` have made a step."""
+    def step_was_made(self, env: MetaEnv, reward: Tensor, acted: Tensor) -> None:
+        """The sub-environments that `acted` `[num_envs]` have made a step and received a `reward` `[num_envs]`."""
         self._time += 1
-        self._reward = step.reward.sparse_reward
-        self._return = self._return + torch.where(active, self._reward, 0.0)
-        every = -(-env.world.horizon // self._pictures_per_episode)
-        ended = step.reward.terminated | step.truncated
-        for copy in self._filmed(env):
-            if active[copy] and (ended[copy] or self._time % every == 0):
-                self._take(env, copy)
+        self._reward = reward
+        self._return = self._return + reward
+        every = -(-env.meta_spec.horizon // self._pictures_per_episode)
+        ended = acted & ~env.running
+        for env_id in self._filmed(env):
+            if ended[env_id] or (acted[env_id] and self._time % every == 0):
+                self._take(env, env_id)
 
     def _filmed(self, env: MetaEnv) -> range:
-        """The copies whose tasks there is a film for; others are there because a world has a fixed size."""
+        """The sub-environments whose tasks have a film; the others are spare ones."""
         return range(min(env.num_envs, len(self._films) - self._first_task))
 
-    def _take(self, env: MetaEnv, copy: int) -> None:
-        task = "  ".join(f"{name} {value:.2f}" for name, value in zip(env.world.task_names, env.tasks[copy].tolist()))
+    def _take(self, env: MetaEnv, env_id: int) -> None:
+        task = "  ".join(
+            f"{name} {value:.2f}" for name, value in zip(env.meta_spec.task_names, env.tasks[env_id].tolist())
+        )
         exploring = " (exploration)" if self._episode < self._exploration_episodes else ""
         lines = (
-            f"{env.world.name}  {task}",
+            f"{env.meta_spec.name}  {task}",
             f"episode {self._episode + 1}{exploring}  step {self._time}",
-            f"reward {float(self._reward[copy]):.2f}  return {float(self._return[copy]):.2f}",
+            f"reward {float(self._reward[env_id]):.2f}  return {float(self._return[env_id]):.2f}",
         )
-        self._films[self._first_task + copy](with_caption(env.draw(copy), lines))
+        self._films[self._first_task + env_id](with_caption(env.draw(env_id), lines))
 
 
-class FilmedWorld:
-    """A world that shows every state of its trials to a camera; all else is the world's own business."""
+class FilmedEnv:
+    """An environment that shows every state of its trials to a camera; all else is the environment's own."""
 
     def __init__(self, env: MetaEnv, camera: Camera) -> None:
         self._env = env
@@ -84,24 +86,25 @@ class FilmedWorld:
         return getattr(self._env, name)
 
     def set_tasks(self, tasks: Tensor) -> None:
-        """As the world's, and the camera is told that other trials begin."""
+        """As the environment's; tells the camera that new trials begin."""
         self._env.set_tasks(tasks)
         self._camera.trials_begin(self._env.num_envs)
 
-    def restart(self, copies: Tensor | None = None) -> Tensor:
-        """As the world's, with a picture of every copy."""
-        observation = self._env.restart(copies)
-        self._camera.episode_begins(self._env)
-        return observation
+    def reset(self, **settings: Any) -> tuple[Tensor, dict[str, Any]]:
+        """As the environment's, with a picture of every sub-environment; only seeding takes none."""
+        started = self._env.reset(**settings)
+        if settings.get("seed") is None:
+            self._camera.episode_begins(self._env)
+        return started
 
-    def advance(self, actions: Tensor, active: Tensor | None = None) -> Step:
-        """As the world's, with a picture of every copy that moved."""
-        step = self._env.advance(actions, active)
-        everyone = torch.ones(self._env.num_envs, dtype=torch.bool)
-        self._camera.step_was_made(self._env, step, everyone if active is None else active)
-        return step
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
+        """As the environment's, with a picture of every sub-environment that acted."""
+        acted = self._env.running
+        outcome = self._env.step(actions)
+        self._camera.step_was_made(self._env, outcome[4]["sparse_reward"], acted)
+        return outcome
 
 
 def film_in(make_env: Callable[[int, int], MetaEnv], camera: Camera) -> Callable[[int, int], MetaEnv]:
-    """`make_env`, but its worlds are filmed."""
-    return lambda copies, seed: cast(MetaEnv, FilmedWorld(make_env(copies, seed), camera))
+    """`make_env`, but its environments are filmed."""
+    return lambda num_envs, seed: cast(MetaEnv, FilmedEnv(make_env(num_envs, seed), camera))

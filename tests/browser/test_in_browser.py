@@ -1,6 +1,6 @@
 """What a person sees: TensorBoard on a run's logs, and the report, in headless Chromium.
 
-Kept out of the default suite (`python -m pytest -m browser` runs it); skipped where playwright or Chromium lacks.
+Kept out of the default suite (`python -m pytest -m browser` runs it); skipped where playwright or Chromium is missing.
 Screenshots are written to build/screenshots.
 """
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
-PATIENCE_MS = 180_000  # on a slow and busy machine, drawing by software
+PATIENCE_MS = 180_000  # on a slow and busy machine, rendering in software
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("logs")
     parts = [f"--config={CONFIGS}/{part}.yaml" for part in ("point_robot", "relabel/hfr", "robust/roml")]
     changes = [
-        "--data.env=tests.worlds.ShortPoint",
+        "--data.env=tests.environments.ShortPoint",
         "--data.task_sampler.init_args.round_size=5",
         "--trainer.max_epochs=3",
         "--figures.share=1",

@@ -21,7 +21,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture
 def make_trials() -> MakeTrials:
-    """Trials in a planar point world whose transitions carry consecutive numbers as first observation coordinate."""
+    """Trials of a point on a plane; consecutive numbers are the first observation coordinate of transitions."""
     numbered = 0
 
     def make(tasks: Tensor, lengths: list[list[int]], *, horizon: int = 20, positions: Tensor | None = None) -> Trials:

@@ -13,14 +13,14 @@ from datamodules.contracts import Decision
 from datamodules.evaluation import EvaluationTrials
 from datamodules.plans import EvaluationPlan
 from envs import PointRobot
-from tests.worlds import Blind
+from tests.environments import Blind
 
 TASKS = torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8], [0.9, 1.0]])
 
 
 def evaluate(tasks: Tensor, agent: Any = None, **plan: Any) -> list[Trials]:
-    agent = Blind(PointRobot.world) if agent is None else agent
-    settings = EvaluationPlan(**{"copies": 2, "trials_per_task": 2, **plan})
+    agent = Blind(PointRobot.meta_spec) if agent is None else agent
+    settings = EvaluationPlan(**{"num_envs": 2, "trials_per_task": 2, **plan})
     return list(EvaluationTrials(PointRobot, tasks, settings, "test", lambda: (agent, torch.device("cpu"))))
 
 
@@ -39,7 +39,7 @@ def test_a_trial_has_the_agents_exploration_episodes_and_the_adapted_ones_and_no
             asked.add(deterministic)
             return super().act(observation, belief, deterministic, generator)
 
-    (group,) = evaluate(TASKS[:2], Asked(PointRobot.world), adapted_episodes=3, trials_per_task=1)
+    (group,) = evaluate(TASKS[:2], Asked(PointRobot.meta_spec), adapted_episodes=3, trials_per_task=1)
     assert group.steps.batch_size[:2] == (2, 1 + 3)
     assert group.exploration_episodes == 1
     assert asked == {True}

@@ -17,7 +17,7 @@ from tests.ranks import connected, in_ranks
 
 def test_ranks_tell_each_other_what_they_have() -> None:
     def tell(rank: int) -> None:
-        assert (ranks.number(), ranks.own()) == (2, rank)
+        assert (ranks.world_size(), ranks.rank()) == (2, rank)
         assert ranks.share(torch.arange(6)).tolist() == [[0, 1, 2], [3, 4, 5]][rank]
         assert ranks.gather(torch.arange(rank + 1)).tolist() == [0, 0, 1]
         assert (ranks.total(rank + 1), ranks.largest(rank + 1), ranks.smallest(rank + 1)) == (3, 2, 1)

@@ -14,10 +14,11 @@ from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPla
 from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import RewardModel, TaskReplay
-from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, UniformTaskSampler
+from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, SampledTasks, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
+from envs.errors import ContractError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
-from tests.worlds import Blind
+from tests.environments import Blind
 
 SLOTS, TASKS, HORIZON = 6, 3, 20
 
@@ -28,14 +29,14 @@ class Recorder(UniformTaskSampler):
     def __init__(self) -> None:
         self.scores: list[Tensor] = []
 
-    def update(self, tasks: Tensor, scores: Tensor) -> None:
+    def update(self, sampled: SampledTasks, scores: Tensor) -> None:
         self.scores.append(scores)
 
 
 def build(
     seed: int = 1,
     algorithm: type[MetaRLModule] | None = None,
-    world: type[MetaEnv] = PointRobot,
+    env_class: type[MetaEnv] = PointRobot,
     **changes: Any,
 ) -> RolloutDataModule:
     settings: dict[str, Any] = {
@@ -44,16 +45,16 @@ def build(
         "task_slots": SLOTS,
         "collection": CollectionPlan(TASKS, adapted_episodes=2, initial_episodes=2),
         "batches": MetaBatchPlan(meta_steps=4, tasks=2, transitions=5, context=3),
-        "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, copies=4),
+        "evaluation": EvaluationPlan(validation_tasks=5, test_tasks=7, num_envs=4),
         **changes,
     }
-    data = RolloutDataModule(world, seed=seed, **settings)
+    data = RolloutDataModule(env_class, seed=seed, **settings)
     torch.manual_seed(0)
     agent: MetaRLModule
     if algorithm is None:
-        agent = PEARL(data.world, exploration_episodes=1, layers=[8], encoder_layers=[8])
+        agent = PEARL(data.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8])
     else:
-        agent = algorithm(data.world)
+        agent = algorithm(data.meta_spec)
     data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
     data.setup("fit")
     return data
@@ -88,7 +89,7 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
     latest = [slot for slot in range(SLOTS) if collected[slot] and int(recent.counts[slot]) == 3]
     numbers = [recent._starts[slot, :3, None] + torch.arange(HORIZON) for slot in latest]
     returns = [
-        replay_of(data).price(replay_of(data).store.get(rows), replay_of(data).tasks[slot])["reward"].sum()
+        replay_of(data).compute_rewards(replay_of(data).store.get(rows), torch.tensor(slot))["reward"].sum()
         for slot, rows in zip(latest, numbers)
     ]
     assert sorted(scores.tolist()) == pytest.approx(sorted(float(value) for value in returns), rel=1e-5)
@@ -97,11 +98,12 @@ def test_the_task_sampler_is_given_the_return_of_every_whole_trial() -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (TASKS, 1)])
 def test_a_task_sampler_that_gives_other_than_a_task_for_each_trial_is_refused_by_name(rows: int, columns: int) -> None:
     class Miscounting(UniformTaskSampler):
-        def sample(self, n: int) -> Tensor:
-            return super().sample(n)[:rows, :columns]
+        def sample(self, n: int) -> SampledTasks:
+            sampled = super().sample(n)
+            return SampledTasks(sampled.tasks[:rows, :columns], sampled.ids[:rows])
 
-    message = rf"data.task_sampler = 'Miscounting' .*\({TASKS}, 2\), and gave \({rows}, {columns}\)"
-    with pytest.raises(ConfigurationError, match=message):
+    message = rf"Miscounting.sample gives tasks of shape \({rows}, {columns}\).*expected \({TASKS}, 2\)"
+    with pytest.raises(ContractError, match=message):
         build(task_sampler=Miscounting()).collect()
 
 
@@ -171,7 +173,8 @@ def test_an_interrupted_iteration_goes_on_with_the_batches_that_are_left_and_col
     data = build()
     list(data.train_dataloader())
     steps = data.environment_steps
-    assert len(list(data.experience.run_iteration(data, drawn=3))) == 1
+    data._drawn = 3
+    assert len(list(data.train_dataloader())) == 1
     assert data.environment_steps == steps
 
 
@@ -180,7 +183,7 @@ def test_a_slot_whose_context_ran_dry_is_in_no_meta_batch() -> None:
     list(data.train_dataloader())
     replay_of(data).context.clear(torch.tensor([1]))
     assert isinstance(data.experience, ReplayExperience)
-    assert data.experience._draw_meta_batch().batch_size == (SLOTS,)
+    assert data.experience.batch().batch_size == (SLOTS,)
 
 
 def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_often() -> None:
@@ -246,8 +249,8 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
         build(**changes)
 
 
-def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
-    data = build(world=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
+def test_an_environment_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
+    data = build(env_class=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
     (batch,) = data.train_dataloader()
     assert torch.equal(replay_of(data).tasks, FourCorners.task_distribution.tasks)
     assert batch.batch_size == (8,)
@@ -257,11 +260,11 @@ def test_a_world_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
 def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_on_one(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranks, "number", lambda: number)
+    monkeypatch.setattr(ranks, "world_size", lambda: number)
     data = RolloutDataModule(FourCorners, UniformTaskSampler(), NoRelabeler())
     to_fill = []
     for rank in range(number):
-        monkeypatch.setattr(ranks, "own", lambda rank=rank: rank)
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
         tasks, slots = data._slots()
         assert len(tasks) == 4
         to_fill.append(slots.tolist())
@@ -271,7 +274,7 @@ def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_
 
 def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:
     data = build()
-    data.check_agent(Blind(data.world))
+    data.check_agent(Blind(data.meta_spec))
 
 
 def test_an_epoch_may_hold_several_meta_iterations() -> None:

@@ -1,4 +1,4 @@
-"""The code on a page, as files where Python finds them."""
+"""The code on a page, written to files that Python can import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def python_on(page: str) -> list[str]:
 
 
 class OwnFiles:
-    """Writes a page's blocks as a user would: beside `train.py`, that is, where Python looks first."""
+    """Writes a page's blocks as a user would: next to `train.py`, where Python looks first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,6 +29,6 @@ class OwnFiles:
 
 @pytest.fixture
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnFiles:
-    """A folder of the test's own that Python imports from."""
+    """A folder for this test that Python imports from."""
     monkeypatch.syspath_prepend(tmp_path)
     return OwnFiles(tmp_path)

@@ -1,4 +1,4 @@
-"""What README and the pages tell a user to type is understood."""
+"""The commands in README and on the pages can be parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 from lit_metarl import cli
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "configs").rglob("README.md")),
+    *sorted((ROOT / "results").rglob("*.md")),
+]
 OWN_FILES = "my_"  # of the examples, which have tests of their own
 
 
@@ -25,7 +30,7 @@ def commands(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands("python train.py fit"))
-def test_a_command_to_train_names_what_exists(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_command_on_a_page_can_be_parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     arguments = [argument for argument in shlex.split(command)[2:] if argument != "--help"]
     with pytest.raises(SystemExit) as ended:
@@ -33,7 +38,7 @@ def test_a_command_to_train_names_what_exists(command: str, monkeypatch: pytest.
     assert ended.value.code in (None, 0)
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""The Python examples of docs/quickstart.md run, and give what their comments say."""
+"""The Python examples of docs/quickstart.md run, and give the results in their comments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers of the world tests."""
+"""Helpers of the environment tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from envs import MetaEnv
 
 
-def _random_actions(world: MetaEnv, generator: torch.Generator) -> Tensor:
-    unit = torch.rand(world.num_envs, world.world.action_dim, generator=generator)
-    return world.action_low + (world.action_high - world.action_low) * unit
+def _random_actions(env: MetaEnv, generator: torch.Generator) -> Tensor:
+    unit = torch.rand(env.num_envs, env.meta_spec.action_dim, generator=generator)
+    return env.action_low + (env.action_high - env.action_low) * unit
 
 
 @pytest.fixture
 def random_actions() -> Callable[[MetaEnv, torch.Generator], Tensor]:
-    """Uniformly random actions for every copy of a world."""
+    """Uniformly random actions for every sub-environment."""
     return _random_actions

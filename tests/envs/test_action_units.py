@@ -12,9 +12,9 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from torch import Tensor
 
-from envs import ContractError, GridNavi, MetaEnv, PointRobot, register_world
+from envs import ContractError, GridNavi, MetaEnv, PointRobot, register_environment
 from envs.action_units import ActionUnits
-from envs.torchrl_adapter import TorchRLWorld
+from envs.torchrl_adapter import TorchRLEnv
 
 
 class OffsetGrid(GridNavi):
@@ -24,23 +24,23 @@ class OffsetGrid(GridNavi):
 
 
 def test_coordinates_are_rescaled_to_the_bounds_and_not_beyond() -> None:
-    units = ActionUnits(Box(np.array([-1.0, 2.0], np.float32), np.array([3.0, 2.5], np.float32)), "World")
+    units = ActionUnits(Box(np.array([-1.0, 2.0], np.float32), np.array([3.0, 2.5], np.float32)), "Room")
     actions = torch.tensor([[-1.0, 1.0], [0.0, -1.0], [5.0, 0.0]])
     assert torch.equal(units.own(actions), torch.tensor([[-1.0, 2.5], [1.0, 2.0], [3.0, 2.25]]))
     assert torch.equal(units.rescaled(actions)[2], torch.tensor([11.0, 2.25]))
 
 
 def test_choices_are_counted_from_the_start_of_their_space_both_ways() -> None:
-    units = ActionUnits(Discrete(3, start=-1), "World")
+    units = ActionUnits(Discrete(3, start=-1), "Room")
     choices = units.own(torch.eye(3))
     assert choices.tolist() == [-1, 0, 1]
-    assert torch.equal(units.one_hot(choices, "World"), torch.eye(3))
+    assert torch.equal(units.one_hot(choices, "Room"), torch.eye(3))
 
 
 @pytest.mark.parametrize("choice", [-2, 2, 0.5])
 def test_what_is_no_choice_is_refused(choice: float) -> None:
-    with pytest.raises(ValueError, match="World, sub-environment 1: action .* is not one of the whole numbers -1 to 1"):
-        ActionUnits(Discrete(3, start=-1), "World").one_hot(torch.tensor([0, choice]), "World")
+    with pytest.raises(ValueError, match="Room, sub-environment 1: action .* is not one of the whole numbers -1 to 1"):
+        ActionUnits(Discrete(3, start=-1), "Room").one_hot(torch.tensor([0, choice]), "Room")
 
 
 @pytest.mark.parametrize(
@@ -65,48 +65,47 @@ def test_an_action_space_without_such_units_is_refused_when_its_environment_is_m
 @pytest.mark.parametrize("steps", [(GridNavi, 0), (OffsetGrid, 10)])
 def test_the_batch_takes_choices_in_its_own_numbers(steps: tuple[type[MetaEnv], int]) -> None:
     kind, start = steps
-    env, other, by_number = kind(5, seed=1), GridNavi(5, seed=1), kind(5, seed=1)
-    for world in (env, other, by_number):
-        world.restart()
-    expected = other.advance(torch.eye(5)).observation
-    observation, *_ = env.step(np.arange(5) + start)
-    assert np.array_equal(observation, expected.numpy())
-    assert torch.equal(by_number.advance(torch.arange(5) + start).observation, expected)
+    env, other = kind(5, seed=1), GridNavi(5, seed=1)
+    for each in (env, other):
+        each.reset()
+    expected, *_ = other.step(torch.eye(5))
+    observation, *_ = env.step(torch.arange(5) + start)
+    assert torch.equal(observation, expected)
     assert env.action_space.contains(np.arange(5) + start)
     with pytest.raises(ValueError, match=f"action {start + 5} is not one of the whole numbers {start} to {start + 4}"):
-        env.step(np.arange(1, 6) + start)
+        env.step(torch.arange(1, 6) + start)
 
 
 def test_a_single_environment_takes_every_choice_of_its_space_and_torchrl_the_same_ones() -> None:
     class SingleOffsetGrid(OffsetGrid):
-        world = OffsetGrid.world.__class__(**{**OffsetGrid.world.__dict__, "name": "SingleOffsetGrid"})
+        meta_spec = OffsetGrid.meta_spec.__class__(**{**OffsetGrid.meta_spec.__dict__, "name": "SingleOffsetGrid"})
 
-    register_world(SingleOffsetGrid)
+    register_environment(SingleOffsetGrid)
     for choice in range(5):
         env = gymnasium.make("lit_metarl/SingleOffsetGrid-v0", task=[4.0, 4.0])
         env.reset(seed=0)
         assert env.action_space.contains(choice + 10)
         observation, *_ = env.step(choice + 10)
-        adapter = TorchRLWorld(SingleOffsetGrid(1))
+        adapter = TorchRLEnv(SingleOffsetGrid(1))
         begun = adapter.reset().set("action", torch.eye(5)[choice][None])
         assert np.array_equal(adapter.step(begun)["next", "observation"][0].numpy(), observation)
 
 
 def test_an_agents_own_action_is_told_of_once_where_it_is_clipped() -> None:
     env = PointRobot(2)
-    env.restart()
+    env.reset()
     actions: Tensor = torch.tensor([[0.1, -0.1], [0.05, 1.0]])
     with pytest.warns(
         UserWarning, match="sub-environment 1: coordinate 1 .* is 1 and is clipped to -0.1 to 0.1.*RunningTrial"
     ):
-        env.advance(actions)
+        env.step(actions)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env.advance(actions)
+        env.step(actions)
 
 
 @pytest.mark.filterwarnings("error")
 def test_the_bounds_themselves_are_no_reason_to_warn() -> None:
     env = PointRobot(2)
-    env.restart()
-    env.advance(env.action_units.rescaled(torch.tensor([[1.0, -1.0], [0.3, 1.0]])))
+    env.reset()
+    env.step(env.action_units.rescaled(torch.tensor([[1.0, -1.0], [0.3, 1.0]])))

@@ -1,4 +1,4 @@
-"""What holds for every world."""
+"""What holds for every environment."""
 
 from __future__ import annotations
 
@@ -17,67 +17,63 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, Reward, TaskChanges
-from tests.worlds import QUICK_WORLDS
+from tests.environments import QUICK_ENVS
 
-COPIES = 3
-every_world = pytest.mark.parametrize("world_class", QUICK_WORLDS, ids=lambda world: world.__name__)
+NUM_ENVS = 3
+every_environment = pytest.mark.parametrize("env_class", QUICK_ENVS, ids=lambda env: env.__name__)
 Actions = Callable[[MetaEnv, torch.Generator], Tensor]
 
 
 @pytest.fixture(scope="module")
-def worlds() -> dict[type[MetaEnv], MetaEnv]:
-    """One instance of every world, each built once."""
-    return {world: world(COPIES, seed=1) for world in QUICK_WORLDS}
+def environments() -> dict[type[MetaEnv], MetaEnv]:
+    """One instance of every environment, each built once."""
+    return {env_class: env_class(NUM_ENVS, seed=1) for env_class in QUICK_ENVS}
 
 
-@every_world
+@every_environment
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**31))
-def test_reward_of_a_step_equals_reward_recomputed_from_features(world_class: type[MetaEnv], seed: int) -> None:
-    world, generator = world_class(COPIES, seed=seed), torch.Generator().manual_seed(seed)
-    world.set_tasks(world.task_distribution.sample(COPIES, generator))
-    world.restart()
-    other_tasks = world.task_distribution.sample(5, generator)
-    steps, active = [], torch.ones(COPIES, dtype=torch.bool)
-    for _ in range(6):
-        unit = torch.rand(COPIES, world.world.action_dim, generator=generator)
-        steps.append(world.advance(world.action_low + (world.action_high - world.action_low) * unit, active))
-        assert all(
-            torch.equal(mine[active], again[active])
-            for mine, again in zip(steps[-1].reward, world.reward(steps[-1].features, world.tasks))
-        )
-        active = active & ~(steps[-1].reward.terminated | steps[-1].truncated)
-        if not active.any():
-            break
-    features = torch.stack([step.features for step in steps], 1)[0]  # [time, features] of the first copy
-    grid = world.reward(features[None], other_tasks[:, None])
+def test_reward_of_a_step_equals_reward_recomputed_from_features(env_class: type[MetaEnv], seed: int) -> None:
+    env, generator = env_class(NUM_ENVS, seed=seed), torch.Generator().manual_seed(seed)
+    env.reset(options={"tasks": env.task_distribution.sample(NUM_ENVS, generator)})
+    other_tasks = env.task_distribution.sample(5, generator)
+    recorded = []
+    while len(recorded) < 6 and env.running.any():
+        unit = torch.rand(NUM_ENVS, env.meta_spec.action_dim, generator=generator)
+        running = env.running
+        _, reward, terminated, _, info = env.step(env.action_low + (env.action_high - env.action_low) * unit)
+        again = env.reward(info["features"], env.tasks)
+        for mine, recomputed in zip((reward, info["sparse_reward"], terminated), again):
+            assert torch.equal(mine[running], recomputed[running])
+        recorded.append(info["features"])
+    features = torch.stack(recorded, 1)[0]  # [time, features] of the first sub-environment
+    grid = env.reward(features[None], other_tasks[:, None])
     for row, task in enumerate(other_tasks):
         for time, moment in enumerate(features):
-            one = world.reward(moment, task)
+            one = env.reward(moment, task)
             assert all(torch.allclose(grid[part][row, time], one[part]) for part in range(3))
     assert all(part.shape == (5, len(features)) for part in grid)
     assert grid.terminated.dtype == torch.bool
 
 
-@every_world
-def test_a_saved_state_continues_bit_identically(world_class: type[MetaEnv], random_actions: Actions) -> None:
-    def play(world: MetaEnv, generator: torch.Generator, steps: int) -> list[Tensor]:
-        """Random actions; a copy that ends gets a new task and starts again."""
+@every_environment
+def test_a_saved_state_continues_bit_identically(env_class: type[MetaEnv], random_actions: Actions) -> None:
+    def play(env: MetaEnv, generator: torch.Generator, steps: int) -> list[Tensor]:
+        """Random actions; a sub-environment whose episode ends gets a new task and is reset."""
         seen = []
         for _ in range(steps):
-            step = world.advance(random_actions(world, generator))
-            seen += [step.observation, step.features, *step.reward, step.truncated]
-            ended = step.reward.terminated | step.truncated
-            if ended.any():
-                world.set_tasks(world.task_distribution.sample(COPIES, world.generator))
-                seen.append(world.restart(ended.nonzero()[:, 0]))
+            *values, info = env.step(random_actions(env, generator))
+            seen += [*values, *info.values()]
+            if not env.running.all():
+                tasks = env.task_distribution.sample(NUM_ENVS, env.generator)
+                seen.append(env.reset(options={"reset_mask": ~env.running, "tasks": tasks})[0])
         return seen
 
-    original = world_class(COPIES, seed=3)
-    original.restart()
+    original = env_class(NUM_ENVS, seed=3)
+    original.reset()
     play(original, torch.Generator().manual_seed(0), 17)
     state = original.state_dict()
-    restored = world_class(COPIES, seed=99)
+    restored = env_class(NUM_ENVS, seed=99)
     restored.load_state_dict(state)
     expected = play(original, torch.Generator().manual_seed(1), 25)
     continued = play(restored, torch.Generator().manual_seed(1), 25)
@@ -85,187 +81,255 @@ def test_a_saved_state_continues_bit_identically(world_class: type[MetaEnv], ran
     assert all(torch.equal(a, b) for a, b in zip(expected, continued))
 
 
-@every_world
+@every_environment
 @pytest.mark.filterwarnings("ignore::UserWarning")  # advice about bounds and seeding, not failures
-def test_the_registered_environment_passes_gymnasiums_checker(world_class: type[MetaEnv]) -> None:
-    environment = gymnasium.make(f"lit_metarl/{world_class.world.name}-v0")
+def test_the_registered_environment_passes_gymnasiums_checker(env_class: type[MetaEnv]) -> None:
+    environment = gymnasium.make(f"lit_metarl/{env_class.meta_spec.name}-v0")
     check_env(environment.unwrapped, skip_render_check=True)
     environment.close()
 
 
-@every_world
+@every_environment
 def test_sizes_are_those_of_the_spec(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
-    world, spec = worlds[world_class], world_class.world
-    observation = world.restart()
-    assert observation.shape == (COPIES, spec.observation_dim)
+    env, spec = environments[env_class], env_class.meta_spec
+    observation, _ = env.reset()
+    assert observation.shape == (NUM_ENVS, spec.observation_dim)
     assert observation.dtype == torch.float32
-    assert world.tasks.shape == (COPIES, spec.task_dim)
-    step = world.advance(random_actions(world, torch.Generator()))
-    assert step.observation.shape == (COPIES, spec.observation_dim)
-    assert step.features.shape == (COPIES, spec.feature_dim)
-    assert step.features.dtype == step.reward.reward.dtype == step.reward.sparse_reward.dtype == torch.float32
-    expected_success = None if step.success is None else (COPIES,)
-    assert expected_success is None or step.success.shape == expected_success
-    assert world.single_observation_space.contains(observation[0].numpy())
+    assert env.tasks.shape == (NUM_ENVS, spec.task_dim)
+    after, reward, terminated, truncated, info = env.step(random_actions(env, torch.Generator()))
+    assert after.shape == (NUM_ENVS, spec.observation_dim)
+    assert info["features"].shape == (NUM_ENVS, spec.feature_dim)
+    numbers, flags = (reward, info["sparse_reward"]), (terminated, truncated, info.get("success", truncated))
+    assert all(part.shape == (NUM_ENVS,) for part in (*numbers, *flags))
+    assert {part.dtype for part in (after, info["features"], *numbers)} == {torch.float32}
+    assert {part.dtype for part in flags} == {torch.bool}
+    assert env.single_observation_space.contains(observation[0].numpy())
 
 
-@every_world
+@every_environment
 def test_an_observation_that_was_handed_out_does_not_change_later(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
-    world, generator = worlds[world_class], torch.Generator()
-    kept = world.restart()
+    env, generator = environments[env_class], torch.Generator()
+    kept, _ = env.reset()
     before = kept.clone()
-    step = world.advance(random_actions(world, generator))
-    after = step.observation.clone(), step.features.clone()
-    active = ~(step.reward.terminated | step.truncated)
-    world.advance(random_actions(world, generator), active)
+    observation, *_, info = env.step(random_actions(env, generator))
+    after = observation.clone(), info["features"].clone()
+    env.step(random_actions(env, generator))
     assert torch.equal(kept, before)
-    assert torch.equal(step.observation, after[0])
-    assert torch.equal(step.features, after[1])
+    assert torch.equal(observation, after[0])
+    assert torch.equal(info["features"], after[1])
 
 
-@every_world
-def test_inactive_copies_stay_as_they_are(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+@every_environment
+def test_a_sub_environment_whose_episode_has_ended_ignores_its_actions(
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
-    world = worlds[world_class]
-    observation = world.restart()
-    active = torch.tensor([True, False, True])
-    step = world.advance(random_actions(world, torch.Generator()), active)
-    assert torch.equal(step.observation[1], observation[1])
-    assert world._elapsed.tolist() == [1, 0, 1]
+    env, generator = environments[env_class], torch.Generator()
+    env.reset()
+    env._elapsed[1] = env.meta_spec.horizon - 1
+    observation, *_ = env.step(random_actions(env, generator))
+    assert env.running.tolist() == [True, False, True]
+    actions = random_actions(env, generator)
+    actions[1] = torch.nan
+    after, reward, terminated, truncated, info = env.step(actions)
+    assert torch.equal(after[1], observation[1])
+    assert not torch.equal(after, observation) or env_class is GridNavi
+    assert env._elapsed.tolist() == [2, env.meta_spec.horizon, 2]
+    assert not any(part[1].any() for part in (reward, terminated, truncated, *info.values()))
+    env.reset(options={"reset_mask": ~env.running})
+    assert env.running[1]
+    assert env._elapsed[1] == 0
 
 
-@every_world
-def test_an_episode_is_cut_off_at_the_horizon(world_class: type[MetaEnv], random_actions: Actions) -> None:
-    world, generator = world_class(2, seed=0), torch.Generator()
-    world.restart()
-    world._elapsed[:] = world.world.horizon - 1
-    step = world.advance(random_actions(world, generator))
-    assert (step.truncated | step.reward.terminated).all()
-    with pytest.raises(RuntimeError, match=f"{world.world.name}, copy 0: the episode has ended"):
-        world.advance(random_actions(world, generator))
+@every_environment
+def test_an_episode_is_cut_off_at_the_horizon(env_class: type[MetaEnv], random_actions: Actions) -> None:
+    env, generator = env_class(2, seed=0), torch.Generator()
+    env.reset()
+    env._elapsed[:] = env.meta_spec.horizon - 2
+    _, _, terminated, truncated, _ = env.step(random_actions(env, generator))
+    assert not truncated.any()
+    _, _, at_last, truncated, _ = env.step(random_actions(env, generator))
+    assert torch.equal(truncated, ~(terminated | at_last))
+    with pytest.raises(RuntimeError, match=f"{env.meta_spec.name}: every episode has ended or never started"):
+        env.step(random_actions(env, generator))
 
 
-@every_world
+def test_sub_environments_without_a_task_stay_idle_and_take_nothing_from_the_others() -> None:
+    env, full = PointRobot(4, seed=2), PointRobot(4, seed=2)
+    tasks = env.tasks[:2].clone()
+    full.set_tasks(torch.cat((tasks, tasks[-1:], tasks[-1:])))
+    for _ in range(2):
+        env.reset(options={"tasks": tasks})
+        full.reset()
+        assert env.running.tolist() == [True, True, False, False]
+        ours, theirs = env.step(torch.full((4, 2), 0.1)), full.step(torch.full((4, 2), 0.1))
+        assert torch.equal(ours[0][:2], theirs[0][:2])
+        assert ours[1][2:].tolist() == [0.0, 0.0]
+    restored = PointRobot(4)
+    restored.load_state_dict(env.state_dict())
+    restored.reset()
+    assert restored.running.tolist() == [True, True, False, False]
+    with pytest.raises(ValueError, match="PointRobot: 5 tasks do not fit into 4 sub-environments"):
+        env.set_tasks(torch.zeros(5, 2))
+
+
+def test_only_the_sub_environments_of_the_mask_get_new_tasks() -> None:
+    env = PointRobot(3)
+    before, tasks = env.tasks.clone(), torch.zeros(3, 2)
+    env.reset()
+    env.reset(options={"reset_mask": [False, True, False], "tasks": tasks})
+    assert torch.equal(env.tasks, torch.stack((before[0], tasks[1], before[2])))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": [True] * 3}, r"unknown reset options \['mask'\]; there are reset_mask and tasks"),
+        ({"reset_mask": [True] * 4}, r"reset_mask has shape \(4,\), expected \(3,\)"),
+        ({"tasks": torch.zeros(3, 5)}, r"tasks have shape \(3, 5\), expected \(3, 2\)"),
+    ],
+)
+def test_reset_options_of_other_names_and_shapes_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"PointRobot: {message}"):
+        PointRobot(3).reset(options=options)
+
+
+def test_several_seeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="PointRobot: the sub-environments share one generator; give one seed"):
+        PointRobot(2).reset(seed=[1, 2])
+
+
+@every_environment
 def test_tasks_of_the_reference_distribution_are_accepted(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv]
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv]
 ) -> None:
-    world = worlds[world_class]
-    tasks = world.task_distribution.sample(2000, torch.Generator().manual_seed(0))
-    assert bool(world.task_distribution.contains(tasks).all())
-    assert tasks.shape == (2000, world.world.task_dim)
+    env = environments[env_class]
+    tasks = env.task_distribution.sample(2000, torch.Generator().manual_seed(0))
+    assert bool(env.task_distribution.contains(tasks).all())
+    assert tasks.shape == (2000, env.meta_spec.task_dim)
 
 
-@every_world
-def test_wrong_tasks_are_refused_with_world_copy_and_value(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv]
+@every_environment
+def test_wrong_tasks_are_refused_with_environment_and_value(
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv]
 ) -> None:
-    world = worlds[world_class]
-    name, good = world.world.name, world.tasks.clone()
-    with pytest.raises(ValueError, match=rf"{name}: tasks have shape \(3, {world.world.task_dim + 1}\), expected"):
-        world.set_tasks(torch.zeros(COPIES, world.world.task_dim + 1))
+    env = environments[env_class]
+    name, good = env.meta_spec.name, env.tasks.clone()
+    with pytest.raises(ValueError, match=rf"{name}: tasks have shape \(3, {env.meta_spec.task_dim + 1}\), expected"):
+        env.set_tasks(torch.zeros(NUM_ENVS, env.meta_spec.task_dim + 1))
     for wrong in (torch.nan, -100.0):
         tasks = good.clone()
         tasks[1] = wrong
-        with pytest.raises(ValueError, match=rf"{name}, copy 1: task .*{wrong}.* lies outside"):
-            world.set_tasks(tasks)
-    assert torch.equal(world.tasks, good)
+        with pytest.raises(ValueError, match=rf"{name}, sub-environment 1: task .*{wrong}.* lies outside"):
+            env.set_tasks(tasks)
+    assert torch.equal(env.tasks, good)
 
 
-@every_world
-def test_wrong_steps_are_refused_with_world_copy_and_value(world_class: type[MetaEnv], random_actions: Actions) -> None:
-    world, generator = world_class(COPIES), torch.Generator()
-    name, actions = world.world.name, random_actions(world, generator)
-    with pytest.raises(RuntimeError, match=f"{name}, copy 0: the episode has ended or never started"):
-        world.advance(actions)
-    world.restart()
+@every_environment
+def test_wrong_actions_are_refused_with_environment_and_value(
+    env_class: type[MetaEnv], random_actions: Actions
+) -> None:
+    env, generator = env_class(NUM_ENVS), torch.Generator()
+    name, actions = env.meta_spec.name, random_actions(env, generator)
+    with pytest.raises(RuntimeError, match=f"{name}: every episode has ended or never started; reset"):
+        env.step(actions)
+    env.reset()
     actions[2, 0] = torch.inf
-    with pytest.raises(ValueError, match=rf"{name}, copy 2: action \[inf.* is not finite"):
-        world.advance(actions)
-    with pytest.raises(ValueError, match=f"{name}: no copy is active"):
-        world.advance(random_actions(world, generator), torch.zeros(COPIES, dtype=torch.bool))
+    with pytest.raises(ValueError, match=rf"{name}, sub-environment 2: action \[inf.* is not finite"):
+        env.step(actions)
     with pytest.raises(ValueError, match=rf"{name}: actions have shape \(3, 99\), expected"):
-        world.advance(torch.zeros(COPIES, 99))
-    for shape in ((COPIES + 1,), (1,), (COPIES, 1)):
-        with pytest.raises(ValueError, match=rf"{name}: active has shape {re.escape(str(shape))}, expected \(3,\)"):
-            world.advance(random_actions(world, generator), torch.ones(shape, dtype=torch.bool))
+        env.step(torch.zeros(NUM_ENVS, 99))
 
 
-def test_the_copy_that_may_not_act_is_named_among_those_that_act() -> None:
-    world, actions, active = PointRobot(4), torch.zeros(4, 2), torch.tensor([False, True, True, True])
-    world.restart()
+def test_the_sub_environment_whose_action_is_not_finite_is_named_among_those_that_run() -> None:
+    env, actions = PointRobot(4), torch.zeros(4, 2)
+    env.reset()
+    env._running[0] = False
     actions[[0, 3]] = torch.nan
-    with pytest.raises(ValueError, match="PointRobot, copy 3: action .* is not finite"):
-        world.advance(actions, active)
-    world._running[[0, 2]] = False
-    with pytest.raises(RuntimeError, match="PointRobot, copy 2: the episode has ended"):
-        world.advance(actions, active)
+    with pytest.raises(ValueError, match="PointRobot, sub-environment 3: action .* is not finite"):
+        env.step(actions)
+
+
+@pytest.mark.filterwarnings("ignore:.*is clipped")
+def test_actions_are_clipped_to_the_bounds() -> None:
+    env = PointRobot(2)
+    before, _ = env.reset()
+    after, *_ = env.step(torch.tensor([[5.0, -5.0], [0.05, 0.2]]))
+    torch.testing.assert_close(after - before, torch.tensor([[0.1, -0.1], [0.05, 0.1]]))
+
+
+def test_choices_that_are_ignored_may_be_any() -> None:
+    env = GridNavi(2)
+    env.reset()
+    env._running[0] = False
+    after, *_ = env.step(torch.tensor([99, 2]))
+    assert after.tolist() == [[0.0, 0.0], [1.0, 0.0]]
 
 
 def test_of_a_choice_only_the_largest_entry_counts() -> None:
-    world, other = GridNavi(1, seed=1), GridNavi(1, seed=1)
-    world.restart()
-    other.restart()
+    env, other = GridNavi(1, seed=1), GridNavi(1, seed=1)
+    env.reset()
+    other.reset()
     for choice in range(5):
         actions = torch.full((1, 5), 3.0)
         actions[0, choice] = 4.0
-        expected = other.advance(torch.eye(5)[choice][None]).observation
-        assert torch.equal(world.advance(actions).observation, expected)
+        assert torch.equal(env.step(actions)[0], other.step(torch.eye(5)[choice][None])[0])
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (COPIES + 1,)])
-def test_a_reward_that_says_for_other_than_every_copy_whether_it_ends_is_refused(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(), (1,), (NUM_ENVS + 1,)])
+def test_termination_flags_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     class Forgetful(PointRobot):
         def reward(self, features: Tensor, tasks: Tensor) -> Reward:
             return super().reward(features, tasks)._replace(terminated=torch.zeros(shape, dtype=torch.bool))
 
-    world = Forgetful(COPIES)
-    world.restart()
+    env = Forgetful(NUM_ENVS)
+    env.reset()
     with pytest.raises(
         ValueError, match=r"Forgetful.reward, as `terminated`, gives .*, expected flags .* of shape \(3,\)"
     ):
-        world.advance(torch.zeros(COPIES, 2))
+        env.step(torch.zeros(NUM_ENVS, 2))
 
 
-def test_a_state_of_another_number_of_copies_is_refused() -> None:
+def test_a_state_of_another_number_of_sub_environments_is_refused() -> None:
     state = PointRobot(1).state_dict()
-    with pytest.raises(ValueError, match="PointRobot: a state of 1 copies does not fit 2"):
+    with pytest.raises(ValueError, match="PointRobot: a state of 1 sub-environments does not fit 2"):
         PointRobot(2).load_state_dict(state)
 
 
 @pytest.mark.filterwarnings("ignore:.*is clipped")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64, torch.uint8, torch.bool])
-@pytest.mark.parametrize("world_class", [PointRobot, GridNavi])
-def test_actions_may_be_numbers_of_any_kind(world_class: type[MetaEnv], dtype: torch.dtype) -> None:
-    world, other = world_class(COPIES, seed=1), world_class(COPIES, seed=1)
-    actions = torch.eye(COPIES, world.world.action_dim)
-    world.restart()
-    other.restart()
-    assert torch.equal(world.advance(actions).observation, other.advance(actions.to(dtype)).observation)
+@pytest.mark.parametrize("env_class", [PointRobot, GridNavi])
+def test_actions_may_be_numbers_of_any_kind(env_class: type[MetaEnv], dtype: torch.dtype) -> None:
+    env, other = env_class(NUM_ENVS, seed=1), env_class(NUM_ENVS, seed=1)
+    actions = torch.eye(NUM_ENVS, env.meta_spec.action_dim)
+    env.reset()
+    other.reset()
+    assert torch.equal(env.step(actions)[0], other.step(actions.to(dtype))[0])
 
 
-@every_world
-def test_tasks_of_reward_worlds_leave_the_dynamics_alone(world_class: type[MetaEnv], random_actions: Actions) -> None:
-    first, second = world_class(2, seed=5), world_class(2, seed=5)
+@every_environment
+def test_tasks_of_reward_environments_leave_the_dynamics_alone(
+    env_class: type[MetaEnv], random_actions: Actions
+) -> None:
+    first, second = env_class(2, seed=5), env_class(2, seed=5)
     tasks = first.task_distribution.sample(4, torch.Generator().manual_seed(1))
     first.set_tasks(tasks[:2])
     second.set_tasks(tasks[2:])
     observations = []
-    for world in (first, second):
-        world.restart()
+    for env in (first, second):
+        env.reset()
         generator = torch.Generator().manual_seed(0)
         for _ in range(12):
-            if world._running.any():
-                step = world.advance(random_actions(world, generator), torch.from_numpy(world._running.copy()))
-        observations.append(step.observation)
+            if env.running.any():
+                observation, *_ = env.step(random_actions(env, generator))
+        observations.append(observation)
     same = torch.equal(*observations)
-    only_rewards = world_class.world.task_changes is TaskChanges.REWARD
+    only_rewards = env_class.meta_spec.task_changes is TaskChanges.REWARD
     # The noise of KhazadDum may not show; tasks of ML1 also place a puck, which is observed.
-    assert same == only_rewards or world_class.world.name in {"KhazadDum", "ML1"}
+    assert same == only_rewards or env_class.meta_spec.name in {"KhazadDum", "ML1"}
 
 
 def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
@@ -277,7 +341,7 @@ def test_a_seeded_gymnasium_reset_repeats_itself() -> None:
 
 
 @pytest.mark.parametrize("task", [1.5, "fast", [1.0, 2.0], [100.0], [None]])
-def test_a_task_that_is_none_of_the_worlds_is_refused_when_its_environment_is_made(task: Any) -> None:
+def test_a_task_that_is_none_of_the_environments_is_refused_when_its_environment_is_made(task: Any) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"task = {task!r} ") + ".*HalfCheetahVel"):
         gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=task)
 
@@ -293,46 +357,52 @@ def test_a_task_that_is_none_of_the_worlds_is_refused_when_its_environment_is_ma
 )
 def test_a_spec_that_contradicts_the_spaces_or_the_tasks_is_refused(changes: dict[str, Any], message: str) -> None:
     class Contradicting(PointRobot):
-        world = replace(PointRobot.world, **changes)
+        meta_spec = replace(PointRobot.meta_spec, **changes)
 
     with pytest.raises(ValueError, match=f"PointRobot: .*{message}"):
-        Contradicting(COPIES)
+        Contradicting(NUM_ENVS)
 
 
 def test_a_spec_that_miscounts_the_choices_is_refused() -> None:
     class Contradicting(GridNavi):
-        world = replace(GridNavi.world, action_dim=4)
+        meta_spec = replace(GridNavi.meta_spec, action_dim=4)
 
     with pytest.raises(ValueError, match=r"GridNavi: .*action_dim = 4, .* \(5,\)"):
-        Contradicting(COPIES)
+        Contradicting(NUM_ENVS)
 
 
-@every_world
+@every_environment
 def test_reward_changes_none_of_its_inputs(
-    world_class: type[MetaEnv], worlds: dict[type[MetaEnv], MetaEnv], random_actions: Actions
+    env_class: type[MetaEnv], environments: dict[type[MetaEnv], MetaEnv], random_actions: Actions
 ) -> None:
-    world = worlds[world_class]
-    world.restart()
-    features = world.advance(random_actions(world, torch.Generator())).features
-    tasks = world.tasks.clone()
+    env = environments[env_class]
+    env.reset()
+    features = env.step(random_actions(env, torch.Generator()))[4]["features"]
+    tasks = env.tasks.clone()
     kept = features.clone(), tasks.clone()
-    world.reward(features, tasks)
-    world.reward(features[None], tasks[:, None])
+    env.reward(features, tasks)
+    env.reward(features[None], tasks[:, None])
     assert torch.equal(features, kept[0])
     assert torch.equal(tasks, kept[1])
 
 
-@every_world
-def test_the_batch_is_a_gymnasium_vector_environment(world_class: type[MetaEnv]) -> None:
-    world = world_class(COPIES)
-    assert isinstance(world, gymnasium.vector.VectorEnv)
-    observation, _ = world.reset(seed=4)
-    assert world.observation_space.contains(observation)
-    world.action_space.seed(0)
-    observation, reward, terminated, truncated, info = world.step(world.action_space.sample())
-    assert world.observation_space.contains(observation)
-    assert reward.shape == terminated.shape == truncated.shape == info["sparse_reward"].shape == (COPIES,)
-    mask = np.array([True, False, True])
-    again, _ = world.reset(options={"reset_mask": mask})
-    assert (again[1] == observation[1]).all()
-    assert world._elapsed.tolist() == [0, 1, 0]
+@every_environment
+def test_the_batch_is_a_gymnasium_vector_environment(env_class: type[MetaEnv]) -> None:
+    env = env_class(NUM_ENVS)
+    assert isinstance(env, gymnasium.vector.VectorEnv)
+    observation, _ = env.reset(seed=4)
+    assert env.observation_space.contains(observation.numpy())
+    env.action_space.seed(0)
+    observation, *_ = env.step(torch.from_numpy(env.action_space.sample()))
+    assert env.observation_space.contains(observation.numpy())
+    again, _ = env.reset(options={"reset_mask": np.array([True, False, True])})
+    assert torch.equal(again[1], observation[1])
+    assert env._elapsed.tolist() == [0, 1, 0]
+
+
+def test_gymnasiums_wrapper_converts_to_arrays() -> None:
+    pytest.importorskip("array_api_compat", reason="comes with gymnasium[array-api]")
+    env = gymnasium.wrappers.vector.ArrayConversion(GridNavi(2), env_xp=torch, target_xp=np)
+    env.reset(seed=0)
+    observation, reward, *_, info = env.step(env.action_space.sample())
+    assert all(isinstance(part, np.ndarray) for part in (observation, reward, info["features"]))

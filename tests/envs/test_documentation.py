@@ -1,8 +1,8 @@
-"""docs/worlds.md says what the docstrings say."""
+"""docs/environments.md says what the docstrings say."""
 
 from __future__ import annotations
 
-from envs import WORLDS, PointRobot
+from envs import ENVIRONMENTS, PointRobot
 from envs.documentation import PAGE, measure, page, returns_of
 
 
@@ -12,8 +12,8 @@ def test_the_page_is_what_the_docstrings_give() -> None:
 
 
 def test_every_docstring_tells_observation_action_task_features_reward_start_and_end() -> None:
-    for world in WORLDS:
-        text = (world.__doc__ or "").lower()
+    for env_class in ENVIRONMENTS:
+        text = (env_class.__doc__ or "").lower()
         for part in (
             "| observation |",
             "| action |",
@@ -24,7 +24,7 @@ def test_every_docstring_tells_observation_action_task_features_reward_start_and
             "end",
             "num_envs:",
         ):
-            assert part in text, (world.__name__, part)
+            assert part in text, (env_class.__name__, part)
 
 
 def test_a_random_point_stays_far_from_its_goal() -> None:

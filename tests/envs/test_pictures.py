@@ -1,4 +1,4 @@
-"""Every world can be seen."""
+"""Every environment can be rendered."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-from envs import WORLDS, ConfigurationError, HalfCheetahVel, MetaEnv
+from envs import ENVIRONMENTS, ConfigurationError, HalfCheetahVel, MetaEnv
 from envs.locomotion import pictures
 from envs.locomotion.pictures import MOST_RENDERERS, draw_state
 
 # Pictures of the arm take seconds each; one is drawn in envs/manipulation.
-DRAWN = [world for world in WORLDS if not world.__module__.startswith("envs.manipulation")]
+DRAWN = [env_class for env_class in ENVIRONMENTS if not env_class.__module__.startswith("envs.manipulation")]
 
 
-@pytest.mark.parametrize("world_class", DRAWN, ids=lambda world: world.__name__)
-def test_a_picture_shows_something_and_the_state(world_class: type[MetaEnv]) -> None:
-    world = world_class(2, seed=0)
-    world.restart()
+@pytest.mark.parametrize("env_class", DRAWN, ids=lambda env: env.__name__)
+def test_a_picture_shows_something_and_the_state(env_class: type[MetaEnv]) -> None:
+    env = env_class(2, seed=0)
+    env.reset()
     try:
-        pictures = world.render()
+        pictures = env.render()
     except RuntimeError as error:
         pytest.skip(str(error))
     assert len(pictures) == 2
@@ -35,7 +35,7 @@ def test_a_picture_shows_something_and_the_state(world_class: type[MetaEnv]) -> 
         assert picture.dtype == np.uint8
         assert picture.shape[2:] == (3,)
         assert picture.std() > 5
-    if world_class.__name__ not in {"SparsePointRobot", "FourCorners", "GridNavi"}:  # these start at one place
+    if env_class.__name__ not in {"SparsePointRobot", "FourCorners", "GridNavi"}:  # these start at one place
         assert (pictures[0] != pictures[1]).any()
 
 
@@ -51,13 +51,13 @@ def test_a_single_environment_renders_only_if_asked_to() -> None:
 def test_the_path_of_a_navigation_episode_is_drawn() -> None:
     from envs import SparsePointRobot
 
-    world = SparsePointRobot(1)
-    world.set_tasks(torch.tensor([[1.0, 0.0]]))
-    world.restart()
-    before = world.draw(0)
+    env = SparsePointRobot(1)
+    env.set_tasks(torch.tensor([[1.0, 0.0]]))
+    env.reset()
+    before = env.draw(0)
     for _ in range(5):
-        world.advance(torch.tensor([[0.0, 0.1]]))
-    assert (world.draw(0) != before).any()
+        env.step(torch.tensor([[0.0, 0.1]]))
+    assert (env.draw(0) != before).any()
 
 
 def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ DRAW = """
 from envs import HalfCheetahVel
 
 env = HalfCheetahVel(1)
-env.restart()
+env.reset()
 try:
     print(env.draw(0).std() > 5)
 except RuntimeError as error:

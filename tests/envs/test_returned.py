@@ -1,4 +1,4 @@
-"""What an environment of the user's own returns is copied and converted, or refused by class and method."""
+"""What a user's environment returns is copied and converted, or refused by class and method."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.replay import KnownReward
-from envs import ContractError, MetaEnv, PointRobot, Reward, WorldSpec
+from envs import ContractError, MetaEnv, MetaEnvSpec, PointRobot, Reward
 from envs.base import box, never
 from envs.errors import NonFiniteError
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
-COPIES = 3
+NUM_ENVS = 3
 Change = Callable[[Any], Any]
 
 
@@ -30,8 +30,8 @@ class Reusing(PointRobot):
         self.shared = torch.zeros(num_envs)
         self.flags = torch.zeros(num_envs, dtype=torch.bool)
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        super()._simulate(actions, copies)
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        super()._simulate(actions, env_ids)
         return self._position
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
@@ -43,28 +43,19 @@ class Reusing(PointRobot):
 
 
 def test_tensors_that_an_environment_uses_again_are_copied() -> None:
-    env, other = Reusing(COPIES, seed=3), PointRobot(COPIES, seed=3)
+    env, other = Reusing(NUM_ENVS, seed=3), PointRobot(NUM_ENVS, seed=3)
     outcomes, expected = [], []
-    for world, kept in ((env, outcomes), (other, expected)):
-        kept.append(world.restart())
+    for each, kept in ((env, outcomes), (other, expected)):
+        kept.append(each.reset())
         for _ in range(3):
-            kept.append(world.advance(torch.full((COPIES, 2), 0.05)))
-    assert torch.equal(outcomes[0], expected[0])
-    for mine, theirs in zip(outcomes[1:], expected[1:]):
-        assert torch.equal(mine.observation, theirs.observation)
-        assert torch.equal(mine.features, theirs.features)
-        assert torch.equal(mine.reward.reward, theirs.reward.reward)
-        parts = [mine.observation, mine.features, *mine.reward, mine.success]
+            kept.append(each.step(torch.full((NUM_ENVS, 2), 0.05)))
+    assert torch.equal(outcomes[0][0], expected[0][0])
+    for (*mine, info), (*theirs, expected_info) in zip(outcomes[1:], expected[1:]):
+        assert torch.equal(mine[0], theirs[0])
+        assert torch.equal(mine[1], theirs[1])
+        assert torch.equal(info["features"], expected_info["features"])
+        parts = [*mine, *info.values()]
         assert len({part.data_ptr() for part in parts}) == len(parts)
-
-
-def test_the_arrays_of_a_step_are_each_their_own() -> None:
-    env = Reusing(COPIES)
-    env.reset(seed=0)
-    _, reward, _, _, info = env.step(np.zeros((COPIES, 2), np.float32))
-    before = info["sparse_reward"].copy()
-    reward *= 0.0
-    assert np.array_equal(info["sparse_reward"], before)
 
 
 def changed(method: str, change: Change) -> PointRobot:
@@ -76,12 +67,12 @@ def changed(method: str, change: Change) -> PointRobot:
 
     original = getattr(Changed, method)
     setattr(Changed, method, lambda self, *given: change(original(self, *given)))
-    return Changed(COPIES, seed=1)
+    return Changed(NUM_ENVS, seed=1)
 
 
 def one_step(env: MetaEnv) -> Any:
-    env.restart()
-    return env.advance(torch.full((COPIES, 2), 0.05))
+    env.reset()
+    return env.step(torch.full((NUM_ENVS, 2), 0.05))
 
 
 @pytest.mark.parametrize(
@@ -98,11 +89,11 @@ def one_step(env: MetaEnv) -> Any:
     ],
 )
 def test_harmless_differences_are_converted(method: str, change: Change) -> None:
-    step, expected = one_step(changed(method, change)), one_step(PointRobot(COPIES, seed=1))
-    parts = [step.observation, step.features, *step.reward]
-    assert [part.dtype for part in parts] == [torch.float32] * 4 + [torch.bool]
-    assert step.success.dtype == torch.bool
-    for mine, theirs in zip(parts, [expected.observation, expected.features, *expected.reward]):
+    *values, info = one_step(changed(method, change))
+    *expected, expected_info = one_step(PointRobot(NUM_ENVS, seed=1))
+    assert [part.dtype for part in values] == [torch.float32] * 2 + [torch.bool] * 2
+    assert [part.dtype for part in info.values()] == [torch.float32] * 2 + [torch.bool]
+    for mine, theirs in zip([*values, *info.values()], [*expected, *expected_info.values()]):
         assert torch.equal(mine, theirs)
         assert not mine.requires_grad
 
@@ -138,7 +129,7 @@ def test_other_kinds_and_shapes_are_refused_by_class_and_method(
 
 
 def broken(value: Any) -> Any:
-    """The value with one number of the last copy that is none."""
+    """The value with one number of the last sub-environment replaced by NaN."""
     value = value.clone()
     value.view(len(value), -1)[2, 0] = torch.nan
     return value
@@ -161,11 +152,11 @@ def test_what_is_not_finite_is_told_where_it_enters(method: str, change: Change,
     assert f"in sub-environment 2, whose task is {env.tasks[2].tolist()}" in str(told.value)
 
 
-def test_copies_that_do_not_take_part_may_hold_anything() -> None:
+def test_sub_environments_that_do_not_run_may_hold_anything() -> None:
     env = changed("_observe", broken)
-    env.restart(torch.tensor([0, 1]))
-    step = env.advance(torch.zeros(COPIES, 2), torch.tensor([True, True, False]))
-    assert bool(step.observation[2].isnan().any())
+    env.reset(options={"reset_mask": [True, True, False]})
+    observation, *_ = env.step(torch.zeros(NUM_ENVS, 2))
+    assert bool(observation[2].isnan().any())
 
 
 def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> None:
@@ -175,11 +166,24 @@ def test_rewards_for_other_tasks_are_the_environments_own_and_nobody_elses() -> 
             return Reward(reward, reward, reward > 0)
 
     features = torch.randn(1, 7, 2)
-    given = KnownReward(FeaturesOnly(1)).price(TensorDict({"features": features}, [1, 7]), torch.zeros(4, 1, 2))
+    given = KnownReward(FeaturesOnly(1)).compute_rewards(
+        TensorDict({"features": features}, [1, 7]), torch.zeros(4, 1, 2), torch.zeros(4, 1)
+    )
     assert given.reward.dtype == torch.float32
     assert torch.equal(given.reward, features[..., 0].expand(4, 7))
     given.reward.zero_()
     assert bool((features != 0).all())
+
+
+def test_a_reward_that_knows_one_batch_dimension_only_is_right_for_all_tasks_too() -> None:
+    class FirstColumn(PointRobot):
+        def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+            reward = -(features[:, 0] - tasks[:, 0]).abs()
+            return Reward(reward, reward, reward > 1)
+
+    features, tasks = torch.randn(4, 5, 2), torch.randn(4, 1, 2)
+    given = FirstColumn(1).compute_rewards(features, tasks).reward
+    assert torch.equal(given, -(features[..., 0] - tasks[..., 0]).abs())
 
 
 def test_tasks_of_whole_numbers_flags_or_numpys_become_float32_of_their_own() -> None:
@@ -196,11 +200,11 @@ def test_tasks_of_whole_numbers_flags_or_numpys_become_float32_of_their_own() ->
     class OwnTasks(PointRobot):
         task_distribution: TaskDistribution = Mine()
 
-    env = OwnTasks(COPIES)
+    env = OwnTasks(NUM_ENVS)
     assert torch.equal(env.tasks, torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
     env.tasks.zero_()
     assert Mine.kept.any()
-    env.set_tasks(torch.ones(COPIES, 2, dtype=torch.int64))
+    env.set_tasks(torch.ones(NUM_ENVS, 2, dtype=torch.int64))
     for numbers in ([[0], [1]], [[False], [True]]):
         assert FiniteTasks(numbers).sample(5, torch.Generator()).dtype == torch.float32
 
@@ -216,7 +220,7 @@ def test_tasks_of_another_shape_are_refused_by_their_class() -> None:
         Flat([[0.0, 0.0]]).sample(4, torch.Generator())
 
 
-@pytest.mark.parametrize("name", ["world", "task_distribution", "single_observation_space", "single_action_space"])
+@pytest.mark.parametrize("name", ["meta_spec", "task_distribution", "single_observation_space", "single_action_space"])
 def test_an_environment_without_a_part_is_refused_by_name(name: str) -> None:
     incomplete = type("Incomplete", (PointRobot,), {name: None})
     with pytest.raises(ContractError, match=f"Incomplete.{name} gives nothing, expected a"):
@@ -224,11 +228,11 @@ def test_an_environment_without_a_part_is_refused_by_name(name: str) -> None:
 
 
 def test_a_spec_whose_names_are_one_text_or_whose_episodes_have_no_step_is_refused() -> None:
-    sizes = {"observation_dim": 1, "action_dim": 1, "task_changes": PointRobot.world.task_changes}
+    sizes = {"observation_dim": 1, "action_dim": 1, "task_changes": PointRobot.meta_spec.task_changes}
     with pytest.raises(ContractError, match=r"task_names gives 'liked', expected a tuple, such as \('liked',\)"):
-        WorldSpec("Room", task_names="liked", feature_names=("a",), horizon=3, **sizes)  # type: ignore[arg-type]
+        MetaEnvSpec("Room", task_names="liked", feature_names=("a",), horizon=3, **sizes)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="horizon gives 0, expected at least 1"):
-        WorldSpec("Room", task_names=("liked",), feature_names=("a",), horizon=0, **sizes)
+        MetaEnvSpec("Room", task_names=("liked",), feature_names=("a",), horizon=0, **sizes)
 
 
 def test_an_observation_space_of_float64_is_no_obstacle() -> None:
@@ -236,7 +240,7 @@ def test_an_observation_space_of_float64_is_no_obstacle() -> None:
         single_observation_space = box(-np.inf, np.inf, 2)
         single_action_space = type(PointRobot.single_action_space)(-0.1, 0.1, (2,), np.float64)
 
-    env = Wide(COPIES)
+    env = Wide(NUM_ENVS)
     env.reset(seed=0)
-    observation, *_ = env.step(np.full((COPIES, 2), 0.1))
-    assert observation.dtype == np.float32
+    observation, *_ = env.step(torch.full((NUM_ENVS, 2), 0.1, dtype=torch.float64))
+    assert observation.dtype == torch.float32

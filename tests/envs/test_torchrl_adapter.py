@@ -1,4 +1,4 @@
-"""Every world is a torchrl environment, too."""
+"""Every environment is also one of torchrl's."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from torchrl.collectors import Collector
 from torchrl.envs.utils import RandomPolicy, check_env_specs
 
 from envs import GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv
-from envs.torchrl_adapter import TorchRLWorld
-from tests.worlds import QUICK_WORLDS
+from envs.torchrl_adapter import TorchRLEnv
+from tests.environments import QUICK_ENVS
 
 
-@pytest.mark.parametrize("world_class", QUICK_WORLDS, ids=lambda world: world.__name__)
-def test_specs_hold(world_class: type[MetaEnv]) -> None:
-    check_env_specs(TorchRLWorld(world_class(2)), seed=0)
+@pytest.mark.parametrize("env_class", QUICK_ENVS, ids=lambda env: env.__name__)
+def test_specs_hold(env_class: type[MetaEnv]) -> None:
+    check_env_specs(TorchRLEnv(env_class(2)), seed=0)
 
 
-@pytest.mark.parametrize("world_class", [GridNavi, HalfCheetahVel, HopperRandParams])
-def test_a_collector_runs_it_over_the_ends_of_episodes(world_class: type[MetaEnv]) -> None:
-    environment = TorchRLWorld(world_class(4))
-    steps = 2 * world_class.world.horizon + 10
+@pytest.mark.parametrize("env_class", [GridNavi, HalfCheetahVel, HopperRandParams])
+def test_a_collector_runs_it_over_the_ends_of_episodes(env_class: type[MetaEnv]) -> None:
+    environment = TorchRLEnv(env_class(4))
+    steps = 2 * env_class.meta_spec.horizon + 10
     collector = Collector(
         environment, RandomPolicy(environment.action_spec), frames_per_batch=4 * steps, total_frames=4 * steps
     )
     (batch,) = list(collector)
     assert batch.batch_size == (4, steps)
     assert bool(batch["next", "done"].sum(1).ge(2).all())
-    expected = environment.world.reward(batch["next", "features"], batch["next", "task"])
+    expected = environment.env.reward(batch["next", "features"], batch["next", "task"])
     assert torch.allclose(expected.reward, batch["next", "reward"][..., 0])
     assert torch.equal(expected.terminated, batch["next", "terminated"][..., 0])
 
 
-def test_a_partial_reset_leaves_the_other_copies_alone() -> None:
-    environment = TorchRLWorld(HalfCheetahVel(3))
+def test_a_partial_reset_leaves_the_other_sub_environments_alone() -> None:
+    environment = TorchRLEnv(HalfCheetahVel(3))
     before = environment.reset()
     mask = before.clone().set("_reset", torch.tensor([[True], [False], [False]]))
     after = environment.reset(mask)

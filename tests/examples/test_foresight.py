@@ -24,7 +24,7 @@ def test_utilities_that_order_the_gains_correlate_fully_and_a_sharp_distribution
 
 
 def test_the_return_of_adapting_is_that_of_a_trial_with_the_same_belief() -> None:
-    agent = PEARL(PointRobot.world, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
+    agent = PEARL(PointRobot.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
     check = Check(agent, PointRobot(5))
     hindsight = check.relabeled(check.trials.steps[0, 0])
     own = -(hindsight["next_observation"] - check.tasks[:, None]).norm(dim=-1)
@@ -36,9 +36,9 @@ def test_the_return_of_adapting_is_that_of_a_trial_with_the_same_belief() -> Non
 
 def test_an_agent_that_has_learned_nothing_gains_nothing() -> None:
     torch.manual_seed(1)
-    agent = PEARL(HalfCheetahVel.world, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
+    agent = PEARL(HalfCheetahVel.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8]).eval()
     gains = Check(agent, HalfCheetahVel(5)).of_episode(0, 3).gains
-    assert abs(float(gains.mean())) < 10.0  # the price of its action noise is 60
+    assert abs(float(gains.mean())) < 10.0  # its action noise alone costs 60
 
 
 def test_a_checkpoint_gives_one_row_an_episode(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from envs import GridNavi
 from envs.navigation.grid_navi import CELLS, GOAL_REWARD, STEP_REWARD
 from examples import grid_navi_belief
-from lit_metarl.algorithms import VariBAD
+from lit_metarl.algorithms import ELBOPlan, VariBAD
 from lit_metarl.losses.belief import RewardLikelihood
 
 
@@ -42,7 +42,7 @@ class KnowingDecoder(nn.Module):
 def test_a_belief_that_knows_the_goal_is_decoded_to_it(
     likelihood: RewardLikelihood, pays: float, else_pays: float
 ) -> None:
-    agent = VariBAD(GridNavi.world, latent_dim=2, reward_likelihood=likelihood)
+    agent = VariBAD(GridNavi.meta_spec, latent_dim=2, elbo=ELBOPlan(reward_likelihood=likelihood))
     agent.decoders["reward"] = KnowingDecoder(pays, else_pays)
     cells = torch.tensor([[4.0, 1.0], [0.0, 3.0]])
     certain = torch.cat((cells, torch.full((2, 2), -20.0)), -1)

@@ -19,11 +19,11 @@ AROUND, OVER = [RIGHT] * 5 + [UP] * 5 + [LEFT] * 5, [UP] * 5
     [(AROUND, False, [2.0, 2.0]), (OVER, True, [2.0, 2.0]), (OVER, True, [1.8, 2.3])],
 )
 def test_the_shortest_path_earns_the_best_return(path: list[int], over_the_bridge: bool, start: list[float]) -> None:
-    world = KhazadDum(1)
-    world.set_tasks(torch.zeros(1, 1))
-    world.restart()
-    world._position[:] = start
-    walked = sum(float(world.advance(torch.eye(len(MOVES))[[choice]]).reward.reward) for choice in path)
+    env = KhazadDum(1)
+    env.set_tasks(torch.zeros(1, 1))
+    env.reset()
+    env._position[:] = start
+    walked = sum(float(env.step(torch.eye(len(MOVES))[[choice]])[1]) for choice in path)
     best = khazad_dum_optimum.best_return(np.array(start), over_the_bridge)
     assert best == pytest.approx(walked, abs=1e-5)
 

@@ -17,7 +17,7 @@ import yaml
 
 from datamodules.collection import Collector, as_sequences
 from envs import KhazadDum
-from lit_metarl.algorithms import VariBAD
+from lit_metarl.algorithms import PPOPlan, VariBAD
 from lit_metarl.algorithms.on_policy import PolicySamples
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "published" / "roml"
@@ -29,12 +29,13 @@ TOLERANCE = 0.01  # weights and actions of another release of torch may differ
 
 
 def policy_samples(rest: Literal["zero_advantage", "left_out"], seed: int) -> PolicySamples:
-    world, method = (yaml.safe_load((CONFIGS / f"khazad_dum{name}.yaml").read_text()) for name in ("", "_cvar_ml"))
-    settings = {**world["model"]["init_args"], **method["model"]["init_args"], "cvar_rest": rest}
-    collection = world["data"]["collection"]
+    base, method = (yaml.safe_load((CONFIGS / f"khazad_dum{name}.yaml").read_text()) for name in ("", "_cvar_ml"))
+    settings = {**base["model"]["init_args"], **method["model"]["init_args"], "cvar_rest": rest}
+    settings["ppo"] = PPOPlan(**settings["ppo"])
+    collection = base["data"]["collection"]
     tasks, episodes = collection["tasks_per_iteration"], collection["adapted_episodes"]
     torch.manual_seed(seed)
-    model = VariBAD(KhazadDum.world, **settings)
+    model = VariBAD(KhazadDum.meta_spec, **settings)
     env, generator = KhazadDum(tasks, seed), torch.Generator().manual_seed(seed)
     trials = Collector(env).collect(model, env.task_distribution.sample(tasks, generator), episodes, generator)
     return model.policy_samples(as_sequences(trials), trials.returns)

@@ -13,28 +13,28 @@ import torch
 from torch import Tensor
 
 from envs import AntBody, AntMass, HalfCheetahMass, HumanoidBody, HumanoidMass, HumanoidVel
-from envs.locomotion.mujoco_world import ASSETS, MujocoWorld
+from envs.locomotion.mujoco_env import ASSETS, MujocoEnv
 
 RECORDED = json.loads(Path(__file__).with_name("locomotion.json").read_text())
 IDLE, RANDOM = RECORDED["idle_humanoid"], RECORDED["random_half_cheetah"]
 
 
-def started(make: Callable[..., MujocoWorld], factors: list[float], **arguments: bool) -> MujocoWorld:
+def started(make: Callable[..., MujocoEnv], factors: list[float], **arguments: bool) -> MujocoEnv:
     """The environment at the start of an episode; the first coordinate of each task is a mass factor."""
     env = make(len(factors), seed=0, **arguments)
-    tasks = torch.ones(len(factors), env.world.task_dim)
+    tasks = torch.ones(len(factors), env.meta_spec.task_dim)
     tasks[:, 0] = torch.tensor(factors)
     env.set_tasks(tasks)
-    env.restart()
+    env.reset()
     return env
 
 
-def returns(env: MujocoWorld, random: bool = False) -> Tensor:
+def returns(env: MujocoEnv, random: bool = False) -> Tensor:
     """Returns `[num_envs]` of one episode of action 0, or of uniformly random actions."""
     generator, total = torch.Generator().manual_seed(0), torch.zeros(env.num_envs)
-    for _ in range(env.world.horizon):
-        unit = 2.0 * torch.rand(env.num_envs, env.world.action_dim, generator=generator) - 1.0
-        total += env.advance(env.action_high * unit if random else torch.zeros_like(unit)).reward.reward
+    for _ in range(env.meta_spec.horizon):
+        unit = 2.0 * torch.rand(env.num_envs, env.meta_spec.action_dim, generator=generator) - 1.0
+        total += env.step(env.action_high * unit if random else torch.zeros_like(unit))[1]
     return total
 
 
@@ -53,22 +53,23 @@ def test_idle_humanoids_with_contact_forces_earn_what_made_them_an_artifact() ->
 
 @pytest.mark.parametrize("make", [HumanoidVel, HumanoidMass, HumanoidBody, AntMass, AntBody])
 def test_contact_forces_are_off_unless_asked_for_and_no_observation_changes_its_size(
-    make: Callable[..., MujocoWorld],
+    make: Callable[..., MujocoEnv],
 ) -> None:
     without, with_forces = started(make, [1.0] * 2), started(make, [1.0] * 2, contact_forces=True)
     most_paid = 0.0
     for _ in range(40):
         actions = 0.5 * without.action_high.expand(2, -1)
-        plain, forced = without.advance(actions), with_forces.advance(actions)
-        assert plain.observation.shape == forced.observation.shape
-        costs = plain.features[:, 1]
+        plain, *_, info = without.step(actions)
+        forced, *_, forced_info = with_forces.step(actions)
+        assert plain.shape == forced.shape
+        costs = info["features"][:, 1]
         effort = without.action_high.square().sum() * 0.25 * (0.5 if make in (AntMass, AntBody) else 0.1)
         torch.testing.assert_close(costs, effort.expand(2))
-        most_paid = max(most_paid, float((forced.features[:, 1] - costs).max()))
+        most_paid = max(most_paid, float((forced_info["features"][:, 1] - costs).max()))
     assert most_paid > 1e-3
-    if plain.observation.shape[1] == 376:
-        assert not plain.observation[:, -84:].any()
-        assert forced.observation[:, -84:].any()
+    if plain.shape[1] == 376:
+        assert not plain[:, -84:].any()
+        assert forced[:, -84:].any()
 
 
 def test_heavy_half_cheetahs_under_random_actions_earn_what_was_recorded_with_either_bounding_radii() -> None:
@@ -105,7 +106,7 @@ def test_the_published_half_cheetah_moves_as_mujoco_moves_a_model_with_nothing_b
         action = generator.uniform(-1.0, 1.0, 6).astype(np.float32)
         data.ctrl[:] = action
         mujoco.mj_step(model, data, 5)
-        env.advance(torch.from_numpy(action)[None])
+        env.step(torch.from_numpy(action)[None])
         np.testing.assert_allclose(env._physics.positions(env._state)[0], data.qpos, atol=1e-9)
 
 
@@ -114,8 +115,8 @@ def test_the_published_half_cheetah_moves_as_mujoco_moves_a_model_with_nothing_b
     [(HalfCheetahMass, 2.0, 0.3), (AntMass, 2.0, 4.0), (HumanoidMass, 1.0, 0.272)],  # published: 1.2, 16, 0.272
 )
 def test_control_costs_count_the_action_within_its_bounds(
-    make: Callable[..., MujocoWorld], action: float, cost: float
+    make: Callable[..., MujocoEnv], action: float, cost: float
 ) -> None:
     env = started(make, [1.0])
-    step = env.advance(torch.full((1, env.world.action_dim), action))
-    assert float(step.features[0, 1]) == pytest.approx(cost, rel=1e-5)
+    *_, info = env.step(torch.full((1, env.meta_spec.action_dim), action))
+    assert float(info["features"][0, 1]) == pytest.approx(cost, rel=1e-5)

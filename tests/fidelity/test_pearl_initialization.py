@@ -26,7 +26,7 @@ PUBLISHED = {
 
 def pearl(seed: int, **settings: object) -> PEARL:
     torch.manual_seed(seed)
-    return PEARL(HalfCheetahVel.world, **settings)  # type: ignore[arg-type]
+    return PEARL(HalfCheetahVel.meta_spec, **settings)  # type: ignore[arg-type]
 
 
 def linear_layers(network: nn.Module) -> list[nn.Linear]:

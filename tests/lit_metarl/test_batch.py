@@ -115,7 +115,7 @@ def test_ctrl_c_shows_runs_as_stopped_starts_no_further_ones_and_says_how_to_go_
     assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 130
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == [f"stopped  {tmp_path}/runs/point/none/seed_1"]
-    assert said.err == "interrupted; give the same command to go on\n"
+    assert said.err == "interrupted; give the same command to resume\n"
     assert [path.name for path in (tmp_path / "runs").glob("*/*/seed_*")] == ["seed_1"]
 
 
@@ -131,7 +131,7 @@ def test_a_run_that_a_signal_stopped_is_neither_failed_nor_finished(
     assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 1
     said = capsys.readouterr()
     assert said.out.count("stopped") == 4
-    assert said.err == "4 of 4 runs were stopped; give the same command to go on\n"
+    assert said.err == "4 of 4 runs were stopped; give the same command to resume\n"
     assert {128 + signal.SIGTERM, -signal.SIGTERM} <= batch.STOPPING
 
 

@@ -19,7 +19,7 @@ import pytest
 def test_it_is_named_by_class_and_method(
     run_tiny: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str, status: int, parts: list[str]
 ) -> None:
-    assert run_tiny("fit", f"--data.env=tests.worlds.{name}") == status
+    assert run_tiny("fit", f"--data.env=tests.environments.{name}") == status
     told = capsys.readouterr().err
     assert all(part in told for part in parts), told
     assert told.count("error: ") == 1

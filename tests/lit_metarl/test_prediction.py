@@ -38,7 +38,7 @@ def test_trials_and_videos_on_given_tasks_are_whole(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = [[0.5, 0.5], [-0.5, 0.25]]
-    assert run_tiny("predict", "--data.env=tests.worlds.ShortPoint", f"--tasks={tasks}", "--video") == 0
+    assert run_tiny("predict", "--data.env=tests.environments.ShortPoint", f"--tasks={tasks}", "--video") == 0
     folder = tmp_path / "runs" / "version_0"
     printed = capsys.readouterr().out
     trials, header = read_trials(folder)
@@ -65,7 +65,7 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
     first = tmp_path / "runs" / "version_0"
     assert run_tiny("predict", f"--ckpt_path={first / 'checkpoints' / 'best.ckpt'}") == 0
     trials, _ = read_trials(tmp_path / "runs" / "version_1")
-    tested = [row["return"] for row in read_task_rows(first / "test_tasks.parquet")]
+    tested = read_task_rows(first / "test_tasks.csv")["return"].tolist()
     assert trials["sparse_reward"].sum(-1).flatten().tolist() == pytest.approx(tested, rel=1e-5)
     assert not (tmp_path / "runs" / "version_1" / "videos").exists()
 
@@ -78,7 +78,10 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
         (["--tasks=[]"], ["tasks", "nothing to predict"]),
         (["--tasks=[[a]]"], ["tasks"]),
         (["--video"], ["video", "--tasks"]),
-        (["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.worlds.Undrawn"], ["video", "Undrawn has no picture"]),
+        (
+            ["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.environments.Undrawn"],
+            ["video", "Undrawn has no picture"],
+        ),
         (["--tasks=[[0.5, 0.5]]", "--return_predictions=false"], ["return_predictions", "lost"]),
     ],
 )
@@ -98,7 +101,7 @@ def test_a_half_cheetah_is_filmed_without_a_display_or_the_error_names_what_to_i
     arguments = [
         f"--config={ROOT / 'configs' / 'point_robot.yaml'}",
         *TINY,
-        "--data.env=tests.worlds.ShortCheetah",
+        "--data.env=tests.environments.ShortCheetah",
         "--tasks=[[1.0]]",
         "--video",
         f"--trainer.logger.init_args.save_dir={tmp_path}",

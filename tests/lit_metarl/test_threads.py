@@ -37,7 +37,7 @@ def test_a_run_from_python_names_the_remedy_before_it_trains() -> None:
         collection=CollectionPlan(iterations=1, tasks_per_iteration=2, initial_episodes=1, adapted_episodes=1),
         batches=MetaBatchPlan(meta_steps=1, tasks=2, transitions=4, context=4),
     )
-    agent = PEARL(data.world, exploration_episodes=1, layers=[4], encoder_layers=[4])
+    agent = PEARL(data.meta_spec, exploration_episodes=1, layers=[4], encoder_layers=[4])
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, enable_model_summary=False, **quiet)
     with pytest.warns(UserWarning, match=r"2 threads.*torch.set_num_threads\(1\).*--threads=1.*OMP_NUM_THREADS=2"):

@@ -23,22 +23,22 @@ def checkpoint(run_tiny: Callable[..., int], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("algorithm", RUNS)
-def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_world(
+def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_environment(
     run_tiny: Callable[..., int], tmp_path: Path, algorithm: str
 ) -> None:
     assert run_tiny("fit", *RUNS[algorithm], "--trainer.max_epochs=1") == 0
     checkpoint = tmp_path / "runs" / "version_0" / "checkpoints" / "best.ckpt"
-    agent, world = load_trained(checkpoint, copies=3)
+    agent, env = load_trained(checkpoint, num_envs=3)
     assert type(agent).__name__ == algorithm
-    assert isinstance(world, PointRobot)
+    assert isinstance(env, PointRobot)
     saved = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert all(torch.equal(values, saved[name]) for name, values in agent.state_dict().items())
-    tasks = world.task_distribution.sample(3, torch.Generator().manual_seed(0))
-    trials = Collector(world).collect(agent, tasks, 3, torch.Generator().manual_seed(0), deterministic=True)
+    tasks = env.task_distribution.sample(3, torch.Generator().manual_seed(0))
+    trials = Collector(env).collect(agent, tasks, 3, torch.Generator().manual_seed(0), deterministic=True)
     assert trials.episode_returns.shape == (3, 3)
 
 
-def test_a_checkpoint_cannot_call_anything_but_its_world_and_algorithm(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_cannot_call_anything_but_its_environment_and_algorithm(checkpoint: Path, tmp_path: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
     content[CONFIGURATION]["model"] = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/pwned"}}
     torch.save(content, tmp_path / "evil.ckpt")

@@ -1,4 +1,4 @@
-"""Arguments and callbacks of the Trainer that mean nothing here are refused before the run starts."""
+"""Arguments and callbacks of the Trainer that have no effect here are refused before the run starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from envs import ConfigurationError
 from lit_metarl import trainer_arguments
 from lit_metarl.algorithms import PEARL, VariBAD
 from lit_metarl.checkpoints import ExactResume
-from tests.lit_metarl.test_cli import EARLY, Run, refused
+from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, Run, refused
 from tests.tiny import INITIAL_STEPS, ITERATION_STEPS, tiny_agent, tiny_data, tiny_trainer
 
 REFUSED = {
@@ -41,7 +41,7 @@ REFUSED = {
     "gradient_clip_algorithm": "value",
     "accumulate_grad_batches": 2,
 }
-"""Arguments of a Trainer that a run of two epochs with three batches and one validation batch has no use for."""
+"""Arguments of a Trainer that are refused for a run of two epochs with three batches and one validation batch."""
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_what_a_run_of_the_command_line_cannot_do_without_is_not_switched_off(
 
 @pytest.mark.parametrize("counter", ["step", "epoch"])
 def test_early_stopping_cannot_watch_a_counter(run_tiny: Run, capsys: pytest.CaptureFixture[str], counter: str) -> None:
-    callback = [EARLY, f"--trainer.callbacks.monitor={counter}"]
+    callback = [EARLY_STOPPING, f"--trainer.callbacks.monitor={counter}"]
     assert f"monitor = '{counter}'" in refused(lambda: run_tiny("fit", *callback), capsys)
 
 
@@ -149,7 +149,7 @@ def test_data_of_another_algorithm_are_not_trained_on() -> None:
     data = tiny_data()
     tiny_trainer(max_epochs=1).fit(tiny_agent(), datamodule=data)
     for algorithm in (PEARL, VariBAD):
-        with pytest.raises(ConfigurationError, match="experience of another algorithm"):
+        with pytest.raises(ConfigurationError, match="data of another algorithm"):
             tiny_trainer(max_epochs=1).fit(tiny_agent(algorithm), datamodule=data)
 
 

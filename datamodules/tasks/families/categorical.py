@@ -8,23 +8,24 @@ import torch
 from torch import Tensor
 
 from datamodules.tasks.families.base import TaskFamily
-from envs.errors import ConfigurationError, require
+from envs.errors import require
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
 
 class CategoricalFamily(TaskFamily):
-    """For a finite set of tasks; φ are their probabilities, φ0 equal ones. Beyond the published families.
+    """For a finite set of tasks; φ are their probabilities, equal in φ0. Not among the published families.
 
-    The set is the world's, where the world's tasks are finite; in any other world it is the tasks
-    that the task slots start with, drawn once from the reference distribution. That lets RoML's
-    sampling and the fixed training set of the HFR runs go together.
+    The set is the environment's, if its tasks are finite; in any other environment it is the tasks
+    that the task slots start with, sampled once from the reference distribution. This combines RoML's
+    sampling with the fixed training set of the HFR runs.
 
     Args:
-        floor: share of the probability that is always spread evenly, so that no task is forgotten and
-            density ratios are bounded.
+        floor: share of the probability that is always spread evenly, so that every task keeps some
+            probability and density ratios are bounded.
     """
 
     reference_type: ClassVar[type[TaskDistribution]] = FiniteTasks
+    task_set: Tensor
 
     def __init__(self, floor: float = 0.1) -> None:
         require(
@@ -39,7 +40,7 @@ class CategoricalFamily(TaskFamily):
     def bind(self, reference: TaskDistribution) -> None:
         self.keeps_to_slots = not isinstance(reference, FiniteTasks)
         if isinstance(reference, FiniteTasks):
-            self._take(reference.tasks)
+            self.bind_reference(reference)
 
     def bind_reference(self, reference: FiniteTasks) -> Tensor:
         return self._take(reference.tasks)
@@ -49,32 +50,19 @@ class CategoricalFamily(TaskFamily):
             self._take(tasks)
 
     def _take(self, tasks: Tensor) -> Tensor:
-        self.tasks = tasks.clone()
+        self.task_set = tasks.clone()
         self.reference_parameters = torch.full((len(tasks),), 1.0 / len(tasks))
         return self.reference_parameters
 
     def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        return self.tasks[torch.multinomial(parameters, n, replacement=True, generator=generator)]
+        return torch.multinomial(parameters, n, replacement=True, generator=generator)
 
-    def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
-        return parameters[self._number(tasks)].log()
+    def log_prob(self, parameters: Tensor, draws: Tensor) -> Tensor:
+        return parameters[draws].log()
 
-    def fit(self, tasks: Tensor, weights: Tensor) -> Tensor:
-        counts = torch.zeros(len(self.tasks), dtype=weights.dtype).index_add_(0, self._number(tasks), weights)
+    def fit(self, draws: Tensor, weights: Tensor) -> Tensor:
+        counts = torch.zeros(len(self.task_set), dtype=weights.dtype).index_add_(0, draws, weights)
         return (1 - self.floor) * counts / counts.sum() + self.floor * self.reference_parameters
 
     def mean(self, parameters: Tensor) -> Tensor:
-        return parameters @ self.tasks
-
-    def _number(self, tasks: Tensor) -> Tensor:
-        """Which of the set each of `tasks` `[n, task_dim]` is, `[n]`."""
-        same = (tasks[:, None] == self.tasks).all(-1)
-        if not bool(same.any(1).all()):
-            stranger = tasks[int((~same.any(1)).nonzero()[0, 0])].tolist()
-            raise ConfigurationError(
-                "data.task_sampler.init_args.family",
-                type(self).__name__,
-                f"the task {stranger} is not of its set",
-                "Give it the tasks that it has drawn itself.",
-            )
-        return same.int().argmax(1)
+        return parameters @ self.task_set

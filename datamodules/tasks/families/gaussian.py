@@ -58,8 +58,8 @@ class GaussianFamily(TaskFamily):
     def fit(self, tasks: Tensor, weights: Tensor) -> Tensor:
         shares = (weights / weights.sum())[:, None]
         mean = (shares * tasks).sum(0)
-        centred = tasks - mean
-        variances, directions = torch.linalg.eigh((shares * centred).T @ centred)
+        centered = tasks - mean
+        variances, directions = torch.linalg.eigh((shares * centered).T @ centered)
         covariance = directions @ variances.clamp(*self._bounds).diag() @ directions.T
         return torch.cat((mean, covariance.flatten()))
 

@@ -16,8 +16,8 @@ class GroupFamily(CategoricalFamily):
     """For a finite set of tasks in groups, such as Meta-World's scenes; φ are the groups' probabilities.
 
     Within a group all tasks are equally likely. A round of the cross-entropy method has too few draws to tell 500
-    tasks apart, but enough for ten scenes. A set of a single group has probabilities of its tasks instead. Beyond the
-    published families.
+    tasks apart, but enough for ten scenes. If the set is a single group, φ are the probabilities of its tasks. Not
+    among the published families.
 
     Args:
         floor: share of the probability that is always spread as in the reference distribution.
@@ -43,11 +43,11 @@ class GroupFamily(CategoricalFamily):
     def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         return super().sample(self._shares(parameters), n, generator)
 
-    def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
-        return super().log_prob(self._shares(parameters), tasks)
+    def log_prob(self, parameters: Tensor, draws: Tensor) -> Tensor:
+        return super().log_prob(self._shares(parameters), draws)
 
-    def fit(self, tasks: Tensor, weights: Tensor) -> Tensor:
-        groups = self._groups[self._number(tasks)]
+    def fit(self, draws: Tensor, weights: Tensor) -> Tensor:
+        groups = self._groups[draws]
         counts = torch.zeros(len(self._sizes), dtype=weights.dtype).index_add_(0, groups, weights)
         return (1 - self.floor) * counts / counts.sum() + self.floor * self.reference_parameters
 

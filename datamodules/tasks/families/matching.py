@@ -1,4 +1,4 @@
-"""The family for a world, when none is named."""
+"""The family for an environment, when none is named."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def matching_family(reference: TaskDistribution) -> TaskFamily:
         "data.task_sampler.init_args.family",
         None,
         f"no family is known for tasks that follow {type(reference).__name__}",
-        "Write one (docs/robustness.md), or use CategoricalFamily: a fixed set of tasks.",
+        "Write one (docs/robustness.md), or use CategoricalFamily, which works with a fixed set of tasks.",
     )

@@ -1,4 +1,4 @@
-"""The collector, with a scripted agent in a world whose every number is known."""
+"""The collector, with a scripted agent in an environment whose every number is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent, Decision, LearnsFrom, Transition
-from envs import FourCorners, MetaEnv, Reward, TaskChanges, WorldSpec
+from envs import FourCorners, MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.base import box
 from envs.task_distributions import UniformBox
 
@@ -21,17 +21,17 @@ HORIZON = 4
 LOW, HIGH = 1.0, 5.0
 
 
-class CountingWorld(MetaEnv):
-    """A copy's episode ends for good at the step that its task names; actions are bounded to [1, 5].
+class CountingEnv(MetaEnv):
+    """A sub-environment's episode terminates at the step that its task names; actions are bounded to [1, 5].
 
-    Observation: copy, episode, step. Features: applied action, step. Reward: the applied action;
+    Observation: index, episode, step. Features: applied action, step. Reward: the applied action;
     the sparse reward is 10 times the step. Success: at step 2.
     """
 
     single_observation_space = box(-np.inf, np.inf, 3)
     single_action_space = box(LOW, HIGH, 1)
     task_distribution = UniformBox([0.0], [100.0])
-    world = WorldSpec("CountingWorld", 3, 1, ("end",), ("action", "step"), HORIZON, TaskChanges.REWARD)
+    meta_spec = MetaEnvSpec("CountingEnv", 3, 1, ("end",), ("action", "step"), HORIZON, TaskChanges.REWARD)
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
         super().__init__(num_envs, seed)
@@ -39,14 +39,14 @@ class CountingWorld(MetaEnv):
         self.steps = torch.zeros(num_envs)
         self.simulated = torch.zeros(num_envs, dtype=torch.long)
 
-    def _start(self, copies: Tensor) -> None:
-        self.episodes[copies] += 1
-        self.steps[copies] = 0
+    def _start(self, env_ids: Tensor) -> None:
+        self.episodes[env_ids] += 1
+        self.steps[env_ids] = 0
 
-    def _simulate(self, actions: Tensor, copies: Tensor) -> Tensor:
-        self.steps[copies] += 1
-        self.simulated[copies] += 1
-        return torch.cat((actions, self.steps[copies, None]), -1)
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        self.steps[env_ids] += 1
+        self.simulated[env_ids] += 1
+        return torch.cat((actions, self.steps[env_ids, None]), -1)
 
     def _observe(self) -> Tensor:
         return torch.stack((torch.arange(self.num_envs).float(), self.episodes, self.steps), -1)
@@ -57,7 +57,7 @@ class CountingWorld(MetaEnv):
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         step = features[..., 1]
-        return (step == 2) | (step == 0)  # 0 only in the meaningless rows of copies that were not stepped
+        return (step == 2) | (step == 0)  # 0 only in the rows of sub-environments that were not stepped
 
     def _simulation_state(self) -> dict[str, Tensor]:
         return {}
@@ -68,7 +68,7 @@ class CountingWorld(MetaEnv):
 
 @dataclass
 class ScriptedAgent:
-    """Acts by its copy and how many calls it has had; remembers every call."""
+    """Acts by its index and how many calls it has had; remembers every call."""
 
     exploration_episodes: int = 1
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
@@ -110,11 +110,11 @@ class ScriptedAgent:
 
 
 def collect(
-    ends: list[float], episodes: int = 2, *, copies: int | None = None, agent: ScriptedAgent | None = None
-) -> tuple[Trials, ScriptedAgent, CountingWorld]:
-    world, agent = CountingWorld(copies or len(ends)), agent or ScriptedAgent()
+    ends: list[float], episodes: int = 2, *, num_envs: int | None = None, agent: ScriptedAgent | None = None
+) -> tuple[Trials, ScriptedAgent, CountingEnv]:
+    env, agent = CountingEnv(num_envs or len(ends)), agent or ScriptedAgent()
     tasks = torch.tensor(ends)[:, None]
-    return Collector(world).collect(agent, tasks, episodes, torch.Generator()), agent, world
+    return Collector(env).collect(agent, tasks, episodes, torch.Generator()), agent, env
 
 
 def test_the_scripted_agent_fulfils_the_contract() -> None:
@@ -146,7 +146,7 @@ def test_the_agent_sees_each_step_as_it_happened() -> None:
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_the_deterministic_flag_and_the_generator_reach_the_agent(deterministic: bool) -> None:
     agent, generator = ScriptedAgent(), torch.Generator()
-    Collector(CountingWorld(1)).collect(agent, torch.tensor([[2.0]]), 2, generator, deterministic=deterministic)
+    Collector(CountingEnv(1)).collect(agent, torch.tensor([[2.0]]), 2, generator, deterministic=deterministic)
     assert agent.deterministic == [deterministic] * 4
     assert all(given is generator for given in agent.generators)
 
@@ -169,10 +169,10 @@ def test_no_gradient_is_recorded() -> None:
 
 
 def test_actions_are_rescaled_to_the_worlds_bounds_but_recorded_as_chosen() -> None:
-    """The applied action is the world's first feature: 1 + 2 (a + 1) for bounds [1, 5]."""
+    """The applied action is the environment's first feature: 1 + 2 (a + 1) for bounds [1, 5]."""
     trials, _, _ = collect([100.0, 100.0], episodes=1)
     chosen, applied = trials.steps["action"][..., 0], trials.steps["features"][..., 0]
-    expected = [[0.1 * (copy + step) for step in range(HORIZON)] for copy in range(2)]
+    expected = [[0.1 * (env_id + step) for step in range(HORIZON)] for env_id in range(2)]
     assert chosen[:, 0].numpy() == pytest.approx(np.array(expected))
     assert applied.numpy() == pytest.approx(1 + 2 * (chosen.numpy() + 1))
 
@@ -212,8 +212,8 @@ def test_what_the_algorithm_wants_recorded_is_recorded_and_padded() -> None:
 
 
 def test_the_record_does_not_change_with_later_trials() -> None:
-    world, agent = CountingWorld(1), ScriptedAgent()
-    collector = Collector(world)
+    env, agent = CountingEnv(1), ScriptedAgent()
+    collector = Collector(env)
     first = collector.collect(agent, torch.tensor([[100.0]]), 1, torch.Generator())
     copy = first.steps.clone()
     collector.collect(ScriptedAgent(), torch.tensor([[2.0]]), 2, torch.Generator())
@@ -240,9 +240,9 @@ def test_steps_after_an_episodes_end_are_masked_and_the_others_go_on() -> None:
 
 
 def test_the_agent_is_not_asked_again_once_every_episode_has_ended() -> None:
-    trials, agent, world = collect([1.0, 2.0], episodes=2)
+    trials, agent, env = collect([1.0, 2.0], episodes=2)
     assert agent.calls.count("act") == agent.calls.count("observe") == 4
-    assert world.simulated.tolist() == [2, 4]
+    assert env.simulated.tolist() == [2, 4]
     assert trials.steps["valid"].shape == (2, 2, HORIZON)
 
 
@@ -254,10 +254,10 @@ def test_returns_are_sums_of_the_sparse_reward_over_the_steps_that_happened() ->
 
 def test_environment_steps_count_the_steps_that_happened() -> None:
     reported: list[int] = []
-    world = CountingWorld(5)
+    env = CountingEnv(5)
     tasks = torch.tensor([[1.0], [3.0], [100.0]])
-    trials = Collector(world).collect(ScriptedAgent(), tasks, 2, torch.Generator(), report=reported.append)
-    assert trials.environment_steps == 2 * (1 + 3 + 4) == int(world.simulated.sum())
+    trials = Collector(env).collect(ScriptedAgent(), tasks, 2, torch.Generator(), report=reported.append)
+    assert trials.environment_steps == 2 * (1 + 3 + 4) == int(env.simulated.sum())
     assert reported == [3, 2, 2, 1] * 2
 
 
@@ -290,12 +290,12 @@ def test_four_corners_ends_at_the_goal_and_its_return_is_what_the_walk_costs() -
     assert trials.success.tolist() == [[True], [False]]
 
 
-# Spare copies
+# Spare sub-environments
 
 
-def test_spare_copies_are_neither_stepped_nor_counted_nor_recorded() -> None:
-    trials, agent, world = collect([2.0, 100.0], episodes=2, copies=5)
-    assert world.simulated.tolist() == [4, 8, 0, 0, 0]
+def test_spare_sub_environments_are_neither_stepped_nor_counted_nor_recorded() -> None:
+    trials, agent, env = collect([2.0, 100.0], episodes=2, num_envs=5)
+    assert env.simulated.tolist() == [4, 8, 0, 0, 0]
     assert trials.steps.batch_size == (2, 2, HORIZON)
     assert trials.tasks.tolist() == [[2.0], [100.0]]
     assert trials.success is not None
@@ -304,18 +304,18 @@ def test_spare_copies_are_neither_stepped_nor_counted_nor_recorded() -> None:
     assert all(transition.active[2:].tolist() == [False] * 3 for transition in agent.transitions)
 
 
-def test_a_task_fares_the_same_with_and_without_spare_copies() -> None:
+def test_a_task_fares_the_same_with_and_without_spare_sub_environments() -> None:
     alone, _, _ = collect([3.0, 100.0])
-    beside, _, _ = collect([3.0, 100.0], copies=4)
+    beside, _, _ = collect([3.0, 100.0], num_envs=4)
     assert torch.equal(alone.steps["valid"], beside.steps["valid"])
     valid = alone.steps["valid"]
     for key in ("observation", "action", "next_observation", "features", "reward", "sparse_reward", "terminated"):
         assert torch.equal(alone.steps[key][valid], beside.steps[key][valid])
 
 
-def test_more_tasks_than_copies_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 copies"):
-        collect([1.0, 2.0, 3.0], copies=2)
+def test_more_tasks_than_sub_environments_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 tasks do not fit .* 2 sub-environments"):
+        collect([1.0, 2.0, 3.0], num_envs=2)
 
 
 # Randomness
@@ -331,7 +331,7 @@ def test_collecting_leaves_the_global_generator_alone_and_repeats_with_the_same_
 
     before = torch.get_rng_state()
     runs = [
-        Collector(CountingWorld(2)).collect(
+        Collector(CountingEnv(2)).collect(
             NoisyAgent(), torch.full((2, 1), 100.0), 2, torch.Generator().manual_seed(seed)
         )
         for seed in (0, 0, 1)

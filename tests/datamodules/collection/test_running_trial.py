@@ -13,9 +13,19 @@ from torch import Tensor
 
 from datamodules.collection import Collector, RunningTrial
 from datamodules.contracts import Decision
-from envs import ContractError, FourCorners, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot, register_world
+from envs import (
+    ContractError,
+    FourCorners,
+    GridNavi,
+    KhazadDum,
+    MetaEnv,
+    PointRobot,
+    SparsePointRobot,
+    register_environment,
+)
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
+from lit_metarl.networks import RecurrentEncoderPlan
 
 EPISODES = 3
 KINDS: list[type[MetaEnv]] = [PointRobot, SparsePointRobot, FourCorners, GridNavi, KhazadDum]
@@ -24,19 +34,19 @@ KINDS: list[type[MetaEnv]] = [PointRobot, SparsePointRobot, FourCorners, GridNav
 class OffsetGrid(GridNavi):
     """GridNavi with choices from 10 to 14."""
 
-    world = GridNavi.world.__class__(**{**GridNavi.world.__dict__, "name": "OffsetGrid"})
+    meta_spec = GridNavi.meta_spec.__class__(**{**GridNavi.meta_spec.__dict__, "name": "OffsetGrid"})
     single_action_space = Discrete(5, start=10)
 
 
-register_world(OffsetGrid)
+register_environment(OffsetGrid)
 
 
 def make_agent(env: MetaEnv) -> MetaRLModule:
     """An agent with weights of its own, which acts by choice or by coordinates."""
     torch.manual_seed(0)
-    if env.world.discrete_actions:
-        return RL2(env.world, hidden=8).eval()
-    return PEARL(env.world, exploration_episodes=1, layers=[16], encoder_layers=[16]).eval()
+    if env.meta_spec.discrete_actions:
+        return RL2(env.meta_spec, encoder=RecurrentEncoderPlan(hidden=8)).eval()
+    return PEARL(env.meta_spec, exploration_episodes=1, layers=[16], encoder_layers=[16]).eval()
 
 
 def collected(kind: type[MetaEnv], tasks: Tensor, deterministic: bool) -> Tensor:
@@ -58,19 +68,18 @@ def test_the_return_by_hand_is_that_of_the_collector(kind: type[MetaEnv], determ
     trial = RunningTrial(make_agent(env), env, torch.Generator().manual_seed(2), deterministic=deterministic)
     returns = torch.zeros(6, EPISODES)
     for episode in range(EPISODES):
-        trial.begin_episode(env.restart())
+        trial.begin_episode(env.reset()[0])
         while trial.running.any():
-            active = trial.running
-            step = env.advance(trial.act(), active)
-            trial.observe(step)
-            returns[:, episode] += torch.where(active, step.reward.sparse_reward, 0.0)
+            outcome = env.step(trial.act())
+            trial.observe(outcome)
+            returns[:, episode] += outcome[4]["sparse_reward"]
     torch.testing.assert_close(returns, collected(kind, tasks, deterministic))
 
 
 @pytest.mark.parametrize("kind", [PointRobot, SparsePointRobot, GridNavi, OffsetGrid])
 def test_a_single_gymnasium_environment_brings_the_same(kind: type[MetaEnv]) -> None:
     task = kind(1).task_distribution.sample(1, torch.Generator().manual_seed(0))
-    env = gymnasium.make(f"lit_metarl/{kind.world.name}-v0", task=task[0].tolist())
+    env = gymnasium.make(f"lit_metarl/{kind.meta_spec.name}-v0", task=task[0].tolist())
     trial = RunningTrial(make_agent(kind(1)), env, torch.Generator().manual_seed(2), deterministic=True)
     env.unwrapped._batch.reset(seed=1)  # type: ignore[attr-defined]
     returns = torch.zeros(1, EPISODES)
@@ -84,22 +93,6 @@ def test_a_single_gymnasium_environment_brings_the_same(kind: type[MetaEnv]) -> 
             trial.observe(outcome)
             returns[0, episode] += outcome[4]["sparse_reward"]
     torch.testing.assert_close(returns, collected(kind, task, True), atol=1e-5, rtol=1e-5)
-
-
-def test_the_vector_interface_brings_the_same() -> None:
-    env = PointRobot(4)
-    tasks = env.task_distribution.sample(4, torch.Generator().manual_seed(0))
-    env.reset(seed=1)
-    env.set_tasks(tasks)
-    trial = RunningTrial(make_agent(env), env, torch.Generator().manual_seed(2), deterministic=True)
-    returns = torch.zeros(4, EPISODES)
-    for episode in range(EPISODES):
-        trial.begin_episode(env.reset()[0])
-        while trial.running.any():
-            outcome = env.step(trial.act().numpy())
-            trial.observe(outcome)
-            returns[:, episode] += torch.from_numpy(outcome[1])
-    torch.testing.assert_close(returns, collected(PointRobot, tasks, True))
 
 
 class Foreign(gymnasium.Env[Any, Any]):
@@ -141,8 +134,8 @@ def test_what_is_out_of_turn_is_refused() -> None:
     trial = RunningTrial(make_agent(env), env, torch.Generator())
     with pytest.raises(RuntimeError, match="begin an episode first"):
         trial.act()
-    trial.begin_episode(env.restart())
-    step = env.advance(trial.act())
+    trial.begin_episode(env.reset()[0])
+    step = env.step(trial.act())
     with pytest.raises(RuntimeError, match="observe what the last action brought first"):
         trial.act()
     trial.observe(step)
@@ -170,11 +163,22 @@ def test_only_the_actions_that_are_made_must_be_finite(monkeypatch: pytest.Monke
     action[1] = torch.nan
     monkeypatch.setattr(agent, "act", lambda *_: Decision(action, {}))
     trial = RunningTrial(agent, env, torch.Generator())
-    trial.begin_episode(env.restart(), torch.tensor([True, False]))
+    trial.begin_episode(env.reset(options={"tasks": env.tasks[:1]})[0])
     assert trial.act()[0] == 0
-    trial.begin_episode(env.restart())
+    env.set_tasks(env.tasks)
+    trial.begin_episode(env.reset()[0])
     with pytest.raises(NonFiniteError, match="the agent's action .*nan.* in sub-environment 1"):
         trial.act()
+
+
+def test_an_action_outside_the_agents_range_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = PointRobot(2, seed=0)
+    agent = make_agent(env)
+    trial = RunningTrial(agent, env, torch.Generator())
+    trial.begin_episode(env.reset()[0])
+    monkeypatch.setattr(agent, "act", lambda *_: Decision(torch.tensor([[0.0, 0.0], [2.0, 0.0]])))
+    with pytest.warns(UserWarning, match=r"\[2.0, 0.0\] in sub-environment 1 lies outside \[-1, 1\]"):
+        assert torch.equal(trial.act(), torch.tensor([[0.0, 0.0], [0.1, 0.0]]))
 
 
 def test_an_unbounded_environment_cannot_be_acted_in() -> None:

@@ -16,10 +16,11 @@ from datamodules.collection import Trials
 from datamodules.contracts import StartStates
 from datamodules.relabeling import HFRRelabeler, NoRelabeler, ProbabilisticRelabeler, RandomRelabeler, Relabeler
 from datamodules.replay import TaskReplay, Trajectories
+from datamodules.tasks import SampledTasks
 from envs import ConfigurationError, PointRobot
 
 MakeTrials = Callable[..., Trials]
-HORIZON = PointRobot.world.horizon
+HORIZON = PointRobot.meta_spec.horizon
 GOALS = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [0.0, -0.9]])
 PLACES = torch.tensor([[0.4, 0.1], [-0.6, 0.2], [0.8, -0.7]])  # where each slot's own episodes are
 SCALE = 2.0
@@ -311,7 +312,7 @@ def test_the_flow_of_a_slot_begins_anew_with_a_new_task(replay: TaskReplay) -> N
     relabeler = RandomRelabeler(0.0)
     relabeler.bind(0, 0)
     relabeler.relabel(stored([0, 1, 2]), replay, None)
-    replay.tasks[1] = torch.tensor([0.9, 0.9])
+    replay.hold(torch.tensor([1]), SampledTasks(torch.tensor([[0.9, 0.9]]), torch.tensor([7])))
     relabeler.relabel(stored([0, 1]), replay, None)
     assert relabeler.flow.tolist() == [[10, 0, 0], [0, 8, 0], [0, 0, 4]]
 
@@ -322,7 +323,7 @@ def test_what_went_to_the_old_task_of_a_slot_is_forgotten_too(replay: TaskReplay
     relabeler.relabel(stored([0] * 30), replay, None)
     before = relabeler.flow[0].tolist()
     assert min(before) > 0
-    replay.tasks[1] = torch.tensor([0.9, 0.9])
+    replay.hold(torch.tensor([1]), SampledTasks(torch.tensor([[0.9, 0.9]]), torch.tensor([7])))
     relabeler.relabel(stored([2]), replay, None)
     assert relabeler.flow[0].tolist() == [before[0], 0, before[2]]
 

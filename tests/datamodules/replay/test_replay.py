@@ -1,4 +1,4 @@
-"""`TaskReplay`: one copy of every transition, priced for the task that it is drawn for."""
+"""`TaskReplay`: every transition is stored once, and its reward computed for the task that it is sampled for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from datamodules.collection import Trials
 from datamodules.replay import ReferenceTable, TaskReplay, Trajectories
+from datamodules.tasks import SampledTasks
 from envs import FourCorners, PointRobot, SparsePointRobot, TaskChanges
 
 MakeTrials = Callable[..., Trials]
@@ -23,15 +24,29 @@ TWO_EPISODES = torch.ones(2, dtype=torch.bool)
 
 
 class DriftingPoint(PointRobot):
-    """A world that claims that its tasks change the dynamics."""
+    """An environment that claims that its tasks change the dynamics."""
 
-    world = replace(PointRobot.world, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+    meta_spec = replace(PointRobot.meta_spec, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
 
 
-def make_replay(world: type[PointRobot] = PointRobot, capacity: int = 1000) -> TaskReplay:
-    replay = TaskReplay(world(num_envs=4), slots=4, capacity=capacity)
-    replay.tasks.copy_(GOALS)
+def make_replay(env_class: type[PointRobot] = PointRobot, capacity: int = 1000) -> TaskReplay:
+    replay = TaskReplay(env_class(num_envs=4), slots=4, capacity=capacity)
+    replay.hold(torch.arange(4), SampledTasks(GOALS, torch.arange(4)))
     return replay
+
+
+def new_tasks(*tasks: list[float]) -> SampledTasks:
+    """Tasks that no slot holds."""
+    return SampledTasks(torch.tensor(tasks), torch.arange(100, 100 + len(tasks)))
+
+
+def known_task(slot: int) -> SampledTasks:
+    """The task that `make_replay` gives to `slot`."""
+    return SampledTasks(GOALS[[slot]], torch.tensor([slot]))
+
+
+def together(*parts: SampledTasks) -> SampledTasks:
+    return SampledTasks(torch.cat([part.tasks for part in parts]), torch.cat([part.ids for part in parts]))
 
 
 def fill(replay: TaskReplay, make_trials: MakeTrials, length: int = 10) -> Trajectories:
@@ -88,7 +103,7 @@ def test_nothing_is_kept_for_a_task_before_keep_is_called(make_trials: MakeTrial
 # Relabeling
 
 
-def test_relabeling_refers_to_the_stored_transitions_and_copies_nothing(make_trials: MakeTrials) -> None:
+def test_relabeling_refers_to_the_stored_transitions_without_copying_them(make_trials: MakeTrials) -> None:
     replay = make_replay()
     fill(replay, make_trials)
     trajectories = replay.add(make_trials(GOALS[:1], [[6, 8]]), torch.tensor([0]), TWO_EPISODES)
@@ -101,7 +116,7 @@ def test_relabeling_refers_to_the_stored_transitions_and_copies_nothing(make_tri
     assert drawn_numbers(replay, replay.critic, 2) == {*range(20, 30), *range(46, 54)}
 
 
-def test_a_trajectory_kept_for_several_tasks_is_priced_for_each(make_trials: MakeTrials) -> None:
+def test_a_trajectory_kept_for_several_tasks_is_rewarded_for_each(make_trials: MakeTrials) -> None:
     replay = make_replay()
     place = torch.tensor([[0.3, -0.4]])
     trajectories = replay.add(make_trials(GOALS[:1], [[9]], positions=place), torch.tensor([0]), ONE_EPISODE)
@@ -111,7 +126,7 @@ def test_a_trajectory_kept_for_several_tasks_is_priced_for_each(make_trials: Mak
     assert batch["reward"].numpy() == pytest.approx(-distance(place, GOALS)[:, None].repeat(5, 1), abs=1e-6)
 
 
-# Pricing
+# Computing rewards
 
 
 def test_rewards_of_a_drawn_batch_are_those_of_each_slots_task(
@@ -157,10 +172,10 @@ def test_terminations_are_recomputed_for_the_task_drawn_for(
     assert batch["reward"][:, 0].tolist() == [0.0, -1.0, -1.0, -1.0]
 
 
-def test_pricing_broadcasts_trajectories_against_tasks(make_trials: MakeTrials) -> None:
+def test_computing_rewards_broadcasts_trajectories_against_slots(make_trials: MakeTrials) -> None:
     replay = make_replay()
     steps = replay.trajectory_steps(fill(replay, make_trials, length=6))
-    grid = replay.price(steps[:, None], replay.tasks[None, :, None])
+    grid = replay.compute_rewards(steps[:, None], torch.arange(replay.slots)[None, :, None])
     assert grid.batch_size == (4, 4, 6)
     for trajectory in range(4):
         for task in range(4):
@@ -169,10 +184,10 @@ def test_pricing_broadcasts_trajectories_against_tasks(make_trials: MakeTrials) 
             assert torch.equal(grid["observation"][trajectory, task], steps["observation"][trajectory])
 
 
-def test_pricing_leaves_its_input_alone() -> None:
+def test_computing_rewards_leaves_its_input_alone() -> None:
     replay = make_replay()
     transitions = TensorDict({"features": torch.zeros(1, 3, 2), "reward": torch.full((1, 3), 5.0)}, [1, 3])
-    replay.price(transitions, GOALS[:, None])
+    replay.compute_rewards(transitions, torch.arange(4)[:, None])
     assert set(transitions.keys()) == {"features", "reward"}
     assert transitions["reward"].tolist() == [[5.0, 5.0, 5.0]]
 
@@ -180,15 +195,17 @@ def test_pricing_leaves_its_input_alone() -> None:
 # Slots and their tasks
 
 
-def test_a_slot_that_gets_a_new_task_reprices_its_old_data(make_trials: MakeTrials, generator: torch.Generator) -> None:
+def test_the_old_data_of_a_slot_are_rewarded_for_its_new_task(
+    make_trials: MakeTrials, generator: torch.Generator
+) -> None:
     replay = make_replay()
     fill(replay, make_trials)
-    new = torch.tensor([[-0.2, -0.3]])
+    new = new_tasks([-0.2, -0.3])
     slots = replay.assign_tasks(new, generator)
     batch = replay.draw(replay.critic, slots, 40, generator)
     taken = int(slots[0])
     assert {int(n) for n in batch["observation"][0, :, 0]} <= set(range(10 * taken, 10 * taken + 10))
-    assert batch["reward"].numpy() == pytest.approx(-distance(batch["features"], new[:, None]), abs=1e-6)
+    assert batch["reward"].numpy() == pytest.approx(-distance(batch["features"], new.tasks[:, None]), abs=1e-6)
 
 
 def test_where_tasks_change_the_dynamics_a_slot_that_gets_a_new_task_is_emptied(
@@ -196,7 +213,7 @@ def test_where_tasks_change_the_dynamics_a_slot_that_gets_a_new_task_is_emptied(
 ) -> None:
     replay = make_replay(DriftingPoint)
     fill(replay, make_trials)
-    slots = replay.assign_tasks(torch.stack((torch.tensor([0.1, 0.2]), GOALS[1])), generator)
+    slots = replay.assign_tasks(together(new_tasks([0.1, 0.2]), known_task(1)), generator)
     assert int(slots[1]) == 1
     expected = [0 if slot == int(slots[0]) else 10 for slot in range(4)]
     for table in (replay.critic, replay.context, replay.recent):
@@ -205,27 +222,30 @@ def test_where_tasks_change_the_dynamics_a_slot_that_gets_a_new_task_is_emptied(
 
 def test_a_task_that_a_slot_holds_goes_to_that_slot_however_often_it_is_drawn(generator: torch.Generator) -> None:
     replay = make_replay()
-    assert replay.assign_tasks(GOALS[[2, 0, 2]], generator).tolist() == [2, 0, 2]
+    sampled = together(known_task(2), known_task(0), known_task(2))
+    assert replay.assign_tasks(sampled, generator).tolist() == [2, 0, 2]
     assert torch.equal(replay.tasks, GOALS)
 
 
 def test_new_tasks_take_over_distinct_slots_that_no_drawn_task_needs(generator: torch.Generator) -> None:
-    new = torch.tensor([[0.1, 0.1], [0.2, 0.2]])
+    new = new_tasks([0.1, 0.1], [0.2, 0.2])
+    sampled = together(new, known_task(3), known_task(0))[torch.tensor([0, 2, 1, 3])]
     for _ in range(20):
         replay = make_replay()
-        slots = replay.assign_tasks(torch.stack((new[0], GOALS[3], new[1], GOALS[0])), generator)
+        slots = replay.assign_tasks(sampled, generator)
         assert sorted(slots.tolist()) == [0, 1, 2, 3]
         assert slots[[1, 3]].tolist() == [3, 0]
-        assert torch.equal(replay.tasks[slots], torch.stack((new[0], GOALS[3], new[1], GOALS[0])))
+        assert torch.equal(replay.tasks[slots], sampled.tasks)
+        assert torch.equal(replay.task_ids[slots], sampled.ids)
 
 
 def test_every_free_slot_is_equally_likely_to_be_taken_over(generator: torch.Generator) -> None:
     counts = torch.zeros(4)
     for _ in range(300):
-        slots = make_replay().assign_tasks(torch.stack((GOALS[1], torch.tensor([0.1, 0.1]))), generator)
+        slots = make_replay().assign_tasks(together(known_task(1), new_tasks([0.1, 0.1])), generator)
         counts[slots[1]] += 1
     assert counts[1] == 0
-    assert counts[[0, 2, 3]].numpy() == pytest.approx(100, abs=35)  # more than four deviations
+    assert counts[[0, 2, 3]].numpy() == pytest.approx(100, abs=35)  # more than four standard deviations
 
 
 # Context

@@ -10,13 +10,15 @@ from tensordict import TensorDict
 
 from datamodules.collection import Trials
 from datamodules.replay import RewardModel, TaskReplay
+from datamodules.tasks import SampledTasks
 from envs import ConfigurationError, PointRobot
+from envs.errors import NonFiniteError
 
 SLOTS, EPISODES, HORIZON = 8, 3, 20
 
 
 def collected(env: PointRobot, seed: int = 0) -> Trials:
-    """Trials at random positions, paid by the world's reward function; the observation shows the position."""
+    """Trials at random positions, rewarded by the environment's reward function; the observation shows the position."""
     generator = torch.Generator().manual_seed(seed)
     tasks = env.task_distribution.sample(SLOTS, generator)
     shape = (SLOTS, EPISODES, HORIZON)
@@ -40,24 +42,24 @@ def collected(env: PointRobot, seed: int = 0) -> Trials:
 
 def replay_with(model: RewardModel) -> tuple[TaskReplay, Trials]:
     env = PointRobot(1)
-    model.bind(env.world, seed=3, rank=0)
+    model.bind(env.meta_spec, seed=3, rank=0)
     replay = TaskReplay(env, SLOTS, 10_000, model)
     trials = collected(env)
-    replay.tasks.copy_(trials.tasks)
+    replay.hold(torch.arange(SLOTS), SampledTasks(trials.tasks, torch.arange(SLOTS)))
     stored = replay.add(trials, torch.arange(SLOTS), torch.ones(EPISODES, dtype=torch.bool))
     replay.keep(stored, stored.slots)
     return replay, trials
 
 
-def test_a_transition_is_worth_what_was_paid_under_its_own_task_and_a_prediction_under_another() -> None:
+def test_a_transition_keeps_its_reward_under_its_own_task_and_is_given_a_predicted_one_under_another() -> None:
     model = RewardModel(layers=[16], gradient_steps=5)
     replay, trials = replay_with(model)
     model.fit(replay.store)
     steps = replay.store.get(torch.arange(SLOTS * EPISODES * HORIZON)).view(SLOTS, -1)
-    own = replay.price(steps, replay.tasks[:, None])
+    own = replay.compute_rewards(steps, torch.arange(SLOTS)[:, None])
     for key in ("reward", "sparse_reward", "terminated"):
         assert torch.equal(own[key].view(SLOTS, EPISODES, HORIZON), trials.steps[key])
-    grid = replay.price(steps[:1], replay.tasks[:, None])
+    grid = replay.compute_rewards(steps[:1], torch.arange(SLOTS)[:, None])
     assert torch.equal(grid["reward"][0], own["reward"][0])
     assert torch.equal(grid["sparse_reward"][0], own["sparse_reward"][0])
     rows = torch.cat((steps["observation"][0], steps["action"][0], replay.tasks[5].expand(len(steps[0]), -1)), -1)
@@ -73,7 +75,7 @@ def test_fitting_brings_predictions_under_other_tasks_to_the_true_reward_functio
     truth = replay.env.reward(steps["observation"], replay.tasks[:, None]).reward
     other = (steps["task"] != replay.tasks[:, None]).any(-1)
     model.fit(replay.store)
-    predicted = replay.price(steps, replay.tasks[:, None])["reward"]
+    predicted = replay.compute_rewards(steps, torch.arange(SLOTS)[:, None])["reward"]
     error, spread = (predicted - truth)[other].square().mean(), truth[other].var()
     assert error < 0.25 * spread
     assert model.metrics()["reward_model/squared_error"] > 0
@@ -95,15 +97,15 @@ def test_predictions_are_never_learned_from() -> None:
 def test_hindsight_before_anything_was_learned_is_refused_by_name() -> None:
     replay, _ = replay_with(RewardModel(layers=[16]))
     steps = replay.store.get(torch.arange(HORIZON))[None]
-    with pytest.raises(ConfigurationError, match="data.reward_model.*before it has learned from any data"):
-        replay.price(steps, replay.tasks[:, None])
+    with pytest.raises(RuntimeError, match="reward model .* before it has learned from any data"):
+        replay.compute_rewards(steps, torch.arange(SLOTS)[:, None])
 
 
 def test_a_resumed_model_predicts_and_learns_on_as_the_saved_one() -> None:
     model, resumed = (RewardModel(layers=[16], gradient_steps=10) for _ in range(2))
     replay, _ = replay_with(model)
     model.fit(replay.store)
-    resumed.bind(replay.env.world, seed=99, rank=0)
+    resumed.bind(replay.env.meta_spec, seed=99, rank=0)
     resumed.load_state_dict(model.state_dict())
     model.fit(replay.store)
     resumed.fit(replay.store)
@@ -117,8 +119,8 @@ def test_a_prediction_that_is_not_finite_is_refused_with_task_and_observation() 
     model.fit(replay.store)
     for parameter in model.network.parameters():
         parameter.data.fill_(torch.nan)
-    with pytest.raises(ConfigurationError, match="PointRobot.*observation.*goal_x.*not finite"):
-        replay.price(replay.store.get(torch.arange(HORIZON))[None], replay.tasks[:, None])
+    with pytest.raises(NonFiniteError, match="PointRobot.*observation.*goal_x.*not finite"):
+        replay.compute_rewards(replay.store.get(torch.arange(HORIZON))[None], torch.arange(SLOTS)[:, None])
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ import torch
 from datamodules.collection import Collector, Trials
 from datamodules.replay import TrialBuffer
 from lit_metarl.algorithms import RL2
-from tests.worlds import EndingPoint
+from lit_metarl.networks import RecurrentEncoderPlan
+from tests.environments import EndingPoint
 
 
 def collected(number: int, seed: int) -> Trials:
     torch.manual_seed(0)
     env = EndingPoint(number, seed)
     tasks = env.task_distribution.sample(number, torch.Generator().manual_seed(seed))
-    return Collector(env).collect(RL2(env.world, hidden=8), tasks, 2, torch.Generator().manual_seed(seed))
+    return Collector(env).collect(
+        RL2(env.meta_spec, encoder=RecurrentEncoderPlan(hidden=8)), tasks, 2, torch.Generator().manual_seed(seed)
+    )
 
 
 def test_drawn_trials_are_whole_and_as_they_were(generator: torch.Generator) -> None:

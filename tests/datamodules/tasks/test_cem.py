@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from collections import deque
@@ -16,8 +17,9 @@ from cross_entropy_method import CEM
 from scipy import stats
 from torch import Tensor
 
-from datamodules.tasks import BetaFamily, CategoricalFamily, CEMTaskSampler
+from datamodules.tasks import BetaFamily, CategoricalFamily, CEMTaskSampler, SampledTasks
 from envs import ConfigurationError, FourCorners, HalfCheetahVel, PointRobot
+from envs.errors import NonFiniteError
 from envs.task_distributions import Disk, Exponential, Gaussian, LogUniformBox, TaskDistribution, UniformBox
 
 Density = Callable[[np.ndarray, np.ndarray], float]
@@ -30,7 +32,7 @@ SMALL = {"round_size": 20, "reference_share": 0.3, "selection_share": 0.25}
 
 def make_sampler(seed: int = 3, rank: int = 0, margin: float = 0.02, **settings: Any) -> CEMTaskSampler:
     sampler = CEMTaskSampler(BetaFamily(margin, margin), **settings)
-    sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed, rank)
+    sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed, rank)
     return sampler
 
 
@@ -63,14 +65,14 @@ def make_oracle(settings: dict[str, Any]) -> BetaOracle:
     )
 
 
-def sample_round(sampler: CEMTaskSampler) -> tuple[Tensor, Tensor]:
+def sample_round(sampler: CEMTaskSampler) -> tuple[SampledTasks, Tensor]:
     """A whole round of draws, and which of them come from the reference distribution."""
-    first = sampler.sample(1)
-    remaining = sampler.state_dict()["from_reference"]
-    missing = int(sampler.reference_share * sampler.round_size) - int(remaining.sum())
-    assert missing in (0, 1)
-    flags = torch.cat((torch.tensor([bool(missing)]), remaining))
-    return torch.cat((first, sampler.sample(sampler.round_size - 1))), flags
+    sampled = together(sampler.sample(1), sampler.sample(sampler.round_size - 1))
+    return sampled, sampler.state_dict()["draws"]["from_reference"]
+
+
+def together(*parts: SampledTasks) -> SampledTasks:
+    return SampledTasks(torch.cat([part.tasks for part in parts]), torch.cat([part.ids for part in parts]))
 
 
 @pytest.mark.parametrize(
@@ -89,15 +91,15 @@ def test_weights_quantiles_selection_and_parameters_are_those_of_the_package(cha
     settings = {**PUBLISHED, **changes}
     sampler, oracle, random = make_sampler(**settings), make_oracle(settings), np.random.default_rng(0)
     for _ in range(4):
-        tasks, flags = sample_round(sampler)
-        weights = sampler.state_dict()["awaiting_weights"]
+        sampled, flags = sample_round(sampler)
+        weights = sampler.state_dict()["draws"]["weight"]
         oracle.ref_indices = set(flags.nonzero()[:, 0].tolist())
-        oracle.draws.extend((tasks[:, 0].double() / TOP_SPEED).tolist())
-        oracle_weights = [oracle.sample()[1] for _ in range(len(tasks))]
+        oracle.draws.extend((sampled.tasks[:, 0].double() / TOP_SPEED).tolist())
+        oracle_weights = [oracle.sample()[1] for _ in range(len(sampled))]
         assert weights.numpy() == pytest.approx(oracle_weights, rel=1e-4)
 
-        scores = -np.square(tasks[:, 0].double().numpy() - 1.5) + random.normal(size=len(tasks))
-        sampler.update(tasks, torch.from_numpy(scores))
+        scores = -np.square(sampled.tasks[:, 0].double().numpy() - 1.5) + random.normal(size=len(sampled))
+        sampler.update(sampled, torch.from_numpy(scores))
         for score in scores:
             oracle.update(score)
         assert sampler.last_round is not None
@@ -181,7 +183,7 @@ def test_every_family_in_every_mode_moves_as_in_the_package(family: str, mode: s
     ours, theirs = MODES[mode]
     sampler = CEMTaskSampler(**PUBLISHED, **ours)
     names = tuple(f"x{i}" for i in range(reference.task_dim))
-    sampler.bind(replace(HalfCheetahVel.world, task_names=names), reference, seed=1, rank=0)
+    sampler.bind(replace(HalfCheetahVel.meta_spec, task_names=names), reference, seed=1, rank=0)
     oracle = FamilyOracle(
         density,
         fit,
@@ -195,13 +197,13 @@ def test_every_family_in_every_mode_moves_as_in_the_package(family: str, mode: s
     )
     random = np.random.default_rng(0)
     for _ in range(4):
-        tasks, flags = sample_round(sampler)
-        weights = sampler.state_dict()["awaiting_weights"]
+        sampled, flags = sample_round(sampler)
+        weights = sampler.state_dict()["draws"]["weight"]
         oracle.ref_indices = set(flags.nonzero()[:, 0].tolist())
-        oracle.draws.extend(tasks.double().numpy())
+        oracle.draws.extend(sampled.tasks.double().numpy())
         assert weights.numpy() == pytest.approx([oracle.sample()[1] for _ in range(128)], rel=2e-3)
-        scores = -5.0 * tasks[:, 0].double().numpy() + random.normal(size=128)
-        sampler.update(tasks, torch.from_numpy(scores))
+        scores = -5.0 * sampled.tasks[:, 0].double().numpy() + random.normal(size=128)
+        sampler.update(sampled, torch.from_numpy(scores))
         for score in scores:
             oracle.update(score)
         assert sampler.last_round is not None
@@ -225,14 +227,14 @@ def test_validation_scores_set_the_threshold_once_there_are_any() -> None:
 
 def test_a_fixed_set_of_tasks_is_drawn_once_and_the_hard_ones_become_more_probable() -> None:
     sampler = CEMTaskSampler(CategoricalFamily(), round_size=60)
-    sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
-    tasks = sampler.initial(10)
+    sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
+    fixed = sampler.initial(10)
     assert not sampler.draws_new_tasks
     for _ in range(6):
         drawn = sampler.sample(60)
-        assert bool((drawn[:, None] == tasks).all(-1).any(1).all())
-        sampler.update(drawn, -drawn[:, 0])
-    hardest = int(tasks[:, 0].argmax())
+        assert torch.equal(drawn.tasks, fixed.tasks[drawn.ids])
+        sampler.update(drawn, -drawn.tasks[:, 0])
+    hardest = int(fixed.tasks[:, 0].argmax())
     assert float(sampler.parameters[hardest]) > 0.3
     assert float(sampler.parameters.min()) >= 0.01
 
@@ -241,14 +243,14 @@ def test_a_resumed_sampler_of_a_fixed_set_goes_on_with_the_same_tasks() -> None:
     samplers = []
     for seed in (2, 9):
         sampler = CEMTaskSampler(CategoricalFamily(), round_size=10)
-        sampler.bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), seed=seed, rank=0)
+        sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed=seed, rank=0)
         sampler.initial(5)
         samplers.append(sampler)
     first, resumed = samplers
     drawn = first.sample(12)
-    first.update(drawn, -drawn[:, 0])
+    first.update(drawn, -drawn.tasks[:, 0])
     resumed.load_state_dict(first.state_dict())
-    assert torch.equal(first.sample(30), resumed.sample(30))
+    assert torch.equal(first.sample(30).tasks, resumed.sample(30).tasks)
 
 
 @pytest.mark.parametrize("mode", ["round", "reference_draws", "validation"])
@@ -258,12 +260,13 @@ def test_a_sampler_resumed_between_draws_and_scores_goes_on_as_if_it_had_not_sto
     )
     first.take_validation(torch.linspace(-9.0, 1.0, 30))
     drawn = first.sample(47)  # two rounds of 20, and some
-    first.update(drawn[:33], -drawn[:33, 0])
+    scored, waiting = drawn[torch.arange(33)], drawn[torch.arange(33, 47)]
+    first.update(scored, -scored.tasks[:, 0])
     resumed.load_state_dict(first.state_dict())
     for sampler in (first, resumed):
-        sampler.update(drawn[33:], -drawn[33:, 0])
-        tasks = sampler.sample(40)
-        sampler.update(tasks, -tasks[:, 0])
+        sampler.update(waiting, -waiting.tasks[:, 0])
+        sampled = sampler.sample(40)
+        sampler.update(sampled, -sampled.tasks[:, 0])
     assert first.rounds == 4
     assert resumed.table() == first.table()
 
@@ -271,8 +274,8 @@ def test_a_sampler_resumed_between_draws_and_scores_goes_on_as_if_it_had_not_sto
 def test_the_table_has_a_row_a_round_with_the_distribution_and_what_it_was_based_on() -> None:
     sampler = make_sampler(**SMALL)
     for _ in range(3):
-        tasks = sampler.sample(20)
-        sampler.update(tasks, -tasks[:, 0])
+        sampled = sampler.sample(20)
+        sampler.update(sampled, -sampled.tasks[:, 0])
     table = sampler.table()
     assert [row["round"] for row in table] == [1, 2, 3]
     assert table[-1]["mean_velocity"] == pytest.approx(TOP_SPEED * float(sampler.parameters))
@@ -287,9 +290,9 @@ def test_the_effective_sample_size_is_that_of_the_selected_weights_and_a_collaps
 ) -> None:
     sampler = make_sampler(least_effective_draws=100.0, **SMALL)
     for _ in range(2):
-        tasks = sampler.sample(20)
-        weights = sampler.state_dict()["awaiting_weights"].double()
-        sampler.update(tasks, -tasks[:, 0])
+        sampled = sampler.sample(20)
+        weights = sampler.state_dict()["draws"]["weight"].double()
+        sampler.update(sampled, -sampled.tasks[:, 0])
         assert sampler.last_round is not None
         chosen = weights[sampler.last_round.selected]
         expected = float(chosen.sum() ** 2 / chosen.square().sum())
@@ -298,13 +301,13 @@ def test_the_effective_sample_size_is_that_of_the_selected_weights_and_a_collaps
     assert len([record for record in caplog.records if "collapsed" in record.message]) == 1
 
 
-def test_a_family_that_misses_tasks_of_the_world_is_refused() -> None:
+def test_a_family_that_misses_tasks_of_the_environment_is_refused() -> None:
     class Narrow(BetaFamily):
         def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
             return torch.where(tasks[:, 0] < 6.0, super().log_prob(parameters, tasks), -torch.inf)
 
     with pytest.raises(ConfigurationError, match=r"family = 'Narrow' .* gives no density to \[6\."):
-        CEMTaskSampler(Narrow()).bind(HalfCheetahVel.world, UniformBox([0.0], [TOP_SPEED]), 1, 0)
+        CEMTaskSampler(Narrow()).bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -327,14 +330,14 @@ def test_ties_at_the_threshold_are_filled_up_to_as_many_draws_as_in_the_package(
     settings = {**PUBLISHED, "round_size": 40, "selection_share": 0.33}
     for seed in range(5):
         sampler, oracle = make_sampler(seed, **settings), make_oracle(settings)
-        tasks, flags = sample_round(sampler)
+        sampled, flags = sample_round(sampler)
         oracle.ref_indices = set(flags.nonzero()[:, 0].tolist())
-        oracle.draws.extend((tasks[:, 0].double() / TOP_SPEED).tolist())
+        oracle.draws.extend((sampled.tasks[:, 0].double() / TOP_SPEED).tolist())
         scores = np.random.default_rng(seed).integers(levels, size=40).astype(np.float64)
         for score in scores:
             oracle.sample()
             oracle.update(score)
-        sampler.update(tasks, torch.from_numpy(scores))
+        sampler.update(sampled, torch.from_numpy(scores))
         result = sampler.last_round
         assert result is not None
         assert (result.internal_quantile, result.reference_quantile) == pytest.approx(
@@ -345,7 +348,7 @@ def test_ties_at_the_threshold_are_filled_up_to_as_many_draws_as_in_the_package(
         assert selected.sum() == oracle.n_update_samples[-1] >= int(0.33 * 40)
         assert selected[scores < threshold].all()
         assert not selected[scores > threshold].any()
-        fitted = np.clip(tasks[:, 0].double().numpy()[selected].mean() / TOP_SPEED, 0.02, 0.98)
+        fitted = np.clip(sampled.tasks[:, 0].double().numpy()[selected].mean() / TOP_SPEED, 0.02, 0.98)
         assert float(sampler.parameters) == pytest.approx(0.5 * 0.5 + 0.5 * fitted, abs=1e-5)
 
 
@@ -363,12 +366,12 @@ def test_which_of_the_tied_draws_are_selected_is_random() -> None:
 def test_phi_falls_where_low_tasks_score_low() -> None:
     sampler, means = make_sampler(**PUBLISHED), []
     for _ in range(6):
-        tasks = sampler.sample(128)
-        sampler.update(tasks, tasks[:, 0])
+        sampled = sampler.sample(128)
+        sampler.update(sampled, sampled.tasks[:, 0])
         means.append(float(sampler.parameters))
     assert means == sorted(means, reverse=True)
     assert means[-1] < 0.1
-    assert float((sampler.sample(128) < 0.05 * TOP_SPEED).float().mean()) > 0.5
+    assert float((sampler.sample(128).tasks < 0.05 * TOP_SPEED).float().mean()) > 0.5
 
 
 def test_with_nearly_exact_weights_the_mean_settles_at_that_of_the_reference_distributions_tail() -> None:
@@ -376,8 +379,8 @@ def test_with_nearly_exact_weights_the_mean_settles_at_that_of_the_reference_dis
     sampler = make_sampler(margin=1e-3, alpha=0.2, round_size=512)
     means = []
     for _ in range(20):
-        tasks = sampler.sample(512)
-        sampler.update(tasks, tasks[:, 0])
+        sampled = sampler.sample(512)
+        sampler.update(sampled, sampled.tasks[:, 0])
         means.append(float(sampler.parameters))
     assert np.mean(means[10:]) == pytest.approx(0.1, abs=0.02)
 
@@ -386,18 +389,18 @@ def test_with_nearly_exact_weights_the_mean_settles_at_that_of_the_reference_dis
 def test_the_reference_quantile_is_that_of_the_reference_distribution_wherever_phi_is(alpha: float) -> None:
     sampler = make_sampler(margin=1e-3, alpha=alpha, round_size=4096)
     sampler.load_state_dict({**sampler.state_dict(), "parameters": torch.tensor([0.25])})
-    tasks = sampler.sample(4096)
-    sampler.update(tasks, tasks[:, 0])
+    sampled = sampler.sample(4096)
+    sampler.update(sampled, sampled.tasks[:, 0])
     assert sampler.last_round is not None
     assert sampler.last_round.reference_quantile / TOP_SPEED == pytest.approx(alpha, abs=0.15 * alpha)
 
 
 def test_coordinates_move_independently() -> None:
     sampler = CEMTaskSampler(BetaFamily(), alpha=0.1, round_size=256, selection_share=0.1)
-    sampler.bind(PointRobot.world, PointRobot.task_distribution, 0, 0)
+    sampler.bind(PointRobot.meta_spec, PointRobot.task_distribution, 0, 0)
     for _ in range(12):
-        tasks = sampler.sample(256)
-        sampler.update(tasks, -tasks[:, 1])
+        sampled = sampler.sample(256)
+        sampler.update(sampled, -sampled.tasks[:, 1])
     assert float(sampler.parameters[1]) > 0.85
     assert float(sampler.parameters[0]) == pytest.approx(0.5, abs=0.15)
 
@@ -409,10 +412,10 @@ def test_every_round_holds_exactly_its_share_of_reference_draws_at_random_positi
     sampler = make_sampler(**SMALL)
     rounds = []
     for _ in range(200):
-        tasks, flags = sample_round(sampler)
+        sampled, flags = sample_round(sampler)
         assert int(flags.sum()) == 6
         rounds.append(flags)
-        sampler.update(tasks, tasks[:, 0])
+        sampler.update(sampled, sampled.tasks[:, 0])
     positions = torch.stack(rounds).sum(0)
     assert stats.chisquare(positions.numpy()).pvalue > 1e-3
 
@@ -421,11 +424,11 @@ def test_reference_draws_stay_uniform_with_weight_one_after_phi_has_moved() -> N
     sampler = make_sampler(**SMALL)
     units, weights, others = [], [], []
     for _ in range(80):
-        tasks, flags = sample_round(sampler)
-        units.append(tasks[flags, 0] / TOP_SPEED)
-        others.append(tasks[~flags, 0] / TOP_SPEED)
-        weights.append(sampler.state_dict()["awaiting_weights"][flags])
-        sampler.update(tasks, tasks[:, 0])
+        sampled, flags = sample_round(sampler)
+        units.append(sampled.tasks[flags, 0] / TOP_SPEED)
+        others.append(sampled.tasks[~flags, 0] / TOP_SPEED)
+        weights.append(sampler.state_dict()["draws"]["weight"][flags])
+        sampler.update(sampled, sampled.tasks[:, 0])
     assert bool((torch.cat(weights) == 1).all())
     assert stats.kstest(torch.cat(units).numpy(), "uniform").pvalue > 1e-3
     assert stats.kstest(torch.cat(others).numpy(), "uniform").pvalue < 1e-6
@@ -437,29 +440,28 @@ def test_reference_draws_stay_uniform_with_weight_one_after_phi_has_moved() -> N
 def test_rounds_and_batches_of_trials_need_not_line_up() -> None:
     """Scores in groups of 7, rounds of 20: the same result as giving each round at once."""
     pieces, whole = make_sampler(**SMALL), make_sampler(**SMALL)
-    drawn = torch.cat([pieces.sample(7) for _ in range(6)])
-    for group in drawn.split(7)[:2]:
-        pieces.update(group, group[:, 0])
+    groups = [pieces.sample(7) for _ in range(6)]
+    drawn = together(*groups)
+    whole.load_state_dict(pieces.state_dict())
+    for group in groups[:2]:
+        pieces.update(group, group.tasks[:, 0])
     assert pieces.rounds == 0
     assert torch.equal(pieces.parameters, whole.parameters)
-    for group in drawn.split(7)[2:]:
-        pieces.update(group, group[:, 0])
+    for group in groups[2:]:
+        pieces.update(group, group.tasks[:, 0])
     assert pieces.rounds == 2
-    assert len(pieces.state_dict()["scores"]) == 2
+    assert len(pieces.state_dict()["draws"]["score"]) == 2
 
-    state = whole.state_dict()
-    state["awaiting_weights"] = torch.ones(42)  # all were drawn before φ moved
-    whole.load_state_dict(state)
-    whole.update(drawn[:20], drawn[:20, 0])
-    whole.update(drawn[20:40], drawn[20:40, 0])
+    for rows in torch.arange(40).split(20):
+        whole.update(drawn[rows], drawn.tasks[rows, 0])
     torch.testing.assert_close(pieces.parameters, whole.parameters)
 
 
-def continue_training(sampler: CEMTaskSampler, awaiting: Tensor, rounds: int) -> list[Tensor]:
+def continue_training(sampler: CEMTaskSampler, awaiting: SampledTasks, rounds: int) -> list[Any]:
     """Score the draws that still await it, then go on; everything that was drawn and fitted."""
     history = []
     for _ in range(rounds):
-        sampler.update(awaiting, ((awaiting[:, 0] - 2.0).abs() * 2).round())  # many ties
+        sampler.update(awaiting, ((awaiting.tasks[:, 0] - 2.0).abs() * 2).round())  # many ties
         awaiting = sampler.sample(7)
         history += [awaiting, sampler.parameters.clone()]
     return history
@@ -475,46 +477,53 @@ def test_a_resumed_sampler_continues_exactly_in_the_middle_of_a_round() -> None:
     resumed = make_sampler(seed=99, **SMALL)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     assert resumed.rounds == sampler.rounds == 4
-    pending = torch.cat((last, awaiting))
+    pending = together(last, awaiting)
     for expected, actual in zip(continue_training(sampler, pending, 20), continue_training(resumed, pending, 20)):
+        if isinstance(expected, SampledTasks):
+            assert torch.equal(expected.ids, actual.ids)
+            expected, actual = expected.tasks, actual.tasks
         assert torch.equal(expected, actual)
 
 
 def test_a_saved_state_is_not_changed_by_further_training() -> None:
     sampler = make_sampler(**SMALL)
-    state = sampler.state_dict()
-    copy = {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
+    continue_training(sampler, sampler.sample(7), 2)
+    state, resumed = sampler.state_dict(), make_sampler(seed=99, **SMALL)
+    copied = copy.deepcopy(state)
     continue_training(sampler, sampler.sample(7), 10)
-    for key, value in copy.items():
-        assert torch.equal(state[key], value) if isinstance(value, Tensor) else state[key] == value
+    for key, value in {**copied, **copied["draws"]}.items():
+        if isinstance(value, Tensor):
+            torch.testing.assert_close({**state, **state["draws"]}[key], value, rtol=0, atol=0, equal_nan=True)
+    resumed.load_state_dict(state)
+    assert resumed.table() == copied["history"]
 
 
 def test_a_resumed_sampler_logs_what_the_saved_one_would_have() -> None:
     sampler = make_sampler(**SMALL)
-    tasks = sampler.sample(20)
-    sampler.update(tasks, tasks[:, 0])
+    sampled = sampler.sample(20)
+    sampler.update(sampled, sampled.tasks[:, 0])
     resumed = make_sampler(**SMALL)
     resumed.load_state_dict(sampler.state_dict())
     assert resumed.metrics() == sampler.metrics()
 
 
-def test_the_log_shows_the_distribution_and_the_last_round_in_the_worlds_units() -> None:
+def test_the_log_shows_the_distribution_and_the_last_round_in_the_environments_units() -> None:
     sampler = make_sampler(**SMALL)
     assert sampler.metrics()["cem/mean_velocity"] == pytest.approx(0.5 * TOP_SPEED)
-    tasks = sampler.sample(20)
-    sampler.update(tasks, tasks[:, 0])
+    sampled = sampler.sample(20)
+    sampler.update(sampled, sampled.tasks[:, 0])
     phi, logged = float(sampler.parameters), sampler.metrics()
     assert logged["cem/mean_velocity"] == pytest.approx(phi * TOP_SPEED)
     for level in (0.05, 0.5, 0.95):
         exact = TOP_SPEED * stats.beta.ppf(level, 2 * phi, 2 - 2 * phi)
         assert logged[f"cem/quantile_{level:.2f}_velocity"] == pytest.approx(exact, abs=0.3)
     assert logged["cem/selected_share"] == pytest.approx(0.25)
-    assert logged["cem/internal_quantile_of_score"] == pytest.approx(np.percentile(tasks.double().numpy(), 25))
+    assert logged["cem/internal_quantile_of_score"] == pytest.approx(np.percentile(sampled.tasks.double().numpy(), 25))
 
 
 def test_ranks_and_seeds_have_their_own_streams_and_the_global_one_is_left_alone() -> None:
     before = torch.get_rng_state()
-    draws = [make_sampler(seed, rank, **SMALL).sample(5) for seed, rank in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    draws = [make_sampler(seed, rank, **SMALL).sample(5).tasks for seed, rank in ((0, 0), (0, 1), (1, 0), (0, 0))]
     assert torch.equal(draws[0], draws[3])
     assert not torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
@@ -524,8 +533,8 @@ def test_ranks_and_seeds_have_their_own_streams_and_the_global_one_is_left_alone
 def test_the_tasks_that_slots_start_with_are_never_scored() -> None:
     sampler = make_sampler(**SMALL)
     initial = sampler.initial(50)
-    assert initial.shape == (50, 1)
-    assert len(sampler.state_dict()["awaiting_weights"]) == 0
+    assert initial.tasks.shape == (50, 1)
+    assert sampler.state_dict()["draws"] == {}
 
 
 # Refusals
@@ -560,30 +569,51 @@ def test_the_whole_distribution_is_an_acceptable_tail() -> None:
     make_sampler(alpha=1.0)
 
 
-def test_a_world_whose_tasks_are_not_uniform_is_refused() -> None:
+def test_an_environment_whose_tasks_are_not_uniform_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="FiniteTasks"):
-        CEMTaskSampler(BetaFamily()).bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+        CEMTaskSampler(BetaFamily()).bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
 def test_a_score_that_is_not_finite_is_refused_naming_trial_and_task(broken: float) -> None:
     sampler = make_sampler(**SMALL)
-    tasks = sampler.sample(4)
+    sampled = sampler.sample(4)
     scores = torch.tensor([1.0, 2.0, broken, 3.0])
-    with pytest.raises(ConfigurationError, match=rf"trial 2 on task \[{re.escape(repr(float(tasks[2, 0])))}\]"):
-        sampler.update(tasks, scores)
-    sampler.update(tasks, torch.zeros(4))  # nothing of the refused call was kept
-    assert len(sampler.state_dict()["scores"]) == 4
+    with pytest.raises(NonFiniteError, match=rf"trial 2 on task \[{re.escape(repr(float(sampled.tasks[2, 0])))}\]"):
+        sampler.update(sampled, scores)
+    sampler.update(sampled, torch.zeros(4))  # nothing of the refused call was kept
+    assert sampler.state_dict()["draws"]["score"].tolist() == [0.0] * 4
 
 
 def test_more_scores_than_draws_are_refused() -> None:
     sampler = make_sampler(**SMALL)
-    tasks = sampler.sample(3)
-    with pytest.raises(ValueError, match="4 scores .* 3 sampled tasks"):
-        sampler.update(torch.cat((tasks, tasks[:1])), torch.zeros(4))
+    sampled = sampler.sample(3)
+    with pytest.raises(ValueError, match="the task with id 0, which awaits none"):
+        sampler.update(together(sampled, sampled[torch.tensor([0])]), torch.zeros(4))
+    assert bool(sampler.state_dict()["draws"]["score"].isnan().all())
 
 
-def test_a_world_of_another_name_logs_its_own_coordinates() -> None:
+def test_scores_go_to_the_draws_of_their_ids_in_any_order() -> None:
+    straight, shuffled = make_sampler(**SMALL), make_sampler(**SMALL)
+    sampled, order = straight.sample(20), torch.randperm(20, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(shuffled.sample(20).ids, sampled.ids)
+    straight.update(sampled, -sampled.tasks[:, 0])
+    for part in order.split(7):
+        assert shuffled.rounds == 0
+        shuffled.update(sampled[part], -sampled.tasks[part, 0])
+    assert torch.equal(straight.parameters, shuffled.parameters)
+    assert straight.table() == shuffled.table()
+
+
+def test_a_task_that_is_sampled_twice_has_a_score_for_each_draw() -> None:
+    sampler = CEMTaskSampler(**SMALL)
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
+    sampled = sampler.sample(12)
+    sampler.update(sampled, torch.arange(12.0))
+    assert sampler.state_dict()["draws"]["score"].tolist() == list(range(12))
+
+
+def test_an_environment_of_another_name_logs_its_own_coordinates() -> None:
     sampler = CEMTaskSampler(BetaFamily(), **SMALL)
-    sampler.bind(replace(PointRobot.world, task_names=("mass", "damping")), PointRobot.task_distribution, 0, 0)
+    sampler.bind(replace(PointRobot.meta_spec, task_names=("mass", "damping")), PointRobot.task_distribution, 0, 0)
     assert {"cem/mean_mass", "cem/mean_damping", "cem/quantile_0.50_damping"} <= set(sampler.metrics())

@@ -55,8 +55,8 @@ EVERY_FAMILY = pytest.mark.parametrize(
 
 def moved(family: TaskFamily) -> torch.Tensor:
     """Parameters away from the reference: fitted to its draws with uneven weights."""
-    tasks = family.sample(family.reference_parameters, 400, torch.Generator().manual_seed(5))
-    return family.fit(tasks, (2.0 * tasks[:, 0]).sigmoid() ** 4)
+    draws = family.sample(family.reference_parameters, 400, torch.Generator().manual_seed(5))
+    return family.fit(draws, (2.0 * family.vectors(draws)[:, 0]).sigmoid() ** 4)
 
 
 def bound(kind: type[TaskFamily], reference: TaskDistribution) -> TaskFamily:
@@ -70,7 +70,7 @@ def test_the_reference_parameters_give_the_reference_distribution(
     kind: type[TaskFamily], reference: TaskDistribution
 ) -> None:
     family = bound(kind, reference)
-    drawn = family.sample(family.reference_parameters, 4000, torch.Generator().manual_seed(0))
+    drawn = family.vectors(family.sample(family.reference_parameters, 4000, torch.Generator().manual_seed(0)))
     expected = reference.sample(4000, torch.Generator().manual_seed(1))
     assert drawn.shape == expected.shape
     for one, other in zip(drawn.T, expected.T):
@@ -85,9 +85,10 @@ def test_density_ratios_turn_draws_of_any_member_into_draws_of_the_reference(
     """Importance weights average to 1, and weighted moments are those of the reference."""
     family = bound(kind, reference)
     parameters = 0.5 * family.reference_parameters + 0.5 * moved(family)
-    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(2))
+    draws = family.sample(parameters, 40_000, torch.Generator().manual_seed(2))
+    tasks = family.vectors(draws)
     assert bool(reference.contains(tasks).all())
-    ratio = (family.log_prob(family.reference_parameters, tasks) - family.log_prob(parameters, tasks)).exp()
+    ratio = (family.log_prob(family.reference_parameters, draws) - family.log_prob(parameters, draws)).exp()
     assert float(ratio.mean()) == pytest.approx(1.0, abs=0.05)
     expected = reference.sample(40_000, torch.Generator().manual_seed(3))
     spread = float(expected.std())
@@ -100,8 +101,8 @@ def test_density_ratios_turn_draws_of_any_member_into_draws_of_the_reference(
 def test_fitting_many_draws_gives_their_parameters_back(kind: type[TaskFamily], reference: TaskDistribution) -> None:
     family = bound(kind, reference)
     parameters = moved(family)
-    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(4))
-    refitted = family.fit(tasks, torch.ones(len(tasks)))
+    draws = family.sample(parameters, 40_000, torch.Generator().manual_seed(4))
+    refitted = family.fit(draws, torch.ones(len(draws)))
     if isinstance(family, CategoricalFamily):  # the floor is applied once more
         parameters = 0.9 * parameters + 0.1 * family.reference_parameters
     assert refitted.numpy() == pytest.approx(parameters.numpy(), abs=0.02)
@@ -111,13 +112,13 @@ def test_fitting_many_draws_gives_their_parameters_back(kind: type[TaskFamily], 
 def test_the_mean_is_that_of_draws(kind: type[TaskFamily], reference: TaskDistribution) -> None:
     family = bound(kind, reference)
     parameters = moved(family)
-    tasks = family.sample(parameters, 40_000, torch.Generator().manual_seed(6))
+    tasks = family.vectors(family.sample(parameters, 40_000, torch.Generator().manual_seed(6)))
     spread = float(tasks.std())
     assert family.mean(parameters).numpy() == pytest.approx(tasks.mean(0).numpy(), abs=0.05 * spread)
 
 
 @EVERY_FAMILY
-def test_a_world_of_other_tasks_is_refused_by_name(kind: type[TaskFamily], reference: TaskDistribution) -> None:
+def test_an_environment_of_other_tasks_is_refused_by_name(kind: type[TaskFamily], reference: TaskDistribution) -> None:
     other = Disk(1.0) if kind is not DiskFamily else Exponential(0.1)
     if kind is CategoricalFamily:  # takes the tasks of the slots instead
         return
@@ -168,10 +169,8 @@ def test_gaussian_fits_are_weighted_moments_and_keep_their_eigenvalues_in_bounds
 def test_a_categorical_fit_is_the_weighted_share_of_each_task_over_a_floor() -> None:
     family = CategoricalFamily(floor=0.3)
     family.bind(FiniteTasks([[1.0], [2.0], [3.0], [4.0]]))
-    parameters = family.fit(torch.tensor([[2.0], [4.0], [2.0]]), torch.tensor([1.0, 2.0, 1.0]))
+    parameters = family.fit(torch.tensor([1, 3, 1]), torch.tensor([1.0, 2.0, 1.0]))
     assert parameters.tolist() == pytest.approx([0.075, 0.425, 0.075, 0.425])
-    with pytest.raises(ConfigurationError, match="5.0"):
-        family.log_prob(parameters, torch.tensor([[5.0]]))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +231,7 @@ def test_samples_follow_the_distribution_of_their_parameters(family: BetaFamily)
 
 @pytest.mark.parametrize("phi", [0.02, 0.98])
 @pytest.mark.parametrize("bounds", [(-0.1, 0.1), (0.05, 0.3), (0.0, 7.0), (2**-0.5, 2**0.5)])
-def test_samples_of_the_most_extreme_distributions_are_tasks_of_the_world(
+def test_samples_of_the_most_extreme_distributions_are_tasks_of_the_environment(
     phi: float, bounds: tuple[float, float]
 ) -> None:
     reference = UniformBox([bounds[0]], [bounds[1]])
@@ -261,7 +260,7 @@ def test_the_fit_stays_a_margin_away_from_the_ends(family: BetaFamily) -> None:
     assert family.fit(tasks, torch.ones(2)).tolist() == pytest.approx([0.02, 0.98])
 
 
-def test_mean_and_quantiles_are_in_the_worlds_units(family: BetaFamily) -> None:
+def test_mean_and_quantiles_are_in_the_environments_units(family: BetaFamily) -> None:
     assert family.mean(PARAMETERS).tolist() == pytest.approx([-1 + 0.2 * 2, 2 + 0.7 * 7])
     levels = torch.tensor([0.05, 0.5, 0.95])
     quantiles = family.quantiles(PARAMETERS, levels, torch.Generator().manual_seed(0))
@@ -273,10 +272,10 @@ def test_mean_and_quantiles_are_in_the_worlds_units(family: BetaFamily) -> None:
 def test_groups_move_together_and_a_single_group_falls_apart_into_its_tasks() -> None:
     family = GroupFamily()
     family.bind(GroupedTasks([[1.0], [2.0], [3.0], [4.0]], [0, 0, 1, 1]))
-    fitted = family.fit(torch.tensor([[1.0], [1.0]]), torch.ones(2))
-    drawn = family.sample(fitted, 2000, torch.Generator().manual_seed(0))
+    fitted = family.fit(torch.tensor([0, 0]), torch.ones(2))
+    drawn = family.vectors(family.sample(fitted, 2000, torch.Generator().manual_seed(0)))
     assert torch.allclose(fitted, torch.tensor([0.95, 0.05]))
     assert float((drawn == 2.0).float().mean()) == pytest.approx(0.475, abs=0.05)
     assert float(family.mean(fitted)) == pytest.approx(0.95 * 1.5 + 0.05 * 3.5)
     family.bind(GroupedTasks([[1.0], [2.0]], [0, 0]))
-    assert torch.allclose(family.fit(torch.tensor([[1.0]]), torch.ones(1)), torch.tensor([0.95, 0.05]))
+    assert torch.allclose(family.fit(torch.tensor([0]), torch.ones(1)), torch.tensor([0.95, 0.05]))

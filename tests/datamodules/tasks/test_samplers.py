@@ -11,13 +11,13 @@ from envs import ConfigurationError, FourCorners, PointRobot
 
 
 def bound(sampler: TaskSampler, seed: int = 0, rank: int = 0) -> TaskSampler:
-    sampler.bind(PointRobot.world, PointRobot.task_distribution, seed, rank)
+    sampler.bind(PointRobot.meta_spec, PointRobot.task_distribution, seed, rank)
     return sampler
 
 
 @pytest.mark.parametrize("method", ["sample", "initial"])
 def test_uniform_tasks_follow_the_reference_distribution(method: str) -> None:
-    tasks = getattr(bound(UniformTaskSampler()), method)(3000)
+    tasks = getattr(bound(UniformTaskSampler()), method)(3000).tasks
     assert tasks.shape == (3000, 2)
     for coordinate in tasks.unbind(-1):
         assert stats.kstest(coordinate.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
@@ -25,7 +25,9 @@ def test_uniform_tasks_follow_the_reference_distribution(method: str) -> None:
 
 def test_uniform_tasks_are_new_every_time() -> None:
     sampler = bound(UniformTaskSampler())
-    assert not torch.equal(sampler.sample(5), sampler.sample(5))
+    first, second = sampler.sample(5), sampler.sample(5)
+    assert not torch.equal(first.tasks, second.tasks)
+    assert len(torch.cat((first.ids, second.ids)).unique()) == 10
 
 
 @pytest.mark.parametrize("make", [UniformTaskSampler, FixedTaskSampler])
@@ -34,7 +36,7 @@ def test_streams_differ_by_seed_and_rank_and_leave_the_global_generator_alone(ma
     draws = []
     for seed, rank in ((0, 0), (0, 1), (1, 0), (0, 0)):
         sampler = bound(make(), seed, rank)
-        draws.append(torch.cat((sampler.initial(3), sampler.sample(6))))
+        draws.append(torch.cat((sampler.initial(3).tasks, sampler.sample(6).tasks)))
     assert torch.equal(draws[0], draws[3])
     assert not torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
@@ -48,33 +50,37 @@ def test_a_resumed_sampler_draws_the_same_tasks(make: type[TaskSampler]) -> None
     resumed.initial(5)
     sampler.sample(3)
     resumed.load_state_dict(sampler.state_dict())
-    assert torch.equal(sampler.sample(20), resumed.sample(20))
+    expected, actual = sampler.sample(20), resumed.sample(20)
+    assert torch.equal(expected.tasks, actual.tasks)
+    assert torch.equal(expected.ids, actual.ids)
 
 
 def test_scores_do_not_change_what_is_drawn_uniformly() -> None:
     sampler, other = bound(UniformTaskSampler()), bound(UniformTaskSampler())
-    for one in (sampler, other):
-        one.sample(4)
-    sampler.update(torch.zeros(4, 2), torch.arange(4.0))
-    assert torch.equal(sampler.sample(4), other.sample(4))
+    sampled, _ = (one.sample(4) for one in (sampler, other))
+    sampler.update(sampled, torch.arange(4.0))
+    assert torch.equal(sampler.sample(4).tasks, other.sample(4).tasks)
 
 
-# Worlds of few tasks
+# Environments of few tasks
 
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), FixedTaskSampler(), CEMTaskSampler()])
-def test_a_world_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
+def test_an_environment_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: TaskSampler) -> None:
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     initial = sampler.initial(100)
-    assert torch.equal(initial, FourCorners.task_distribution.tasks)
+    assert torch.equal(initial.tasks, FourCorners.task_distribution.tasks)
     assert not sampler.draws_new_tasks
-    assert bool((sampler.sample(50)[:, None] == initial).all(-1).any(-1).all())
+    sampled = sampler.sample(50)
+    assert torch.equal(sampled.tasks, initial.tasks[sampled.ids])
 
 
 @pytest.mark.parametrize("sampler", [UniformTaskSampler(), CEMTaskSampler()])
-def test_a_world_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
-    assert sampler.initial(3).shape == (3, 2)
+def test_an_environment_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSampler) -> None:
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
+    initial = sampler.initial(3)
+    assert initial.tasks.shape == (3, 2)
+    assert torch.equal(initial.tasks, FourCorners.task_distribution.tasks[initial.ids])
     assert sampler.draws_new_tasks
 
 
@@ -85,27 +91,29 @@ CORNERS = [[0.5, 0.5], [-0.5, 0.5], [0.25, -1.0]]
 
 def test_a_given_set_fills_the_slots_in_order_and_nothing_else_is_ever_drawn() -> None:
     sampler = bound(FixedTaskSampler(CORNERS))
-    assert sampler.initial(3).tolist() == CORNERS
-    drawn = [CORNERS.index(task) for task in sampler.sample(3000).tolist()]
+    initial, sampled = sampler.initial(3), sampler.sample(3000)
+    assert initial.tasks.tolist() == CORNERS
+    drawn = [CORNERS.index(task) for task in sampled.tasks.tolist()]
+    assert drawn == sampled.ids.tolist()
     assert stats.chisquare([drawn.count(i) for i in range(3)]).pvalue > 1e-3
 
 
 def test_a_drawn_set_follows_the_reference_distribution_and_never_changes() -> None:
     sampler = bound(FixedTaskSampler())
-    initial = sampler.initial(2000)
+    initial = sampler.initial(2000).tasks
     assert initial.shape == (2000, 2)
     for coordinate in initial.unbind(-1):
         assert stats.kstest(coordinate.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
     known = {tuple(task) for task in initial.tolist()}
     for _ in range(3):
-        assert {tuple(task) for task in sampler.sample(100).tolist()} <= known
+        assert {tuple(task) for task in sampler.sample(100).tasks.tolist()} <= known
 
 
 def test_whole_numbers_are_as_good_as_decimals() -> None:
     sampler = FixedTaskSampler([[1, 1], [-1, 1]])
-    sampler.bind(FourCorners.world, FourCorners.task_distribution, 0, 0)
-    assert sampler.initial(2).dtype == torch.float32
-    assert sampler.sample(3).dtype == torch.float32
+    sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
+    assert sampler.initial(2).tasks.dtype == torch.float32
+    assert sampler.sample(3).tasks.dtype == torch.float32
 
 
 def test_an_empty_set_is_refused_by_name() -> None:
@@ -121,9 +129,16 @@ def test_a_task_that_is_listed_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     "tasks",
     [[[0.1]], [[0.1, 0.2, 0.3]], [[0.1, 1.5]], [[0.1, float("nan")]], [0.1, 0.2], [[0.1, 0.2], [0.3]]],
-    ids=["too few numbers", "too many numbers", "outside the world", "not a number", "not a list of tasks", "ragged"],
+    ids=[
+        "too few numbers",
+        "too many numbers",
+        "outside the environment",
+        "not a number",
+        "not a list of tasks",
+        "ragged",
+    ],
 )
-def test_tasks_that_are_not_the_worlds_are_refused_by_name(tasks: list[list[float]]) -> None:
+def test_tasks_that_are_not_the_environments_are_refused_by_name(tasks: list[list[float]]) -> None:
     with pytest.raises(ConfigurationError, match=r"data\.task_sampler\.init_args\.tasks"):
         bound(FixedTaskSampler(tasks))
 

@@ -1,4 +1,4 @@
-"""Rewards and ends of the locomotion worlds, by hand from the formulas of their pages."""
+"""Rewards and terminations of the locomotion environments, computed by hand from the documented formulas."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from envs import (
     Reward,
     WalkerRandParams,
 )
-from envs.locomotion.mujoco_world import Move, MujocoWorld
+from envs.locomotion.mujoco_env import Move, MujocoEnv
 
 UP = np.pi / 2
 
 
 @pytest.mark.parametrize(
-    ("world", "features", "task", "reward", "ends"),
+    ("env", "features", "task", "reward", "ends"),
     [
         (AntGoal, [0.5, 1.5, 0.1, 0.6], [0.0, 2.0], 4.0 - 1.0 - 0.1 + 0.05, False),  # 0.71 m away, but 1 by the norm
         (AntGoal, [0.0, 1.1, 0.1, 0.6], [0.0, 2.0], 4.0 - 2.0 - 0.1 + 0.05, False),
@@ -58,12 +58,12 @@ UP = np.pi / 2
     ],
 )
 def test_rewards_and_ends_are_those_of_the_formula(
-    world: Any, features: list[float], task: list[float], reward: float, ends: bool
+    env: Any, features: list[float], task: list[float], reward: float, ends: bool
 ) -> None:
-    found = world(1).reward(torch.tensor([*features, 0.0]), torch.tensor(task))
+    found = env(1).reward(torch.tensor([*features, 0.0]), torch.tensor(task))
     assert float(found.reward) == float(found.sparse_reward) == pytest.approx(reward, abs=1e-6)
     assert bool(found.terminated) == ends
-    assert bool(world(1).reward(torch.tensor([*features, 1.0]), torch.tensor(task)).terminated)
+    assert bool(env(1).reward(torch.tensor([*features, 1.0]), torch.tensor(task)).terminated)
 
 
 def test_a_half_cheetah_whose_subclass_rewards_otherwise_is_paid_so() -> None:
@@ -71,43 +71,43 @@ def test_a_half_cheetah_whose_subclass_rewards_otherwise_is_paid_so() -> None:
         def reward(self, features: torch.Tensor, tasks: torch.Tensor) -> Reward:
             return super().reward(features, tasks)._replace(reward=features[..., 0], terminated=features[..., 1] > 0)
 
-    world = Eager(2)
-    world.restart()
-    step = world.advance(torch.full((2, 6), 0.5))
-    assert torch.equal(step.reward.reward, step.features[:, 0])
-    assert step.reward.terminated.all()
+    env = Eager(2)
+    env.reset()
+    _, reward, terminated, _, info = env.step(torch.full((2, 6), 0.5))
+    assert torch.equal(reward, info["features"][:, 0])
+    assert terminated.all()
 
 
 def test_a_humanoids_contact_cost_is_at_most_ten() -> None:
-    world = HumanoidVel(1, seed=0, contact_forces=True)
-    world.restart()
-    readings = np.full_like(world._readings, 1e4)
-    features = world._features(Move(world._state, world._state, readings, readings, np.full((1, 17), 0.2)))
+    env = HumanoidVel(1, seed=0, contact_forces=True)
+    env.reset()
+    readings = np.full_like(env._readings, 1e4)
+    features = env._features(Move(env._state, env._state, readings, readings, np.full((1, 17), 0.2)))
     assert features[0, 1] == pytest.approx(10.0 + 0.1 * 17 * 0.04)
 
 
 def test_the_high_dimensional_reward_is_of_the_state_after_the_step() -> None:
-    world = HalfCheetahHighDim(2, seed=0)
-    world.restart()
-    step = world.advance(torch.full((2, 6), 0.5))
-    state = (step.observation - torch.from_numpy(world._mean)) / torch.from_numpy(world._deviation)
-    torch.testing.assert_close(step.features[:, :18], state.float(), rtol=1e-4, atol=1e-4)
-    expected = (state * world.tasks).sum(-1) - 0.05 * 6 * 0.25
-    torch.testing.assert_close(step.reward.reward, expected.float(), rtol=1e-4, atol=1e-4)
+    env = HalfCheetahHighDim(2, seed=0)
+    env.reset()
+    observation, reward, _, _, info = env.step(torch.full((2, 6), 0.5))
+    state = (observation - torch.from_numpy(env._mean)) / torch.from_numpy(env._std)
+    torch.testing.assert_close(info["features"][:, :18], state.float(), rtol=1e-4, atol=1e-4)
+    expected = (state * env.tasks).sum(-1) - 0.05 * 6 * 0.25
+    torch.testing.assert_close(reward, expected.float(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("world_class", "position", "velocity", "normal"),
+    ("env_class", "position", "velocity", "normal"),
     [(HalfCheetahVel, 0.1, 0.1, True), (AntVel, 0.1, 0.1, True), (HopperRandParams, 0.005, 0.005, False)],
 )
 def test_starts_deviate_from_the_pose_as_the_page_says(
-    world_class: type[MujocoWorld], position: float, velocity: float, normal: bool
+    env_class: type[MujocoEnv], position: float, velocity: float, normal: bool
 ) -> None:
-    world = world_class(2000, seed=0)
-    world.restart()
-    physics = world._physics
-    moved = physics.positions(world._state) - physics.positions(physics.initial_state[None])
-    pushed = physics.velocities(world._state)
+    env = env_class(2000, seed=0)
+    env.reset()
+    physics = env._physics
+    moved = physics.positions(env._state) - physics.positions(physics.initial_state[None])
+    pushed = physics.velocities(env._state)
     assert np.abs(moved).max() == pytest.approx(position, rel=0.01)
     assert moved.mean() == pytest.approx(0.0, abs=0.01 * position)
     assert pushed.std() == pytest.approx(velocity if normal else velocity / np.sqrt(3), rel=0.02)

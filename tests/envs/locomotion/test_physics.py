@@ -11,92 +11,93 @@ import pytest
 import torch
 
 from envs import AntGoal, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
-from envs.locomotion.mujoco_world import MujocoWorld
+from envs.locomotion.mujoco_env import MujocoEnv
 
-ENGINES = pytest.mark.parametrize("world_class", [HalfCheetahVel, HalfCheetahMass, AntGoal, HumanoidVel])
+ENGINES = pytest.mark.parametrize("env_class", [HalfCheetahVel, HalfCheetahMass, AntGoal, HumanoidVel])
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is clipped")  # some robots' bounds are narrower
 
 
 @ENGINES
-def test_threads_and_their_memory_wait_for_the_first_episode(world_class: type[MujocoWorld]) -> None:
-    world = world_class(2)
-    assert "_loop" not in world._physics.__dict__
-    world.restart()
-    world.advance(torch.zeros(2, world.world.action_dim))
-    assert "_loop" in world._physics.__dict__
+def test_threads_and_their_memory_wait_for_the_first_episode(env_class: type[MujocoEnv]) -> None:
+    env = env_class(2)
+    assert "_loop" not in env._physics.__dict__
+    env.reset()
+    env.step(torch.zeros(2, env.meta_spec.action_dim))
+    assert "_loop" in env._physics.__dict__
 
 
 @ENGINES
-def test_results_do_not_depend_on_the_number_of_threads(world_class: type[MujocoWorld]) -> None:
-    worlds = [world_class(5, seed=1, threads=threads) for threads in (1, 2, 3)]
-    for world in worlds:
-        world.restart()
+def test_results_do_not_depend_on_the_number_of_threads(env_class: type[MujocoEnv]) -> None:
+    environments = [env_class(5, seed=1, threads=threads) for threads in (1, 2, 3)]
+    for env in environments:
+        env.reset()
     for _ in range(8):
-        actions = torch.rand(5, worlds[0].world.action_dim)
-        first, *others = [world.advance(actions) for world in worlds]
+        actions = torch.rand(5, environments[0].meta_spec.action_dim)
+        first, *others = [env.step(actions) for env in environments]
         for other in others:
-            assert torch.equal(first.observation, other.observation)
-            assert torch.equal(first.features, other.features)
+            assert torch.equal(first[0], other[0])
+            assert torch.equal(first[4]["features"], other[4]["features"])
 
 
 @ENGINES
-def test_a_copy_does_not_depend_on_its_neighbours(world_class: type[MujocoWorld]) -> None:
-    together, alone = world_class(4, seed=2), world_class(1, seed=2)
-    together.restart()
+def test_a_sub_environment_does_not_depend_on_its_neighbors(env_class: type[MujocoEnv]) -> None:
+    together, alone = env_class(4, seed=2), env_class(1, seed=2)
+    together.reset()
     alone.set_tasks(together.tasks[2:3])
-    alone.restart()
+    alone.reset()
     alone._state[:], alone._readings[:] = together._state[2], together._readings[2]
     for _ in range(8):
-        actions = torch.rand(4, together.world.action_dim)
-        ours, own = together.advance(actions), alone.advance(actions[2:3])
-        assert torch.equal(ours.observation[2], own.observation[0])
+        actions = torch.rand(4, together.meta_spec.action_dim)
+        ours, own = together.step(actions), alone.step(actions[2:3])
+        assert torch.equal(ours[0][2], own[0][0])
 
 
 @ENGINES
-def test_copies_that_act_while_others_wait_move_as_among_all(world_class: type[MujocoWorld]) -> None:
-    some, everyone = world_class(4, seed=3), world_class(4, seed=3)
-    some.restart()
-    everyone.restart()
+def test_sub_environments_that_act_while_others_wait_move_as_among_all(env_class: type[MujocoEnv]) -> None:
+    some, everyone = env_class(4, seed=3), env_class(4, seed=3)
+    some.reset()
+    everyone.reset()
     active = torch.tensor([False, True, False, True])
+    some._running[:] = active.numpy()
     for _ in range(8):
-        actions = torch.rand(4, some.world.action_dim)
-        ours, theirs = some.advance(actions, active), everyone.advance(actions)
-        assert torch.equal(ours.observation[active], theirs.observation[active])
-        assert torch.equal(ours.features[active], theirs.features[active])
+        actions = torch.rand(4, some.meta_spec.action_dim)
+        ours, theirs = some.step(actions), everyone.step(actions)
+        assert torch.equal(ours[0][active], theirs[0][active])
+        assert torch.equal(ours[4]["features"][active], theirs[4]["features"][active])
 
 
-def test_a_copy_that_starts_alone_is_read_under_its_own_model() -> None:
-    world = HumanoidMass(3, seed=5)
-    world.restart()
-    world.restart(torch.tensor([2]))
-    assert np.array_equal(world._readings, world._physics.read(world._models.addresses, world._state))
+def test_a_sub_environment_that_starts_alone_is_read_under_its_own_model() -> None:
+    env = HumanoidMass(3, seed=5)
+    env.reset()
+    env.reset(options={"reset_mask": [False, False, True]})
+    assert np.array_equal(env._readings, env._physics.read(env._models.addresses, env._state))
 
 
 def test_no_motor_works_at_a_start() -> None:
-    world = HumanoidVel(2)
-    world.restart()
-    assert not world._readings[:, world._physics.field_slices["qfrc_actuator"]].any()
+    env = HumanoidVel(2)
+    env.reset()
+    assert not env._readings[:, env._physics.field_slices["qfrc_actuator"]].any()
 
 
 @ENGINES
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda world: pickle.loads(pickle.dumps(world))])
-def test_a_duplicate_of_a_world_goes_on_alike_in_memory_of_its_own(
-    world_class: type[MujocoWorld], duplicate: Callable[[MujocoWorld], MujocoWorld]
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_duplicate_of_an_environment_goes_on_alike_in_memory_of_its_own(
+    env_class: type[MujocoEnv], duplicate: Callable[[MujocoEnv], MujocoEnv]
 ) -> None:
-    world = world_class(3, seed=4)
-    world.restart()
-    world.advance(torch.zeros(3, world.world.action_dim))
-    other, actions = duplicate(world), torch.full((3, world.world.action_dim), 0.3)
-    assert not np.isin(other._models.addresses, world._models.addresses).any()
-    expected = world.advance(actions)
-    del world
-    assert torch.equal(other.advance(actions).observation, expected.observation)
+    env = env_class(3, seed=4)
+    env.reset()
+    env.step(torch.zeros(3, env.meta_spec.action_dim))
+    other, actions = duplicate(env), torch.full((3, env.meta_spec.action_dim), 0.3)
+    assert not np.isin(other._models.addresses, env._models.addresses).any()
+    expected, *_ = env.step(actions)
+    del env
+    assert torch.equal(other.step(actions)[0], expected)
 
 
 def test_the_time_of_a_state_moves_on_by_the_duration_of_an_action() -> None:
-    world = HalfCheetahVel(2)
-    world.restart()
+    env = HalfCheetahVel(2)
+    env.reset()
     for _ in range(3):
-        world.advance(torch.zeros(2, 6))
-    np.testing.assert_allclose(world._state[:, 0], 0.15)
+        env.step(torch.zeros(2, 6))
+    np.testing.assert_allclose(env._state[:, 0], 0.15)

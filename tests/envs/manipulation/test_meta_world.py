@@ -27,25 +27,25 @@ Actions = Callable[[MetaEnv, torch.Generator], Tensor]
 MIXED = ("reach-v3", "basketball-v3", "window-open-v3")  # a push, a grasp with memory, a slide; two lengths of vectors
 
 
-def task_on(world: MetaWorld, scene: str, number: int = 0) -> Tensor:
-    """A training task of `world` on a scene."""
-    tasks: Any = world.task_distribution
-    return tasks.tasks[tasks.groups == world._benchmark.scenes.index(scene)][number]
+def task_on(env: MetaWorld, scene: str, number: int = 0) -> Tensor:
+    """A training task of `environment` on a scene."""
+    tasks: Any = env.task_distribution
+    return tasks.tasks[tasks.groups == env._benchmark.scenes.index(scene)][number]
 
 
-def mixed_world(processes: int) -> ML10:
-    """Copies with different scenes, which have played other tasks of them before."""
-    world = ML10(3, processes=processes)
+def mixed_env(processes: int) -> ML10:
+    """EnvIds with different scenes, which have played other tasks of them before."""
+    env = ML10(3, processes=processes)
     for number in (1, 0):
-        world.set_tasks(torch.stack([task_on(world, scene, number) for scene in MIXED]))
-        world.restart()
-        world.advance(torch.ones(3, 4))
-    return world
+        env.set_tasks(torch.stack([task_on(env, scene, number) for scene in MIXED]))
+        env.reset()
+        env.step(torch.ones(3, 4))
+    return env
 
 
-def own_environment(world: MetaWorld, copy: int) -> Any:
+def own_environment(env: MetaWorld, env_id: int) -> Any:
     """Meta-World's environment of a copy's scene on its task, as the benchmark's user makes it."""
-    (assignment,) = world._assignments([copy])
+    (assignment,) = env._assignments([env_id])
     environment = metaworld.ALL_V3_ENVIRONMENTS[assignment.scene]()
     data = {"rand_vec": assignment.variation, "env_cls": type(environment), "partially_observable": True}
     environment.set_task(metaworld.Task(assignment.scene, pickle.dumps(data)))
@@ -53,12 +53,12 @@ def own_environment(world: MetaWorld, copy: int) -> Any:
 
 
 def test_the_tasks_of_ml1_are_those_that_meta_world_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = ML1(1)
+    env = ML1(1)
     monkeypatch.setattr(metaworld, "_N_GOALS", 4)  # of 50
     own = metaworld.ML1("reach-v3", seed=42)
     for ours, theirs in (
-        (world.task_distribution.tasks, own.train_tasks),
-        (world.evaluation_tasks("test").tasks, own.test_tasks),
+        (env.task_distribution.tasks, own.train_tasks),
+        (env.evaluation_tasks("test").tasks, own.test_tasks),
     ):
         drawn = np.array([pickle.loads(task.data)["rand_vec"] for task in theirs])
         assert torch.equal(ours[:4], torch.from_numpy(drawn).float())
@@ -74,98 +74,98 @@ def test_the_stored_tables_begin_like_a_fresh_draw() -> None:
 def test_no_test_task_is_a_training_task_and_every_scene_has_fifty(
     benchmark: type[MetaWorld], training_scenes: int
 ) -> None:
-    world = benchmark(1)
-    train, test = world._benchmark.train, world._benchmark.test
+    env = benchmark(1)
+    train, test = env._benchmark.train, env._benchmark.test
     assert np.bincount(train.scenes).tolist() == [50] * training_scenes
     assert sorted(np.unique(test.scenes, return_counts=True)[1]) == [50] * 5
-    shared = set(map(tuple, world.task_distribution.tasks.tolist())) & set(map(tuple, world._test_tasks.tasks.tolist()))
+    shared = set(map(tuple, env.task_distribution.tasks.tolist())) & set(map(tuple, env._test_tasks.tasks.tolist()))
     assert not shared
-    both = {world._benchmark.scenes[scene] for scene in set(train.scenes) & set(test.scenes)}
+    both = {env._benchmark.scenes[scene] for scene in set(train.scenes) & set(test.scenes)}
     assert both == ({"basketball-v3"} if benchmark is ML25 else set())  # as Meta-World 3.1.1 has it
 
 
 def test_gymnasium_passes_the_name_of_ml1s_scene_on_and_draws_its_task() -> None:
     environment = gymnasium.make("lit_metarl/ML1-v0", task="push-v3", processes=1)
     _, info = environment.reset(seed=1)
-    world = ML1(1, task="push-v3")
-    assert bool(world.task_distribution.contains(torch.from_numpy(info["task"])[None]).all())
+    env = ML1(1, task="push-v3")
+    assert bool(env.task_distribution.contains(torch.from_numpy(info["task"])[None]).all())
     with pytest.raises(ConfigurationError, match="push-v2.*push-v3"):
         gymnasium.make("lit_metarl/ML1-v0", task="push-v2")
 
 
 def test_train_and_test_goals_of_ml1_differ() -> None:
-    world = ML1(1)
-    assert not bool(world.task_distribution.contains(world._test_tasks.tasks).any())
-    assert len(world._number_of) == 100
+    env = ML1(1)
+    assert not bool(env.task_distribution.contains(env._test_tasks.tasks).any())
+    assert len(env._number_of) == 100
 
 
 def test_an_episode_is_that_of_meta_worlds_own_environments(random_actions: Actions) -> None:
-    world, generator = mixed_world(processes=2), torch.Generator().manual_seed(0)
-    observation = world.restart()
-    own = [own_environment(world, copy) for copy in range(3)]
+    env, generator = mixed_env(processes=2), torch.Generator().manual_seed(0)
+    observation, _ = env.reset()
+    own = [own_environment(env, env_id) for env_id in range(3)]
     starts = [environment.reset()[0] for environment in own]
     assert torch.equal(observation, torch.from_numpy(np.array(starts)).float())
     for _ in range(25):
-        actions = random_actions(world, generator)
-        step = world.advance(actions)
+        actions = random_actions(env, generator)
+        observation, reward, _, _, info = env.step(actions)
         results = [environment.step(action) for environment, action in zip(own, actions.numpy())]
-        assert torch.equal(step.observation, torch.tensor(np.array([result[0] for result in results])).float())
-        assert step.reward.reward.tolist() == [np.float32(result[1]) for result in results]
-        assert step.success.tolist() == [bool(result[4]["success"]) for result in results]
-        assert (step.observation[:, -3:] == 0).all()  # the goal is hidden
+        assert torch.equal(observation, torch.tensor(np.array([result[0] for result in results])).float())
+        assert reward.tolist() == [np.float32(result[1]) for result in results]
+        assert info["success"].tolist() == [bool(result[4]["success"]) for result in results]
+        assert (observation[:, -3:] == 0).all()  # the goal is hidden
 
 
 def test_the_state_of_several_scenes_continues_bit_identically_elsewhere(random_actions: Actions) -> None:
-    world = mixed_world(processes=2)
-    world.restart()
+    env = mixed_env(processes=2)
+    env.reset()
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
-        world.advance(random_actions(world, generator))
-    state = world.state_dict()
+        env.step(random_actions(env, generator))
+    state = env.state_dict()
     restored = ML10(3, seed=8, processes=1)
     restored.load_state_dict(state)
     for _ in range(40):
-        actions = random_actions(world, generator)
-        expected, continued = world.advance(actions), restored.advance(actions)
-        assert torch.equal(expected.observation, continued.observation)
-        assert torch.equal(expected.features, continued.features)
+        actions = random_actions(env, generator)
+        expected, continued = env.step(actions), restored.step(actions)
+        assert torch.equal(expected[0], continued[0])
+        assert torch.equal(expected[4]["features"], continued[4]["features"])
     again = restored.state_dict()
-    for key, value in world.state_dict().items():
+    for key, value in env.state_dict().items():
         if key != "generator":
             assert np.array_equal(value.numpy(), again[key].numpy(), equal_nan=True), key  # NaN stands for None
 
 
 def test_rewards_of_reach_under_other_goals_are_those_of_meta_world(random_actions: Actions) -> None:
-    world = ML1(1, processes=1)
-    world.restart()
-    step = world.advance(random_actions(world, torch.Generator().manual_seed(0)))
-    tasks = torch.cat((world.task_distribution.tasks[:4], step.features[:, :3].repeat(1, 2) + 0.01))
-    rewards = world.reward(step.features, tasks).reward
-    environment: Any = world._host._scenes[world._keys([0])[0]]._environment
+    env = ML1(1, processes=1)
+    env.reset()
+    features = env.step(random_actions(env, torch.Generator().manual_seed(0)))[4]["features"]
+    tasks = torch.cat((env.task_distribution.tasks[:4], features[:, :3].repeat(1, 2) + 0.01))
+    rewards = env.reward(features, tasks).reward
+    environment: Any = env._host._scenes[env._keys([0])[0]]._environment
     for task, reward in zip(tasks.numpy().astype(np.float64), rewards):
         environment._target_pos = task[3:]
         expected, distance, _ = environment.compute_reward(np.zeros(4), np.zeros(39))
         assert float(reward) == pytest.approx(expected, rel=1e-5)
-        assert bool(world.success(step.features, torch.from_numpy(task).float())[0]) == (distance <= 0.05)
+        assert bool(env.success(features, torch.from_numpy(task).float())[0]) == (distance <= 0.05)
 
 
 def test_tasks_of_reach_leave_the_movement_of_the_hand_alone(random_actions: Actions) -> None:
-    world, generator = ML1(2, processes=1), torch.Generator().manual_seed(0)
-    world.restart()
+    env, generator = ML1(2, processes=1), torch.Generator().manual_seed(0)
+    env.reset()
     for _ in range(10):
-        step = world.advance(random_actions(world, generator)[:1].expand(2, -1))
-    assert not torch.equal(world.tasks[0], world.tasks[1])
-    assert torch.equal(step.features[0], step.features[1])
+        *_, info = env.step(random_actions(env, generator)[:1].expand(2, -1))
+    assert not torch.equal(env.tasks[0], env.tasks[1])
+    assert torch.equal(*info["features"])
 
 
 def test_a_simulation_that_breaks_down_ends_the_episode_and_is_counted() -> None:
-    world = ML1(1, processes=1)
-    world.restart()
-    scene: Any = world._host._scenes[world._keys([0])[0]]
+    env = ML1(1, processes=1)
+    env.reset()
+    scene: Any = env._host._scenes[env._keys([0])[0]]
     scene._environment.data.qvel[:] = 1e12
-    step = world.advance(torch.zeros(1, 4))
-    assert step.reward.terminated.tolist() == [True]
-    assert world.diverged == 1
+    _, _, terminated, *_ = env.step(torch.zeros(1, 4))
+    assert terminated.tolist() == [True]
+    assert env.diverged == 1
 
 
 def test_test_tasks_come_from_the_test_set_and_validation_tasks_do_not_unless_asked() -> None:
@@ -178,12 +178,12 @@ def test_test_tasks_come_from_the_test_set_and_validation_tasks_do_not_unless_as
 
 
 def test_a_test_task_asked_for_in_training_is_refused() -> None:
-    world = ML10(1)
-    task = world.evaluation_tasks("test").sample(1, torch.Generator().manual_seed(0))
-    world.set_tasks(task)  # evaluation may
+    env = ML10(1)
+    task = env.evaluation_tasks("test").sample(1, torch.Generator().manual_seed(0))
+    env.set_tasks(task)  # evaluation may
     sampler = FixedTaskSampler(task.tolist())
     with pytest.raises(ConfigurationError, match="it is a test task of the benchmark, which training must never see"):
-        sampler.bind(world.world, world.task_distribution, 0, 0)
+        sampler.bind(env.meta_spec, env.task_distribution, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_versions_are_told_and_a_checkpoint_asks_for_the_same() -> None:
 
 
 def test_a_picture_shows_the_table() -> None:
-    world = ML1(1, processes=1)
-    world.restart()
+    env = ML1(1, processes=1)
+    env.reset()
     try:
-        picture = world.draw(0)
+        picture = env.draw(0)
     except RuntimeError as error:
         pytest.skip(str(error))
     assert picture.std() > 5

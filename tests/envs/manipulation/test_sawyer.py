@@ -1,4 +1,4 @@
-"""HFR's Sawyer worlds: rewards by hand, physics step by step."""
+"""HFR's Sawyer environments: rewards by hand, physics step by step."""
 
 from __future__ import annotations
 
@@ -37,65 +37,68 @@ def test_the_batched_arm_moves_as_mujoco_steps_it() -> None:
 
 
 def test_the_target_of_the_hand_stays_within_its_bounds() -> None:
-    world = SawyerReach(1)
-    world.restart()
+    env = SawyerReach(1)
+    env.reset()
     for _ in range(120):
-        step = world.advance(torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
-    assert world._state[0, world._physics._target].tolist() == [0.5, 1.0, 0.5]
-    assert step.observation[0, :3].max() < 1.05
+        observation, *_ = env.step(torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+    assert env._state[0, env._physics._target].tolist() == [0.5, 1.0, 0.5]
+    assert observation[0, :3].max() < 1.05
 
 
 def test_dense_reach_pays_most_at_the_goal_and_never_less_than_nothing() -> None:
-    world = SawyerReach(1)
-    world.restart()
-    at_goal = world.reward(features(0.05, 0.8, 0.2), GOAL)
-    grip = torch.from_numpy(world._physics.grip(world._readings)[0]).float()
+    env = SawyerReach(1)
+    env.reset()
+    at_goal = env.reward(features(0.05, 0.8, 0.2), GOAL)
+    grip = torch.from_numpy(env._physics.grip(env._readings)[0]).float()
     assert float(at_goal.reward) == pytest.approx(1000 * float((grip - GOAL).norm()) + 2000, rel=1e-5)
-    off = world.reward(features(0.05, 0.8, 0.3), GOAL)
+    off = env.reward(features(0.05, 0.8, 0.3), GOAL)
     assert float(off.reward) == pytest.approx(
         1000 * (float((grip - GOAL).norm()) - 0.1 + np.exp(-1.0) + np.exp(-10.0)), rel=1e-5
     )
-    assert float(world.reward(features(0.0, -3.0, 0.0), GOAL).reward) == 0.0
+    assert float(env.reward(features(0.0, -3.0, 0.0), GOAL).reward) == 0.0
     assert not bool(at_goal.terminated)
 
 
-@pytest.mark.parametrize("world", [SawyerReachSparse, SawyerPushSparse])
+@pytest.mark.parametrize("env_class", [SawyerReachSparse, SawyerPushSparse])
 def test_sparse_worlds_pay_minus_one_until_the_goal_where_they_end(
-    world: type[SawyerReachSparse] | type[SawyerPushSparse],
+    env_class: type[SawyerReachSparse] | type[SawyerPushSparse],
 ) -> None:
-    radius = 0.05 if world is SawyerReachSparse else 0.07
+    radius = 0.05 if env_class is SawyerReachSparse else 0.07
     for distance, arrived in ((radius - 1e-3, True), (radius + 1e-3, False)):
-        there = (0.05, 0.8 - distance, 0.2 if world is SawyerReachSparse else 0.4)
-        reward = world(1).reward(features(*there), GOAL)
+        there = (0.05, 0.8 - distance, 0.2 if env_class is SawyerReachSparse else 0.4)
+        reward = env_class(1).reward(features(*there), GOAL)
         assert float(reward.reward) == float(reward.sparse_reward) == float(arrived) - 1.0
         assert bool(reward.terminated) == arrived
-        assert bool(world(1).success(features(*there), GOAL)) == arrived
+        assert bool(env_class(1).success(features(*there), GOAL)) == arrived
 
 
 def test_only_the_sparse_push_starts_with_the_hand_low_over_the_table() -> None:
-    reach, push, sparse = (float(world(1).restart()[0, 2]) for world in (SawyerReach, SawyerPush, SawyerPushSparse))
+    reach, push, sparse = (
+        float(env_class(1).reset()[0][0, 2]) for env_class in (SawyerReach, SawyerPush, SawyerPushSparse)
+    )
     assert sparse < 0.1
     assert reach == push > 0.2
 
 
 def test_dense_push_pays_for_the_puck_only_when_the_fingers_are_at_it() -> None:
-    world = SawyerPush(1)
-    away = world.reward(features(0.05, 0.8, 0.2), GOAL)
-    touching = world.reward(features(0.05, 0.8, 0.02), GOAL)
+    env = SawyerPush(1)
+    away = env.reward(features(0.05, 0.8, 0.2), GOAL)
+    touching = env.reward(features(0.05, 0.8, 0.02), GOAL)
     assert float(away.reward) == pytest.approx(-0.2)
     way = float((torch.tensor([0.0, 0.6]) - GOAL[0, :2]).norm())
     assert float(touching.reward) == pytest.approx(1000 * way + 2000 - 0.02, rel=1e-5)
-    assert bool(world.success(features(0.05, 0.8, 0.2), GOAL))
+    assert bool(env.success(features(0.05, 0.8, 0.2), GOAL))
 
 
 def test_a_hand_that_is_led_to_the_goal_succeeds() -> None:
-    world = SawyerReachSparse(1)
+    env = SawyerReachSparse(1)
     goal = torch.tensor([[0.0, 0.75, 0.15]])
-    world.set_tasks(goal)
-    world.restart()
+    env.set_tasks(goal)
+    env.reset()
     for _ in range(60):
-        grip = torch.from_numpy(world._physics.grip(world._readings)).float()
-        step = world.advance(torch.cat(((20 * (goal - grip)).clamp(-1, 1), torch.zeros(1, 1)), -1))
-        if step.reward.terminated:
+        grip = torch.from_numpy(env._physics.grip(env._readings)).float()
+        action = torch.cat(((20 * (goal - grip)).clamp(-1, 1), torch.zeros(1, 1)), -1)
+        _, _, terminated, _, info = env.step(action)
+        if terminated:
             break
-    assert step.success.tolist() == [True]
+    assert info["success"].tolist() == [True]

@@ -10,17 +10,17 @@ from envs import FourCorners, GridNavi, PointRobot, SparsePointRobot
 
 
 def test_grid_moves_and_edges() -> None:
-    world = GridNavi(1)
-    world.reset()
-    visited = [world.step(np.array([choice]))[0][0].tolist() for choice in (1, 2, 3, 3, 4, 4, 0)]
+    env = GridNavi(1)
+    env.reset()
+    visited = [env.step(np.array([choice]))[0][0].tolist() for choice in (1, 2, 3, 3, 4, 4, 0)]
     assert visited == [[0, 1], [1, 1], [1, 0], [1, 0], [0, 0], [0, 0], [0, 0]]
 
 
 def test_grid_goal_pays_in_every_step_on_it() -> None:
-    world = GridNavi(1)
-    world.set_tasks(torch.tensor([[0.0, 2.0]]))
-    world.reset()
-    rewards = [float(world.step(np.array([choice]))[1][0]) for choice in (1, 1, 0)]
+    env = GridNavi(1)
+    env.set_tasks(torch.tensor([[0.0, 2.0]]))
+    env.reset()
+    rewards = [float(env.step(np.array([choice]))[1][0]) for choice in (1, 1, 0)]
     assert rewards == pytest.approx([-0.1, 1.0, 1.0])
 
 
@@ -31,20 +31,20 @@ def test_grid_goals_keep_away_from_the_start() -> None:
 
 
 def test_a_choice_that_does_not_exist_is_refused() -> None:
-    world = GridNavi(2)
-    world.reset()
+    env = GridNavi(2)
+    env.reset()
     with pytest.raises(
         ValueError, match="GridNavi, sub-environment 1: action 5 is not one of the whole numbers 0 to 4"
     ):
-        world.step(np.array([0, 5]))
+        env.step(np.array([0, 5]))
 
 
 def test_point_moves_are_clipped() -> None:
-    world = SparsePointRobot(1)
-    world.restart()
+    env = SparsePointRobot(1)
+    env.reset()
     with pytest.warns(UserWarning, match="is clipped"):
-        step = world.advance(torch.tensor([[5.0, -0.05]]))
-    assert torch.allclose(step.observation, torch.tensor([[0.1, -0.05]]))
+        observation, *_ = env.step(torch.tensor([[5.0, -0.05]]))
+    assert torch.allclose(observation, torch.tensor([[0.1, -0.05]]))
 
 
 def test_sparse_point_pays_within_the_radius_only() -> None:

@@ -45,11 +45,11 @@ def test_whole_steps_give_the_recorded_rewards(
     recorded: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, status = len(recorded["noise"]), _status_before(recorded)
-    world = KhazadDum(number, continuous=bool(recorded["continuous"]))
-    world.set_tasks(torch.from_numpy(recorded["noise"])[:, None])
-    world.restart()
-    world._position[:] = recorded["xy"]
-    world._at_goal[:], world._fallen[:] = status > 0, status < 0
+    env = KhazadDum(number, continuous=bool(recorded["continuous"]))
+    env.set_tasks(torch.from_numpy(recorded["noise"])[:, None])
+    env.reset()
+    env._position[:] = recorded["xy"]
+    env._at_goal[:], env._fallen[:] = status > 0, status < 0
     steps = torch.from_numpy(_steps(recorded))
     scale = torch.from_numpy(recorded["noise"])[:, None].float().double() * steps.square().sum(-1, keepdim=True)
     draws = torch.from_numpy(recorded["noise_draw"]) / scale.clamp(min=1e-9)
@@ -59,31 +59,31 @@ def test_whole_steps_give_the_recorded_rewards(
         if recorded["continuous"]
         else torch.nn.functional.one_hot(torch.from_numpy(recorded["action"]).long(), 4).float()
     )
-    step = world.advance(actions)
-    np.testing.assert_allclose(step.reward.reward, recorded["reward"], rtol=0, atol=5e-7)
-    np.testing.assert_allclose(step.observation, recorded["next_obs"], rtol=0, atol=1e-6)
-    assert (step.success.numpy() == (recorded["reached_dest"] > 0)).all()
-    assert (world._fallen == (recorded["reached_dest"] < 0)).all()
-    assert not step.reward.terminated.any()
+    observation, reward, terminated, _, info = env.step(actions)
+    np.testing.assert_allclose(reward, recorded["reward"], rtol=0, atol=5e-7)
+    np.testing.assert_allclose(observation, recorded["next_obs"], rtol=0, atol=1e-6)
+    assert (info["success"].numpy() == (recorded["reached_dest"] > 0)).all()
+    assert (env._fallen == (recorded["reached_dest"] < 0)).all()
+    assert not terminated.any()
 
 
 def test_a_new_episode_begins_neither_fallen_nor_at_the_goal() -> None:
-    world = KhazadDum(2)
-    world.restart()
-    world._fallen[0] = world._at_goal[1] = True
-    world.restart()
-    step = world.advance(torch.tensor([[0.0, 1.0, 0.0, 0.0]] * 2))  # to the right
-    assert step.success.tolist() == [False, False]
-    assert bool((step.reward.reward < 0).all())
-    assert world._path[:, :2].diff(dim=1).abs().sum((1, 2)).tolist() == pytest.approx([1.0, 1.0])
+    env = KhazadDum(2)
+    env.reset()
+    env._fallen[0] = env._at_goal[1] = True
+    env.reset()
+    _, reward, _, _, info = env.step(torch.tensor([[0.0, 1.0, 0.0, 0.0]] * 2))  # to the right
+    assert info["success"].tolist() == [False, False]
+    assert bool((reward < 0).all())
+    assert env._path[:, :2].diff(dim=1).abs().sum((1, 2)).tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_the_noise_of_a_step_has_the_tasks_deviation() -> None:
-    world = KhazadDum(20_000, continuous=True)
-    world.set_tasks(torch.full((20_000, 1), 0.05))
-    world.restart()
-    world._position[:] = [2.0, 4.0]
-    world.advance(torch.tensor([0.0, 0.5]).expand(20_000, 2))
-    slips = world._position - [2.0, 4.5]
+def test_the_noise_of_a_step_has_the_tasks_standard_deviation() -> None:
+    env = KhazadDum(20_000, continuous=True)
+    env.set_tasks(torch.full((20_000, 1), 0.05))
+    env.reset()
+    env._position[:] = [2.0, 4.0]
+    env.step(torch.tensor([0.0, 0.5]).expand(20_000, 2))
+    slips = env._position - [2.0, 4.5]
     assert slips.std(0) == pytest.approx([0.0125, 0.0125], rel=0.03)
     assert slips.mean(0) == pytest.approx([0.0, 0.0], abs=5e-4)

@@ -1,26 +1,28 @@
-"""What every algorithm saves of itself beside weights and optimizers."""
+"""What every algorithm saves besides weights and optimizers."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
+from datamodules import RolloutDataModule
 from envs import PointRobot
 from lit_metarl.checkpoints import ExactResume
-from tests.worlds import Blind
+from tests.environments import Blind
 
 
 def training() -> Blind:
-    model = Blind(PointRobot.world)
+    model = Blind(PointRobot.meta_spec)
     model._trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"), callbacks=[ExactResume()], ckpt_path=None)  # type: ignore[assignment]
     return model
 
 
-def test_a_resumed_run_goes_on_with_its_clock_its_random_stream_and_the_epochs_sums() -> None:
+def test_a_resumed_run_continues_its_clock_its_random_stream_and_the_epochs_sums() -> None:
     model, resumed = training(), training()
     model._seconds_before = 1000.0
     model._sums, model._updates = {"loss": torch.tensor(6.0)}, 3
@@ -37,7 +39,7 @@ def test_a_resumed_run_goes_on_with_its_clock_its_random_stream_and_the_epochs_s
 
 def test_what_is_logged_of_an_epoch_are_the_means_of_its_own_updates() -> None:
     model, logged = training(), []
-    data = SimpleNamespace(environment_steps=5, metrics={}, end_epoch=lambda: None)
+    data = MagicMock(spec=RolloutDataModule, environment_steps=5, metrics={})
     fit_loop = pl.Trainer(logger=False, accelerator="cpu").fit_loop
     model._trainer = SimpleNamespace(datamodule=data, fit_loop=fit_loop)  # type: ignore[assignment]
     model.update = lambda batch: {"loss": torch.tensor(batch)}  # type: ignore[method-assign]

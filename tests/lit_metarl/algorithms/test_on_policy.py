@@ -14,34 +14,38 @@ from datamodules.collection import Collector, Trials, as_sequences
 from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot
-from lit_metarl.algorithms import RL2, OnPolicyModule, VariBAD
+from lit_metarl.algorithms import RL2, ELBOPlan, OnPolicyModule, PPOPlan, VariBAD
 from lit_metarl.losses import ppo
-from tests.worlds import EndingPoint
+from lit_metarl.networks import RecurrentEncoderPlan
+from tests.environments import EndingPoint
 
 TASKS, EPISODES = 6, 3
 SMALL: dict[str, Any] = {
     "layers": [16, 16],
     "policy_state_embedding": 8,
     "policy_belief_embedding": 8,
-    "hidden": 12,
-    "truncation": 7,
-    "minibatches": 2,
+    "encoder": RecurrentEncoderPlan(hidden=12, truncation=7),
+    "ppo": PPOPlan(minibatches=2),
 }
 ALGORITHMS = [VariBAD, RL2]
-WORLDS = [GridNavi, EndingPoint, SparsePointRobot]  # discrete actions; true ends; a shaped reward beside the true one
+ENVIRONMENTS = [
+    GridNavi,
+    EndingPoint,
+    SparsePointRobot,
+]  # discrete actions; true ends; a shaped reward beside the true one
 
 
-def build(algorithm: type[OnPolicyModule], world: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
+def build(algorithm: type[OnPolicyModule], env_class: type[MetaEnv] = GridNavi, **settings: Any) -> OnPolicyModule:
     torch.manual_seed(0)
-    model = algorithm(world.world, **{**SMALL, **settings})
+    model = algorithm(env_class.meta_spec, **{**SMALL, **settings})
     optimizers: Any = model.configure_optimizers()
     model.optimizers = lambda: optimizers  # type: ignore[method-assign]
     model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
     return model
 
 
-def collect(model: OnPolicyModule, world: type[MetaEnv] = GridNavi, seed: int = 0, tasks: int = TASKS) -> Trials:
-    env = world(tasks, seed)
+def collect(model: OnPolicyModule, env_class: type[MetaEnv] = GridNavi, seed: int = 0, tasks: int = TASKS) -> Trials:
+    env = env_class(tasks, seed)
     generator = torch.Generator().manual_seed(seed)
     return Collector(env).collect(model, env.task_distribution.sample(tasks, generator), EPISODES, generator)
 
@@ -61,13 +65,13 @@ def test_they_implement_the_contract_and_explore_all_the_time(algorithm: type[On
     assert collect(model).exploration_episodes == 0
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @torch.no_grad()
-def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type[MetaEnv]) -> None:
-    model = build(VariBAD, world)
+def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(env_class: type[MetaEnv]) -> None:
+    model = build(VariBAD, env_class)
     assert isinstance(model, VariBAD)
-    trials = collect(model, world)
-    assert bool(trials.steps["valid"].all()) == (world is not EndingPoint)
+    trials = collect(model, env_class)
+    assert bool(trials.steps["valid"].all()) == (env_class is not EndingPoint)
     sequences = as_sequences(trials)
     recomputed = torch.cat(model.encode(sequences), -1)[:, :-1]
     valid = sequences["valid"]
@@ -75,28 +79,30 @@ def test_varibads_belief_during_the_trial_is_that_of_the_whole_trial(world: type
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
 @torch.no_grad()
-def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
-    model = build(algorithm, world)
+def test_learning_sees_the_policy_that_acted(algorithm: type[OnPolicyModule], env_class: type[MetaEnv]) -> None:
+    model = build(algorithm, env_class)
     seen: list[Tensor] = []
     features = model.actor_critic.policy_features
     model.actor_critic.policy_features = lambda inputs: seen.append(inputs) or features(inputs)  # type: ignore
-    trials = collect(model, world)
+    trials = collect(model, env_class)
     sequences = as_sequences(trials)
     raw_action = sequences.get("raw_action", sequences["action"])
-    log_probability, _, _ = model.evaluate(model.policy_inputs(sequences), raw_action)
+    log_probability, _, _ = model.evaluate_actions(model.policy_inputs(sequences), raw_action)
     valid = trials.steps["valid"]
     running = valid.flatten(1)[:, valid.any(0).flatten()]  # whose episode ran, call by call
     exists = sequences["valid"]
-    acted = model.actor_critic.actions.score(features(torch.stack(seen, 1)[running]), raw_action[exists])[0]
+    acted = model.actor_critic.actions.log_prob_and_entropy(
+        features(torch.stack(seen, 1)[running]), raw_action[exists]
+    )[0]
     torch.testing.assert_close(log_probability[exists], acted, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_the_border_between_episodes_is_marked_before_and_after() -> None:
     model = build(VariBAD)
-    horizon = GridNavi.world.horizon
+    horizon = GridNavi.meta_spec.horizon
     before, after = model.states(as_sequences(collect(model)))
     assert [int(step) for step in before[0, :, -1].nonzero()] == [horizon, 2 * horizon]
     assert [int(step) for step in after[0, :, -1].nonzero()] == [horizon - 1, 2 * horizon - 1, 3 * horizon - 1]
@@ -104,7 +110,9 @@ def test_the_border_between_episodes_is_marked_before_and_after() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @torch.no_grad()
-def test_what_comes_after_the_end_of_a_copys_episode_leaves_its_belief_alone(algorithm: type[OnPolicyModule]) -> None:
+def test_what_comes_after_the_end_of_a_sub_environments_episode_leaves_its_belief_alone(
+    algorithm: type[OnPolicyModule],
+) -> None:
     model, generator = build(algorithm, PointRobot), torch.Generator().manual_seed(0)
     belief, no = model.start_trial(2, generator), torch.zeros(2, dtype=torch.bool)
     for terminated, active in ((torch.tensor([True, False]), ~no), (no, torch.tensor([False, True]))):
@@ -131,7 +139,7 @@ def test_rl_gradients_shape_the_belief_of_rl2() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_gradient_is_that_of_finite_differences(algorithm: type[OnPolicyModule]) -> None:
-    model = build(algorithm, world=PointRobot, truncation=None)
+    model = build(algorithm, env_class=PointRobot, encoder=RecurrentEncoderPlan(hidden=12, truncation=None))
     trials = collect(model, PointRobot)
     sequences = as_sequences(trials)
     samples = model.policy_samples(sequences, trials.returns)
@@ -152,28 +160,31 @@ def test_the_gradient_is_that_of_finite_differences(algorithm: type[OnPolicyModu
     torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-4, atol=1e-8)
 
 
-def test_rewards_are_divided_by_the_running_deviation_of_the_discounted_return() -> None:
-    model = build(VariBAD, discount=0.9)
+def test_rewards_are_divided_by_the_running_std_of_the_discounted_return() -> None:
+    model = build(VariBAD, ppo=PPOPlan(discount=0.9))
     generator = torch.Generator().manual_seed(0)
     rewards = [torch.randn(4, 10, generator=generator) for _ in range(2)]
     valid = torch.arange(10) < torch.tensor([10, 10, 6, 3])[:, None]
     seen: list[float] = []
     for reward in rewards:
-        normalised = model.normalised_rewards(reward, valid)
+        normalized = model.normalized_rewards(reward, valid)
         for row, exists in zip(reward, valid):
             total = 0.0
             for value in row[exists].tolist():
                 total = 0.9 * total + value
                 seen.append(total)
-        deviation = torch.tensor(seen).std(correction=0)
-        expected = torch.where(valid, reward / deviation, 0.0)
-        torch.testing.assert_close(normalised, expected, rtol=1e-3, atol=1e-4)
+        std = torch.tensor(seen).std(correction=0)
+        expected = torch.where(valid, reward / std, 0.0)
+        torch.testing.assert_close(normalized, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_normalised_rewards_are_kept_within_ten_deviations() -> None:
+def test_normalized_rewards_are_kept_within_ten_standard_deviations() -> None:
     reward = torch.zeros(1, 1000)
     reward[0, 500] = -1.0
-    assert float(build(VariBAD, discount=0.1).normalised_rewards(reward, torch.ones(1, 1000).bool()).min()) == -10.0
+    assert (
+        float(build(VariBAD, ppo=PPOPlan(discount=0.1)).normalized_rewards(reward, torch.ones(1, 1000).bool()).min())
+        == -10.0
+    )
 
 
 RETURNS = torch.tensor([3.0, 1.0, 2.0, 5.0, 0.5, 4.0])
@@ -208,10 +219,10 @@ def test_published_cvar_ml_keeps_the_other_trials_with_advantage_0_before_advant
 
 def test_time_limits_are_left_out_of_the_advantages_only_if_they_are_proper() -> None:
     def targets(proper: bool) -> Tensor:
-        model = build(RL2, proper_time_limits=proper)
+        model = build(RL2, ppo=PPOPlan(proper_time_limits=proper))
         trials = collect(model)
         samples = model.policy_samples(as_sequences(trials), trials.returns)
-        return (samples.target - samples.value)[:, GridNavi.world.horizon - 1 :: GridNavi.world.horizon]
+        return (samples.target - samples.value)[:, GridNavi.meta_spec.horizon - 1 :: GridNavi.meta_spec.horizon]
 
     assert (targets(True) == 0).all()
     assert (targets(False) != 0).all()
@@ -246,7 +257,9 @@ def test_the_running_statistics_are_of_the_steps_that_exist() -> None:
 def test_an_update_is_clipped_gradient_steps_on_shuffled_minibatches_of_existing_steps(
     algorithm: type[OnPolicyModule], largest_norm: float, rate: float
 ) -> None:
-    model, plain = (build(algorithm, EndingPoint, max_grad_norm=largest_norm) for _ in range(2))
+    model, plain = (
+        build(algorithm, EndingPoint, ppo=PPOPlan(minibatches=2, max_grad_norm=largest_norm)) for _ in range(2)
+    )
     optimizer: Any = torch.optim.SGD(model.parameters(), lr=rate)
     model.optimizers = lambda: optimizer  # type: ignore[method-assign]
     trials = collect(model, EndingPoint)
@@ -255,15 +268,15 @@ def test_an_update_is_clipped_gradient_steps_on_shuffled_minibatches_of_existing
     generator = model.generator.clone_state()
     model.update_policy(sequences, trials.returns)
     samples = plain.policy_samples(sequences, trials.returns)
-    size = len(samples.inputs) // plain.minibatches
-    for _ in range(plain.epochs):
-        order = torch.randperm(len(samples.inputs), generator=generator)[: size * plain.minibatches]
+    size = len(samples.inputs) // plain.ppo.minibatches
+    for _ in range(plain.ppo.epochs):
+        order = torch.randperm(len(samples.inputs), generator=generator)[: size * plain.ppo.minibatches]
         for rows in order.split(size):
             of = type(samples)(*(values[rows] for values in samples))
             exists = of.counts > 0
-            log_probability, entropy, value = plain.evaluate(of.inputs, of.raw_action)
-            loss = ppo.policy_loss(log_probability - of.log_probability, of.advantage, plain.clip)[exists].mean()
-            loss = loss + 0.5 * ppo.value_loss(value, of.value, of.target, plain.clip)[exists].mean()
+            log_probability, entropy, value = plain.evaluate_actions(of.inputs, of.raw_action)
+            loss = ppo.policy_loss(log_probability - of.log_probability, of.advantage, plain.ppo.clip)[exists].mean()
+            loss = loss + 0.5 * ppo.value_loss(value, of.value, of.target, plain.ppo.clip)[exists].mean()
             loss = loss - 0.05 * entropy[exists].mean()
             parameters = plain.policy_parameters()
             gradients = torch.autograd.grad(loss, parameters)
@@ -276,12 +289,12 @@ def test_an_update_is_clipped_gradient_steps_on_shuffled_minibatches_of_existing
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("world", WORLDS)
-def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], world: type[MetaEnv]) -> None:
+@pytest.mark.parametrize("env_class", ENVIRONMENTS)
+def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], env_class: type[MetaEnv]) -> None:
     def run() -> TensorDict:
-        model = build(algorithm, world)
+        model = build(algorithm, env_class)
         for seed in range(2):
-            trials = collect(model, world, seed)
+            trials = collect(model, env_class, seed)
             scalars = model.update(TrialBatch(trials, (trials, trials) if model.remembers_trials else ()))
             assert all(torch.isfinite(value) for value in scalars.values())
         return TensorDict({name.replace(".", "/"): value for name, value in model.state_dict().items()}, [])
@@ -300,41 +313,46 @@ def test_evaluation_changes_no_statistics() -> None:
     ("settings", "key"),
     [
         ({"cvar_share": 0.0}, "cvar_share"),
-        ({"discount": 1.5}, "discount"),
-        ({"gae_lambda": -1.0}, "gae_lambda"),
-        ({"epochs": 0}, "epochs"),
+        ({"ppo": {"discount": 1.5}}, "ppo.discount"),
+        ({"ppo": {"gae_lambda": -1.0}}, "ppo.gae_lambda"),
+        ({"ppo": {"epochs": 0}}, "ppo.epochs"),
+        ({"ppo": {"minibatches": 0}}, "ppo.minibatches"),
+        ({"ppo": {"learning_rate": -1.0}}, "ppo.learning_rate"),
+        ({"ppo": {"learning_rate": math.inf}}, "ppo.learning_rate"),
+        ({"ppo": {"clip": math.nan}}, "ppo.clip"),
+        ({"ppo": {"max_grad_norm": 0.0}}, "ppo.max_grad_norm"),
+        ({"ppo": {"entropy_weight": math.inf}}, "ppo.entropy_weight"),
+        ({"ppo": {"value_weight": math.nan}}, "ppo.value_weight"),
         ({"layers": []}, "layers"),
         ({"layers": [0]}, "layers"),
-        ({"decoder_layers": []}, "decoder_layers"),
-        ({"decoder_layers": [8, -3]}, "decoder_layers"),
-        ({"elbo_terms": 0}, "elbo_terms"),
-        ({"learning_rate": -1.0}, "learning_rate"),
-        ({"learning_rate": math.inf}, "learning_rate"),
-        ({"belief_learning_rate": -1.0}, "belief_learning_rate"),
-        ({"belief_learning_rate": math.nan}, "belief_learning_rate"),
-        ({"belief_max_grad_norm": math.nan}, "belief_max_grad_norm"),
-        ({"clip": math.nan}, "clip"),
-        ({"max_grad_norm": 0.0}, "max_grad_norm"),
-        ({"entropy_weight": math.inf}, "entropy_weight"),
-        ({"value_weight": math.nan}, "value_weight"),
-        ({"reward_weight": math.nan}, "reward_weight"),
-        ({"state_weight": math.inf}, "state_weight"),
-        ({"task_weight": math.nan}, "task_weight"),
-        ({"kl_weight": -math.inf}, "kl_weight"),
+        ({"elbo": {"decoder_layers": []}}, "elbo.decoder_layers"),
+        ({"elbo": {"decoder_layers": [8, -3]}}, "elbo.decoder_layers"),
+        ({"elbo": {"terms": 0}}, "elbo.terms"),
+        ({"elbo": {"decoded_steps": 0}}, "elbo.decoded_steps"),
+        ({"elbo": {"learning_rate": -1.0}}, "elbo.learning_rate"),
+        ({"elbo": {"learning_rate": math.nan}}, "elbo.learning_rate"),
+        ({"elbo": {"max_grad_norm": math.nan}}, "elbo.max_grad_norm"),
+        ({"elbo": {"reward_weight": math.nan}}, "elbo.reward_weight"),
+        ({"elbo": {"state_weight": math.inf}}, "elbo.state_weight"),
+        ({"elbo": {"task_weight": math.nan}}, "elbo.task_weight"),
+        ({"elbo": {"kl_weight": -math.inf}}, "elbo.kl_weight"),
+        ({"latent_dim": 0}, "latent_dim"),
         ({"initial_std": 0.0}, "initial_std"),
-        ({"truncation": -1}, "truncation"),
-        ({"truncation": 0}, "truncation"),
         ({"policy_state_embedding": 0}, "policy_state_embedding"),
         ({"policy_belief_embedding": 0}, "policy_belief_embedding"),
-        ({"state_embedding": 0}, "state_embedding"),
-        ({"action_embedding": 0}, "action_embedding"),
-        ({"reward_embedding": 0}, "reward_embedding"),
+        ({"encoder": {"truncation": -1}}, "encoder.truncation"),
+        ({"encoder": {"truncation": 0}}, "encoder.truncation"),
+        ({"encoder": {"hidden": 0}}, "encoder.hidden"),
+        ({"encoder": {"state_embedding": 0}}, "encoder.state_embedding"),
+        ({"encoder": {"action_embedding": 0}}, "encoder.action_embedding"),
+        ({"encoder": {"reward_embedding": 0}}, "encoder.reward_embedding"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigurationError, match=key):
-        build(VariBAD, **settings)
+    plans: dict[str, Any] = {"ppo": PPOPlan, "elbo": ELBOPlan, "encoder": RecurrentEncoderPlan}
+    with pytest.raises(ConfigurationError, match=f"model.init_args.{key} = "):
+        build(VariBAD, **{name: plans[name](**value) if name in plans else value for name, value in settings.items()})
 
 
 def test_infinity_sets_no_limit() -> None:
-    build(VariBAD, clip=math.inf, max_grad_norm=math.inf, belief_max_grad_norm=math.inf)
+    build(VariBAD, ppo=PPOPlan(clip=math.inf, max_grad_norm=math.inf), elbo=ELBOPlan(max_grad_norm=math.inf))

@@ -25,7 +25,7 @@ TASKS, TRANSITIONS, CONTEXT = 3, 7, 5
 def pearl(**settings: object) -> PEARL:
     torch.manual_seed(0)
     small = {"latent_dim": 2, "layers": [16, 16], "encoder_layers": [16], **settings}
-    model = PEARL(PointRobot.world, **small)  # type: ignore[arg-type]
+    model = PEARL(PointRobot.meta_spec, **small)  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in model.target_value.parameters():  # as in training, it is not the value network
             parameter += 0.3 * torch.randn(parameter.shape)
@@ -175,7 +175,7 @@ def test_of_several_ranks_whose_gradients_are_averaged_the_kl_is_still_a_sum_ove
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone = run_update(pearl(), meta_batch())["kl"]
-    monkeypatch.setattr(ranks, "number", lambda: 3)
+    monkeypatch.setattr(ranks, "world_size", lambda: 3)
     torch.testing.assert_close(run_update(pearl(), meta_batch())["kl"], 3 * alone)
 
 
@@ -338,7 +338,7 @@ def test_the_deterministic_action_is_the_policys_mode() -> None:
 
 def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match="KhazadDum.*continuous"):
-        PEARL(KhazadDum.world)
+        PEARL(KhazadDum.meta_spec)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
@@ -11,32 +13,25 @@ from datamodules.collection import Collector, Trials, as_sequences
 from envs import GridNavi
 from envs.errors import ConfigurationError
 from envs.randomness import normal
-from lit_metarl.algorithms import VariBAD
-from tests.worlds import EndingPoint
+from lit_metarl.algorithms import ELBOPlan, VariBAD
+from lit_metarl.networks import RecurrentEncoderPlan
+from tests.environments import EndingPoint
 
 TASKS, EPISODES, LATENT, TERMS, STEPS = 4, 2, 3, 5, 6
 
 
-def build() -> VariBAD:
+def build(**elbo: Any) -> VariBAD:
     torch.manual_seed(0)
-    return VariBAD(
-        EndingPoint.world,
-        latent_dim=LATENT,
-        decoder_layers=[16, 8],
-        state_weight=0.7,
-        task_weight=0.3,
-        elbo_terms=TERMS,
-        decoded_steps=STEPS,
-        hidden=12,
-        seed=5,
-    )
+    plan = ELBOPlan([16, 8], state_weight=0.7, task_weight=0.3, terms=TERMS, decoded_steps=STEPS, **elbo)
+    encoder = RecurrentEncoderPlan(hidden=12)
+    return VariBAD(EndingPoint.meta_spec, latent_dim=LATENT, elbo=plan, encoder=encoder, seed=5)
 
 
 def collect(model: VariBAD, seed: int = 0) -> Trials:
     env = EndingPoint(TASKS, seed)
     generator = torch.Generator().manual_seed(seed)
     trials = Collector(env).collect(model, env.task_distribution.sample(TASKS, generator), EPISODES, generator)
-    trials.steps["reward"] += 1.0  # as if it were shaped: the belief is about what the task really pays
+    trials.steps["reward"] += 1.0  # as if it were shaped: the belief is about the sparse reward
     return trials
 
 
@@ -51,8 +46,8 @@ def test_the_bound_is_that_of_a_plain_loop() -> None:
     terms = model.negative_elbo(trials)
 
     model.generator.set_state(state)
-    times = model._draw((TASKS, TERMS), lengths + 1)
-    steps = model._draw((TASKS, TERMS, STEPS), lengths)
+    times = model._sample_integers((TASKS, TERMS), lengths + 1)
+    steps = model._sample_integers((TASKS, TERMS, STEPS), lengths)
     noise = normal((TASKS, TERMS, LATENT), model.generator, torch.zeros(1))
     expected = dict.fromkeys(("kl", "reward", "state", "task"), torch.zeros(()))
     for trial in range(TASKS):
@@ -91,9 +86,9 @@ def test_the_bound_is_that_of_a_plain_loop() -> None:
         torch.testing.assert_close(terms[name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_whole_numbers_are_drawn_equally_often_up_to_each_trials_own_end() -> None:
-    drawn = build()._draw((2, 6000), torch.tensor([3, 5]))
-    for row, below in zip(drawn, (3, 5)):
+def test_integers_are_sampled_equally_often_up_to_each_trials_own_end() -> None:
+    sampled = build()._sample_integers((2, 6000), torch.tensor([3, 5]))
+    for row, below in zip(sampled, (3, 5)):
         assert torch.bincount(row, minlength=below).tolist() == pytest.approx([6000 / below] * below, rel=0.1)
 
 
@@ -101,11 +96,10 @@ def test_whole_numbers_are_drawn_equally_often_up_to_each_trials_own_end() -> No
 def test_every_set_of_remembered_trials_is_a_gradient_step_in_which_each_network_is_clipped_by_itself(
     largest_norm: float, rate: float
 ) -> None:
-    model, plain = build(), build()
+    model, plain = (build(max_grad_norm=largest_norm) for _ in range(2))
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     model.optimizers = lambda: [None, optimizer]  # type: ignore[method-assign,assignment,return-value]
     model.manual_backward = lambda loss, **kwargs: loss.backward(**kwargs)  # type: ignore[method-assign]
-    model.belief_max_grad_norm = largest_norm
     remembered = (collect(model), collect(model, seed=1))
     model.update_belief(remembered)
     for trials in remembered:
@@ -123,22 +117,18 @@ def test_every_set_of_remembered_trials_is_a_gradient_step_in_which_each_network
 
 def test_a_weight_of_zero_leaves_a_decoder_out() -> None:
     torch.manual_seed(0)
-    assert set(VariBAD(EndingPoint.world).decoders) == {"reward"}
+    assert set(VariBAD(EndingPoint.meta_spec).decoders) == {"reward"}
     assert set(build().decoders) == {"reward", "state", "task"}
 
 
 @torch.no_grad()
-def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None:
+def test_heads_of_a_finite_environment_predict_whether_the_entered_cell_is_rewarded() -> None:
     torch.manual_seed(0)
     model = VariBAD(
-        GridNavi.world,
+        GridNavi.meta_spec,
         latent_dim=LATENT,
-        decoder_layers=[16],
-        reward_likelihood="bernoulli",
-        reward_by_state=True,
-        elbo_terms=TERMS,
-        decoded_steps=STEPS,
-        hidden=12,
+        elbo=ELBOPlan([16], reward_likelihood="bernoulli", reward_by_state=True, terms=TERMS, decoded_steps=STEPS),
+        encoder=RecurrentEncoderPlan(hidden=12),
         seed=5,
     )
     goals = torch.tensor([[0.0, 2.0], [2.0, 0.0], [2.0, 1.0], [1.0, 2.0]])
@@ -150,8 +140,8 @@ def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None
 
     model.generator.set_state(state)
     lengths = sequences["valid"].sum(1)
-    times = model._draw((TASKS, TERMS), lengths + 1)
-    steps = model._draw((TASKS, TERMS, STEPS), lengths)
+    times = model._sample_integers((TASKS, TERMS), lengths + 1)
+    steps = model._sample_integers((TASKS, TERMS, STEPS), lengths)
     noise = normal((TASKS, TERMS, LATENT), model.generator, torch.zeros(1))
     mean, log_variance = model.encode(sequences)
     expected = torch.zeros(())
@@ -167,6 +157,6 @@ def test_heads_of_a_finite_world_predict_whether_the_entered_cell_pays() -> None
     torch.testing.assert_close(bound, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_heads_by_state_are_refused_in_a_continuous_world() -> None:
+def test_heads_by_state_are_refused_in_a_continuous_environment() -> None:
     with pytest.raises(ConfigurationError, match="reward_by_state.*no finite set of states"):
-        VariBAD(EndingPoint.world, reward_by_state=True)
+        VariBAD(EndingPoint.meta_spec, elbo=ELBOPlan(reward_by_state=True))

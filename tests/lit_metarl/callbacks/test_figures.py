@@ -31,7 +31,7 @@ def test_a_run_is_drawn_and_filmed_and_ends_with_the_same_weights_as_one_that_is
     monkeypatch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: 1e6 if figures.share else 0.0)
     parts = [
         *(f"--config={configs}/{part}.yaml" for part in ("relabel/hfr", "robust/roml")),
-        "--data.env=tests.worlds.ShortPoint",
+        "--data.env=tests.environments.ShortPoint",
         "--data.task_sampler.init_args.round_size=5",
     ]
     run_tiny("fit", *parts, "--trainer.max_epochs=3", "--figures.share=0.5")

@@ -29,7 +29,7 @@ def run_with(configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         folder = tmp_path / "runs" / "version_0"
         assert "after" in json.loads((folder / "results.json").read_text())
         assert (folder / "config.yaml").is_file()
-        assert (folder / "test_tasks.parquet").is_file()
+        assert (folder / "test_tasks.csv").is_file()
         return folder
 
     return run

@@ -28,9 +28,9 @@ CEM = [
     "--data.task_sampler.init_args.round_size=5",
 ]
 ON_POLICY = [
-    "--model.init_args.hidden=8",
+    "--model.init_args.encoder.hidden=8",
     "--model.init_args.layers=[8]",
-    "--model.init_args.minibatches=2",
+    "--model.init_args.ppo.minibatches=2",
     "--data.relabeler=datamodules.relabeling.NoRelabeler",
     "--data.belief.capacity=5",
     "--data.belief.trials=2",

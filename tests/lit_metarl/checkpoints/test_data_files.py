@@ -26,7 +26,7 @@ class Stored(Experience):
         self.store = TransitionStore(capacity)
         self.table = torch.arange(3)
 
-    def add(self, n: int) -> None:
+    def add(self, n: int) -> None:  # type: ignore[override]
         numbers = self.store.written + torch.arange(n)
         self.store.append(TensorDict({"number": numbers}, [n]))
 
@@ -47,7 +47,7 @@ class Stored(Experience):
     def load_tables(self, tables: dict[str, Tensor]) -> None:
         self.table = tables["table"]
 
-    run_iteration = state_dict = load_state_dict = None  # type: ignore[assignment]
+    batch = state_dict = load_state_dict = None  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lit_metarl import cli
-from lit_metarl.command_line import commands
+from lit_metarl.command_line import subcommands
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.checkpoints.conftest import RunFolder
 from tests.lit_metarl.checkpoints.runs import RUNS, arguments, assert_same, checkpoint_of, records, results_of
@@ -43,7 +43,7 @@ def test_two_ranks_evaluate_a_checkpoint_as_one_does(
 ) -> None:
     folder = uninterrupted("PEARL", 2)
     shown: list[Any] = []
-    monkeypatch.setattr(commands, "print_results", lambda columns, title: shown.append(columns["test"]))
+    monkeypatch.setattr(subcommands, "print_results", lambda columns, title: shown.append(columns["test"]))
     fit = arguments("PEARL", tmp_path, f"--ckpt_path={checkpoint_of(folder, name='best')}")
     assert cli.main(["test", *fit[1:]]) == 0
     assert shown[0] == json.loads(results_of(folder))["after"]

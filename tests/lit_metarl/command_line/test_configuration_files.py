@@ -1,4 +1,4 @@
-"""Mistakes in configuration files are told with file, line and what to do."""
+"""Mistakes in configuration files are reported with file, line and what to do."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PEARL = "lit_metarl.algorithms.PEARL"
         ("model: {init_args: {seed: 5}}", ["model.init_args.seed (in", "line 1", "--seed_everything=5"]),
     ],
 )
-def test_a_mistake_in_a_file_is_told_in_one_message_with_its_place(
+def test_a_mistake_in_a_file_is_reported_in_one_message_with_its_place(
     parse: Parse, write: Write, content: str | bytes, parts: list[str]
 ) -> None:
     refusal = parse("fit", PRESET, write(content)).refusal
@@ -71,7 +71,7 @@ def test_a_mistake_in_a_file_is_told_in_one_message_with_its_place(
     ["﻿seed_everything: 5\n", "seed_everything: 5\r\nthreads: 2\r\n", "# käse\nseed_everything: 5\n"],
     ids=["byte order mark", "Windows line ends", "umlaut"],
 )
-def test_a_file_of_any_editor_is_read(parse: Parse, write: Write, content: str) -> None:
+def test_a_file_from_any_editor_is_read(parse: Parse, write: Write, content: str) -> None:
     assert parse("fit", PRESET, write(content)).config.seed_everything == 5
 
 
@@ -84,7 +84,7 @@ def test_a_file_of_any_editor_is_read(parse: Parse, write: Write, content: str) 
         (str(CONFIGS.parent / "README.md"), ["README.md"]),
     ],
 )
-def test_what_is_no_configuration_file_is_refused(parse: Parse, path: str, parts: list[str]) -> None:
+def test_what_is_not_a_configuration_file_is_refused(parse: Parse, path: str, parts: list[str]) -> None:
     refusal = parse("fit", f"--config={path}").refusal
     assert all(part in refusal for part in ["config = ", *parts]), refusal
 
@@ -103,7 +103,7 @@ def test_long_settings_may_be_given_in_the_place_of_a_file(parse: Parse) -> None
     assert parse("fit", "--config", text).config.trainer.max_epochs == 30
 
 
-def test_settings_may_be_given_in_the_place_of_a_file(parse: Parse) -> None:
+def test_settings_may_be_given_instead_of_a_file(parse: Parse) -> None:
     assert parse("fit", PRESET, "--config", "{seed_everything: 3}").config.seed_everything == 3
 
 

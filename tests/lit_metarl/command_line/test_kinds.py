@@ -22,5 +22,5 @@ from lit_metarl.command_line.kinds import in_words
         ("MetaRLModule", "MetaRLModule"),
     ],
 )
-def test_a_type_is_told_in_words(kind: str, words: str) -> None:
+def test_a_type_is_described_in_words(kind: str, words: str) -> None:
     assert in_words(kind) == words

@@ -1,4 +1,4 @@
-"""Arguments written for one class do not reach another."""
+"""Arguments written for one class do not apply to another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lit_metarl.command_line.conftest import PRESET, Parsed
 Parse = Callable[..., Parsed]
 Write = Callable[..., str]
 VARIBAD = "lit_metarl.algorithms.VariBAD"
-OWN = {"kl_weight": 0.1, "discount": 0.999, "learning_rate": 7e-4}
+OWN = {"initialization": "normc", "layers": [64, 64]}
 """VariBAD's defaults of what the preset gives to PEARL."""
 
 
@@ -43,20 +43,29 @@ def test_an_algorithm_that_is_typed_has_its_own_defaults_and_what_is_dropped_is_
 def test_an_algorithm_of_a_later_file_has_its_own_defaults(parse: Parse, write: Write, content: str) -> None:
     parsed = parse("fit", PRESET, write(content))
     assert {name: parsed.config.model.init_args[name] for name in OWN} == OWN
-    assert "kl_weight" in parsed.said
+    assert "initialization" in parsed.said
 
 
 def test_what_the_new_class_is_given_itself_is_kept_and_not_named(parse: Parse, write: Write) -> None:
-    chosen = write("model: {class_path: VariBAD, init_args: {kl_weight: 0.3}}")
-    later = write("model: {init_args: {discount: 0.5}}")
-    parsed = parse("fit", PRESET, chosen, later, "--model.learning_rate=0.25")
+    chosen = write("model: {class_path: VariBAD, init_args: {initialization: orthogonal}}")
+    later = write("model: {init_args: {latent_dim: 3}}")
+    parsed = parse("fit", PRESET, chosen, later, "--model.cvar_share=0.25")
     given = parsed.config.model.init_args
-    assert (given.kl_weight, given.discount, given.learning_rate) == (0.3, 0.5, 0.25)
-    assert "kl_weight" not in parsed.said
-    typed = parse("fit", PRESET, "--model", "VariBAD", "--model.kl_weight=0.3", "--model.init_args.discount=0.5")
-    assert (typed.config.model.init_args.kl_weight, typed.config.model.init_args.discount) == (0.3, 0.5)
-    assert "kl_weight" not in typed.said
-    assert "learning_rate" in typed.said
+    assert (given.initialization, given.latent_dim, given.cvar_share) == ("orthogonal", 3, 0.25)
+    assert "initialization" not in parsed.said
+    typed = parse(
+        "fit", PRESET, "--model", "VariBAD", "--model.initialization=orthogonal", "--model.init_args.latent_dim=3"
+    )
+    assert (typed.config.model.init_args.initialization, typed.config.model.init_args.latent_dim) == ("orthogonal", 3)
+    assert "initialization" not in typed.said
+    assert "layers" in typed.said
+
+
+def test_a_later_file_or_argument_changes_single_settings_of_a_plan(parse: Parse, write: Write) -> None:
+    chosen = write("model: {class_path: VariBAD, init_args: {ppo: {clip: 0.3, epochs: 7}}}")
+    later = write("model: {init_args: {ppo: {clip: 0.4}}}")
+    plan = parse("fit", PRESET, chosen, later, "--model.ppo.discount=0.5").config.model.init_args.ppo
+    assert (plan.clip, plan.epochs, plan.discount, plan.minibatches) == (0.4, 7, 0.5, 8)
 
 
 def test_a_file_without_a_class_is_for_the_class_in_force(parse: Parse) -> None:
@@ -117,11 +126,10 @@ def test_arguments_of_a_nested_file_are_dropped_with_its_class(
 
 def test_a_class_that_is_typed_as_a_file_keeps_what_the_file_gives(parse: Parse, tmp_path: Path) -> None:
     file = tmp_path / "varibad.yaml"
-    file.write_text(f"class_path: {VARIBAD}\ninit_args: {{kl_weight: 0.3}}")
+    file.write_text(f"class_path: {VARIBAD}\ninit_args: {{layers: [9]}}")
     parsed = parse("fit", PRESET, f"--model={file}")
-    assert parsed.config.model.init_args.kl_weight == 0.3
-    assert "discount" in parsed.said
-    assert "kl_weight" not in parsed.said
+    assert parsed.config.model.init_args.layers == [9]
+    assert "dropped: initialization." in parsed.said
 
 
 def test_what_a_file_of_another_class_takes_from_the_typed_one_is_named(parse: Parse) -> None:

@@ -1,4 +1,4 @@
-"""What is typed counts, wherever the files stand."""
+"""What is typed overrides files, in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes on the command line are told with the whole key and what is allowed."""
+"""Mistakes on the command line are reported with the full key and what is allowed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Parse = Callable[..., Parsed]
         (["--threads", "0"], ["threads = '0'", "a whole number of at least 1, or null"]),
         (["--threads=-1"], ["threads = '-1'", "a whole number of at least 1, or null"]),
         (["--seed_everything=1.5"], ["seed_everything = '1.5'", "a whole number"]),
+        (["--figures.videos=maybe"], ["figures.videos = 'maybe'", "true or false"]),
         (["--model.layers", "8"], ["model.layers = '8'", "a list of whole numbers"]),
         (["--model.init_args.layers", "8"], ["model.init_args.layers = '8'", "a list of whole numbers"]),
         (["--model.layer", "[8]"], ["'model.layer'", "'layers'"]),
@@ -32,14 +33,13 @@ Parse = Callable[..., Parsed]
         (["--trainer.logger.init_args.nme=3"], ["'trainer.logger.init_args.nme'", "'name'"]),
         (["--data.collection", "3"], ["data.collection = '3'", "it has keys of its own"]),
         (["--checkpoint=3"], ["checkpoint = '3'", "--checkpoint.KEY"]),
-        (["--csv=maybe"], ["csv = 'maybe'", "true or false"]),
         (["--trainer.max_epochs", "2", "3"], ["unrecognized arguments: 3"]),
         (["extra"], ["extra", "given by --config"]),
         (["--config"], ["--config", "without a value"]),
         (["--data.reward_model=RewardModel", "--data.reward_model.layers=x"], ["data.reward_model.layers = 'x'"]),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_in_one_message(
+def test_a_mistake_on_the_command_line_is_reported_in_one_message(
     parse: Parse, arguments: list[str], parts: list[str]
 ) -> None:
     refusal = parse("fit", PRESET, *arguments).refusal
@@ -57,7 +57,7 @@ def test_a_mistake_on_the_command_line_is_told_in_one_message(
         (["predict", PRESET, "--tasks=[0.5]"], ["tasks = '[0.5]'", "a list of lists of numbers, or null"]),
     ],
 )
-def test_a_command_that_cannot_be_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
+def test_an_invalid_command_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
     refusal = parse(*arguments).refusal
     assert all(part in refusal for part in parts), refusal
 

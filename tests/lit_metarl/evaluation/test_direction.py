@@ -84,5 +84,5 @@ def test_a_trainer_built_in_python_is_refused_before_it_starts() -> None:
         max_epochs=1, callbacks=[stopping], accelerator="cpu", logger=False, enable_checkpointing=False
     )
     with pytest.raises(ConfigurationError, match="EarlyStopping.mode = 'min'"):
-        trainer.fit(PEARL(data.world), datamodule=data)
+        trainer.fit(PEARL(data.meta_spec), datamodule=data)
     assert data.environment_steps == 0

@@ -23,7 +23,7 @@ RUN = [
     f"--config={CONFIGS / 'env' / 'ml1.yaml'}",
     "--data.env.init_args.horizon=6",
     "--data.evaluation.test_tasks=2",
-    "--data.evaluation.copies=2",
+    "--data.evaluation.num_envs=2",
     "--trainer.enable_progress_bar=false",
 ]
 PROTOCOL = [
@@ -59,7 +59,7 @@ def test_numbers_below_one_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "numbers", "message"),
+    ("env_class", "numbers", "message"),
     [
         (PointRobot, {}, "data.env = 'PointRobot'"),
         (ML10, {"meta_batch_size": 7}, "MetaWorldProtocol.meta_batch_size = 7 .* multiple of the 5 test scenes"),
@@ -68,9 +68,9 @@ def test_numbers_below_one_are_refused() -> None:
     ],
 )
 def test_what_the_protocol_cannot_evaluate_is_refused(
-    world: type[MetaEnv], numbers: dict[str, int], message: str
+    env_class: type[MetaEnv], numbers: dict[str, int], message: str
 ) -> None:
-    trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(env=world(1)))
+    trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(env=env_class(1)))
     agent: Any = SimpleNamespace(exploration_episodes=3)
     with pytest.raises(ConfigurationError, match=message):
         MetaWorldProtocol(**numbers).setup(trainer, agent, "test")
@@ -135,7 +135,7 @@ def test_the_agent_sees_how_an_episode_ended_and_not_how_the_next_began() -> Non
 
 
 def test_an_inner_step_learns_from_the_actions_that_were_drawn_not_from_the_bounded_ones() -> None:
-    model = MAML(PointRobot.world, layers=[4], episodes_per_step=1, initial_std=2.0)
+    model = MAML(PointRobot.meta_spec, layers=[4], episodes_per_step=1, initial_std=2.0)
     drawn: list[Tensor] = []
     act = model.act
 

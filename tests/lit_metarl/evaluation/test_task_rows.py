@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,6 @@ import pytest
 import torch
 import yaml
 from packaging.version import Version
-from pyarrow import parquet
 
 from envs import GridNavi
 from lit_metarl.configuration_hash import configuration_hash
@@ -26,11 +24,13 @@ RESULTS = TaskResults(
     beliefs=None,
     exploration_episodes=1,
 )
-RUN = RunFacts(replace(GridNavi.world, task_names=("x", "y")), seed=3, configuration="c0ffee", environment_steps=100)
+RUN = RunFacts(
+    replace(GridNavi.meta_spec, task_names=("x", "y")), seed=3, configuration="c0ffee", environment_steps=100
+)
 
 
 def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_path: Path) -> None:
-    rows = read_task_rows(write_task_rows(task_rows(RESULTS, RUN), tmp_path, as_csv=True))
+    rows = read_task_rows(write_task_rows(task_rows(RESULTS, RUN), tmp_path)).to_dict("records")
     told = [
         (row["task"], row["episode"], row["exploration"], row["return"], row["success"], row["task/x"], row["task/y"])
         for row in rows
@@ -39,50 +39,49 @@ def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_
         (0, 1, True, -1.5, 0.0, 1.0, 2.0),
         (0, 2, False, 0.25, 1.0, 1.0, 2.0),
         (1, 1, True, 2.0, 0.5, 3.0, 4.0),
-        (1, 2, False, float(np.float32(0.1)), 1.0, 3.0, 4.0),
+        (1, 2, False, 0.1, 1.0, 3.0, 4.0),
     ]
-    assert {(row["world"], row["seed"], row["configuration"], row["environment_steps"]) for row in rows} == {
+    assert {(row["environment"], row["seed"], row["configuration"], row["environment_steps"]) for row in rows} == {
         ("GridNavi", 3, "c0ffee", 100)
     }
     versions = dict(entry.split(" ") for entry in rows[0]["versions"].split("; "))
     # A build's metadata may lack the local part of its version, as "+cu130".
     assert Version(versions["torch"]).public == Version(torch.__version__).public
-    with (tmp_path / "test_tasks.csv").open(newline="") as file:
-        as_text = list(csv.DictReader(file))
-    assert [float(row["return"]) for row in as_text] == pytest.approx([row["return"] for row in rows])
-    assert list(as_text[0]) == list(rows[0])
 
 
-def test_a_world_without_success_has_no_such_column() -> None:
-    assert "success" not in task_rows(replace(RESULTS, success=None), RUN).column_names
+def test_an_environment_without_success_has_no_such_column() -> None:
+    assert "success" not in task_rows(replace(RESULTS, success=None), RUN)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1 but no more", None])
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "test_tasks.parquet"
-    if content is None:
-        parquet.write_table(task_rows(RESULTS, RUN).drop_columns("episode"), path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"its test_tasks\.parquet (is damaged|lacks the columns \['episode'\])"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is damaged"),
+        (b"task,episode,return\n0,1,-1.5\n0,2,-", "is damaged"),  # cut off
+        (b"task,episode,return\n0,1,low\n", "is damaged"),
+        (b"task,return\n0,-1.5\n", r"lacks the columns \['episode'\]"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "test_tasks.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"its test_tasks\.csv {message}"):
         read_task_rows(path)
 
 
 def test_rows_of_fit_and_of_a_later_test_are_equal_and_give_the_printed_figures(
     run_tiny: Callable[..., int], tmp_path: Path
 ) -> None:
-    run_tiny("fit", "--csv=true")
+    run_tiny("fit")
     first = tmp_path / "runs" / "version_0"
     run_tiny("test", f"--ckpt_path={first / 'checkpoints' / 'best.ckpt'}", "--trainer.max_epochs=9")
-    rows, again = (read_task_rows(path / "test_tasks.parquet") for path in (first, first.with_name("version_1")))
-    assert rows == again
-    assert (first / "test_tasks.csv").is_file()
-    assert not (first.with_name("version_1") / "test_tasks.csv").exists()
+    rows, again = (read_task_rows(path / "test_tasks.csv") for path in (first, first.with_name("version_1")))
+    assert rows.equals(again)
     figures = json.loads((first / "results.json").read_text())["after"]
-    adapted = sorted(row["return"] for row in rows if row["episode"] == 2)
+    adapted = sorted(rows["return"][rows["episode"] == 2])
     assert len(adapted) == 5
     assert figures["test/return"] == pytest.approx(np.mean(adapted), rel=1e-5)
     assert figures["test/cvar"] == pytest.approx(adapted[0])  # ⌈0.05 · 5⌉ = 1
     config = yaml.safe_load((first / "config.yaml").read_text())
-    assert {row["configuration"] for row in rows} == {configuration_hash(config)}
-    assert {row["seed"] for row in rows} == {1}
+    assert set(rows["configuration"]) == {configuration_hash(config)}
+    assert set(rows["seed"]) == {1}

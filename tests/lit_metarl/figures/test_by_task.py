@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from datamodules.tasks import CEMTaskSampler
-from envs import PointRobot
 from lit_metarl.evaluation import TaskResults
-from lit_metarl.figures import draw_beliefs, draw_density, draw_returns
+from lit_metarl.figures import plot_beliefs, plot_returns
 from lit_metarl.figures.by_task import main_axes
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,7 +20,7 @@ RESULTS = TaskResults(
 
 
 def test_returns_of_first_and_last_episode_are_set_against_every_coordinate() -> None:
-    figure = draw_returns(RESULTS, ("x", "y"))
+    figure = plot_returns(RESULTS, ("x", "y"))
     assert [axes.get_xlabel() for axes in figure.axes] == ["x", "y"]
     for coordinate, axes in enumerate(figure.axes):
         for episode, dots in zip((0, 2), axes.collections):
@@ -40,27 +38,9 @@ def test_main_axes_keep_the_distances_of_vectors_in_a_plane() -> None:
     assert main_axes(torch.randn(4, 1, generator=GENERATOR)).shape == (4, 2)
 
 
-def test_beliefs_are_drawn_only_where_they_differ() -> None:
-    figure = draw_beliefs(RESULTS, ("x", "y"))
+def test_beliefs_are_plotted_only_where_they_differ() -> None:
+    figure = plot_beliefs(RESULTS, ("x", "y"))
     assert figure is not None
     np.testing.assert_allclose(figure.axes[0].collections[0].get_array(), RESULTS.tasks[:, 0], rtol=1e-6)
     for beliefs in (None, torch.zeros(9, 5), torch.zeros(2, 5)):
-        assert draw_beliefs(TaskResults(RESULTS.tasks, RESULTS.returns, None, beliefs, 2), ("x", "y")) is None
-
-
-def test_the_density_of_the_tasks_drawn_moves_away_from_the_reference_and_disturbs_nothing() -> None:
-    sampler = CEMTaskSampler(round_size=20)
-    sampler.bind(PointRobot.world, PointRobot(1).task_distribution, seed=0, rank=0)
-    before = sampler.generator.get_state()
-    first = draw_density(*sampler.example_tasks(500), sampler.table(), ("goal_x", "goal_y"))
-    assert torch.equal(sampler.generator.get_state(), before)
-    assert not first.axes[1].lines[1:]  # no round yet: the reference's median only
-    for _ in range(3):
-        tasks = sampler.sample(20)
-        sampler.update(tasks, tasks[:, 0])  # those with small goal_x are hard
-    drawn, reference = sampler.example_tasks(500)
-    assert float(drawn[:, 0].mean()) < float(reference[:, 0].mean()) - 0.2
-    figure = draw_density(drawn, reference, sampler.table(), ("goal_x", "goal_y"))
-    medians = figure.axes[1].lines[1]
-    assert list(medians.get_xdata()) == [1.0, 2.0, 3.0]
-    assert [row["quantile_0.50_goal_x"] for row in sampler.table()] == list(medians.get_ydata())
+        assert plot_beliefs(TaskResults(RESULTS.tasks, RESULTS.returns, None, beliefs, 2), ("x", "y")) is None

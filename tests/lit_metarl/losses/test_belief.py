@@ -28,6 +28,6 @@ def test_reward_errors_are_negative_log_likelihoods() -> None:
     likelihood = Normal(predicted, 1.0).log_prob(reward)
     at_best = Normal(reward, 1.0).log_prob(reward)
     torch.testing.assert_close(reward_error(predicted, reward, "gaussian"), 2.0 * (at_best - likelihood))
-    paid = torch.tensor([0.0, 1.0, 0.0, 1.0]).expand(5, 4)
-    expected = -Bernoulli(logits=predicted).log_prob(paid)
+    positive = torch.tensor([0.0, 1.0, 0.0, 1.0]).expand(5, 4)
+    expected = -Bernoulli(logits=predicted).log_prob(positive)
     torch.testing.assert_close(reward_error(predicted, reward, "bernoulli"), expected)

@@ -16,7 +16,7 @@ def random_factors(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tens
     return means, torch.rand(*shape, generator=generator, dtype=torch.float64) + 0.1
 
 
-def test_the_product_is_the_normalised_product_of_the_densities() -> None:
+def test_the_product_is_the_normalized_product_of_the_densities() -> None:
     means, variances = random_factors(4, 1)
     grid = np.linspace(-8, 8, 200_001)
     density = np.ones_like(grid)

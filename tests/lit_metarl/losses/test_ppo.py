@@ -29,52 +29,46 @@ def test_discounted_sums_are_those_of_a_plain_loop() -> None:
         total = 0.0
         for time in range(TIME):
             total = float(values[row, time]) + float(decays[row, time]) * total
-            assert float(sums[row, time]) == pytest.approx(total, rel=1e-4, abs=1e-5)
+            assert float(sums[row, time]) == pytest.approx(total, rel=1e-5, abs=1e-6)
 
 
-def test_advantages_are_torchrls_when_nothing_is_cut_off() -> None:
-    reward, value = numbers(0), numbers(1)
-    ours = ppo.generalized_advantages(reward, value, torch.zeros(TRIALS, TIME, dtype=torch.bool), DISCOUNT, LAMBDA)
-    ends = torch.zeros(TRIALS, TIME, 1, dtype=torch.bool)
-    ends[:, -1] = True
-    next_value = torch.cat((value[:, 1:], torch.zeros(TRIALS, 1)), 1)
-    theirs, _ = generalized_advantage_estimate(
-        DISCOUNT, LAMBDA, value[..., None], next_value[..., None], reward[..., None], ends, ends
-    )
-    torch.testing.assert_close(ours, theirs[..., 0], rtol=1e-4, atol=1e-5)
+def plain_loop(reward: Tensor, value: Tensor, cut_off: Tensor, discount: float, gae_lambda: float) -> Tensor:
+    """The recursion of VariBAD's published code with proper time limits, in double precision."""
+    advantage, running = torch.zeros(reward.shape, dtype=torch.float64), torch.zeros(len(reward), dtype=torch.float64)
+    for time in reversed(range(reward.shape[1])):
+        last = time + 1 == reward.shape[1]
+        following = torch.zeros(len(reward)) if last else value[:, time + 1]
+        error = reward[:, time].double() + discount * following.double() - value[:, time].double()
+        running = (error + discount * gae_lambda * running) * ~cut_off[:, time]
+        advantage[:, time] = running
+    return advantage
 
 
-def test_a_time_limit_is_bootstrapped_from_the_state_before_it_as_torchrl_does_at_a_truncation() -> None:
-    reward, value, limit = numbers(0), numbers(1), 9
-    cut_off = torch.zeros(TRIALS, TIME, dtype=torch.bool)
-    cut_off[:, limit] = True
-    ours = ppo.generalized_advantages(reward, value, cut_off, DISCOUNT, LAMBDA)
-    assert (ours[:, limit] == 0).all()
-    done = torch.zeros(TRIALS, limit, 1, dtype=torch.bool)
-    never = done.clone()
-    done[:, -1] = True
-    theirs, _ = generalized_advantage_estimate(
-        DISCOUNT,
-        LAMBDA,
-        value[:, :limit, None],
-        value[:, 1 : limit + 1, None],
-        reward[:, :limit, None],
-        done,
-        never,
-    )
-    torch.testing.assert_close(ours[:, :limit], theirs[..., 0], rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize(("discount", "gae_lambda"), [(0.97, 0.9), (0.999, 0.9), (0.99, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize("time", [1, 23, 400])
+@pytest.mark.parametrize("limits", ["never", "sometimes", "every 20 steps"])
+def test_advantages_are_those_of_the_published_recursion(
+    discount: float, gae_lambda: float, time: int, limits: str
+) -> None:
+    reward, value = numbers(0, TRIALS, time), numbers(1, TRIALS, time)
+    cut_off = torch.zeros(TRIALS, time, dtype=torch.bool)
+    if limits == "sometimes":
+        cut_off = numbers(2, TRIALS, time) > 1.0
+    elif limits == "every 20 steps":
+        cut_off[:, 19::20] = True
+    ours = ppo.generalized_advantages(reward, value, cut_off, discount, gae_lambda)
+    expected = plain_loop(reward, value, cut_off, discount, gae_lambda)
+    scale = float(expected.abs().max())
+    assert float((ours - expected).abs().max()) <= 1e-6 * max(scale, 1.0)
+    assert (ours[cut_off] == 0).all()
 
 
-def test_advantages_are_those_of_the_published_recursion() -> None:
+def test_advantages_are_torchrls_with_a_time_limit_as_an_end_that_is_rewarded_with_its_value() -> None:
     reward, value, cut_off = numbers(0), numbers(1), marks(2)
     ours = ppo.generalized_advantages(reward, value, cut_off, DISCOUNT, LAMBDA)
-    running = torch.zeros(TRIALS)
-    for time in reversed(range(TIME)):
-        mask = float(time + 1 < TIME)  # the trial ends with its last step
-        following = value[:, time + 1] if time + 1 < TIME else torch.zeros(TRIALS)
-        error = reward[:, time] + DISCOUNT * following * mask - value[:, time]
-        running = (error + DISCOUNT * LAMBDA * mask * running) * ~cut_off[:, time]
-        torch.testing.assert_close(ours[:, time], running, rtol=1e-4, atol=1e-5)
+    columns = (x[..., None] for x in (value, functional.pad(value[:, 1:], (0, 1)), torch.where(cut_off, value, reward)))
+    theirs, _ = generalized_advantage_estimate(DISCOUNT, LAMBDA, *columns, cut_off[..., None], cut_off[..., None])
+    torch.testing.assert_close(ours, theirs[..., 0], rtol=1e-6, atol=1e-6)
 
 
 def test_padding_behind_a_trial_changes_nothing() -> None:

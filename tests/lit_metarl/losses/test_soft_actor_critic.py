@@ -99,7 +99,7 @@ def test_the_temperature_rises_exactly_when_the_entropy_is_below_its_target(entr
 
 
 def test_the_soft_value_is_the_fixed_point_of_value_and_policy_losses() -> None:
-    """With two actions, π ∝ exp(Q/α) minimises the expected policy loss, and V = α log Σ exp(Q/α) there."""
+    """With two actions, π ∝ exp(Q/α) minimizes the expected policy loss, and V = α log Σ exp(Q/α) there."""
     q, temperature = torch.tensor([1.0, -0.5], dtype=torch.float64), 0.4
     soft_value = temperature * torch.logsumexp(q / temperature, 0)
     log_policy = q / temperature - torch.logsumexp(q / temperature, 0)

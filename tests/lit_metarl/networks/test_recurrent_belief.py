@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_metarl.networks import RecurrentEncoder
+from lit_metarl.networks import RecurrentEncoder, RecurrentEncoderPlan
 
 TRIALS, TIME, STATE, ACTION = 3, 11, 5, 2
 
 
-def network() -> RecurrentEncoder:
+def network(truncation: int | None) -> RecurrentEncoder:
     torch.manual_seed(0)
-    return RecurrentEncoder(STATE, ACTION, state_embedding=4, action_embedding=3, reward_embedding=2, hidden=8)
+    return RecurrentEncoder(STATE, ACTION, RecurrentEncoderPlan(8, 4, 3, 2, truncation))
 
 
 def steps() -> tuple[Tensor, Tensor, Tensor]:
@@ -26,8 +26,8 @@ def steps() -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("truncation", [None, 4, 11, 50])
 @torch.no_grad()
 def test_the_states_over_a_trial_are_those_of_single_steps(truncation: int | None) -> None:
-    encoder, (action, state, reward) = network(), steps()
-    whole = encoder(action, state, reward, truncation)
+    encoder, (action, state, reward) = network(truncation), steps()
+    whole = encoder(action, state, reward)
     hidden = torch.zeros(TRIALS, 8)
     torch.testing.assert_close(whole[:, 0], hidden)
     for time in range(TIME):
@@ -37,9 +37,9 @@ def test_the_states_over_a_trial_are_those_of_single_steps(truncation: int | Non
 
 @pytest.mark.parametrize(("truncation", "first"), [(None, 0), (4, 8), (6, 6)])
 def test_truncation_ends_gradients_at_the_border_of_a_chunk(truncation: int | None, first: int) -> None:
-    encoder, (action, state, reward) = network(), steps()
+    encoder, (action, state, reward) = network(truncation), steps()
     reward.requires_grad_()
-    encoder(action, state, reward, truncation)[:, -1].sum().backward()
+    encoder(action, state, reward)[:, -1].sum().backward()
     assert reward.grad is not None
     reaches = (reward.grad != 0).any(0)
     assert int(reaches.nonzero()[0, 0]) == first

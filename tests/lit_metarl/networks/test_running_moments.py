@@ -14,18 +14,18 @@ def test_the_statistics_of_batches_are_those_of_all_rows() -> None:
         moments.update(batch)
     torch.testing.assert_close(moments.mean, rows.mean(0), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(moments.variance, rows.var(0, correction=0), rtol=1e-4, atol=1e-4)
-    normalised = moments.normalise(rows)
-    torch.testing.assert_close(normalised.std(0, correction=0), torch.ones(4), rtol=1e-3, atol=1e-3)
+    normalized = moments.normalize(rows)
+    torch.testing.assert_close(normalized.std(0, correction=0), torch.ones(4), rtol=1e-3, atol=1e-3)
 
 
 def test_nothing_changes_before_the_first_update_and_the_statistics_are_saved() -> None:
     rows = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
     moments, restored = RunningMoments(4), RunningMoments(4)
-    assert torch.equal(moments.normalise(rows), rows)
+    assert torch.equal(moments.normalize(rows), rows)
     moments.update(rows)
     restored.load_state_dict(moments.state_dict())
-    assert torch.equal(restored.normalise(rows), moments.normalise(rows))
+    assert torch.equal(restored.normalize(rows), moments.normalize(rows))
     more = torch.randn(10, 4, generator=torch.Generator().manual_seed(1))
     moments.update(more)
     restored.update(more)
-    assert torch.equal(restored.normalise(rows), moments.normalise(rows))
+    assert torch.equal(restored.normalize(rows), moments.normalize(rows))

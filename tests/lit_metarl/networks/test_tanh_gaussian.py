@@ -39,7 +39,7 @@ def test_log_probabilities_stay_exact_where_tanh_saturates() -> None:
     assert log_prob.tolist() == pytest.approx([expected, expected])
 
 
-def test_the_action_gradient_is_reparameterised() -> None:
+def test_the_action_gradient_is_reparameterized() -> None:
     mean, log_std = (random(4, 2, seed=seed).requires_grad_() for seed in range(2))
     noise = random(4, 2, seed=2)
     assert torch.autograd.gradcheck(lambda m, s: squash(m, s, noise), (mean, log_std))

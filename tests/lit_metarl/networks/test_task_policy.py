@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from lit_metarl.networks import ActionDistribution, CategoricalActions, GaussianActions, TaskPolicy, initialised
+from lit_metarl.networks import ActionDistribution, CategoricalActions, GaussianActions, TaskPolicy, initialized
 
 TASKS, ROWS, INPUTS, ACTIONS = 4, 5, 3, 2
 
@@ -18,7 +18,7 @@ def policy(discrete: bool) -> TaskPolicy:
     if discrete:
         actions = CategoricalActions(8, ACTIONS)
     else:
-        actions = GaussianActions(8, ACTIONS, 0.7, "clip", lambda layer: initialised(layer, "normc", 0.1))
+        actions = GaussianActions(8, ACTIONS, 0.7, "clip", lambda layer: initialized(layer, "normc", 0.1))
     return TaskPolicy(INPUTS, [8, 8], "normc", actions).double()
 
 

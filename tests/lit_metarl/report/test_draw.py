@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lit_metarl.report.__main__ import main
-from lit_metarl.report.estimators import interquartile_mean
-from lit_metarl.report.numbers import rounded, steps
-from lit_metarl.report.results import load_results
-from lit_metarl.report.row_files import write_rows
+from lit_metarl.report.page import rounded, steps
+from lit_metarl.report.rows import load_experiments, write_table
+from lit_metarl.report.statistics import interquartile_mean
 from tests.lit_metarl.report.synthetic_rows import write_synthetic
 
 FIGURES = [
@@ -27,7 +27,7 @@ FIGURES = [
     "cheetah_task_velocity",
     "point_curve_return",
     "point_curve_success",
-    "all_normalised_return",
+    "all_normalized_return",
     "all_probability_of_improvement",
 ]
 
@@ -114,7 +114,7 @@ def test_tables_equal_what_a_few_lines_make_of_the_rows(report: Path) -> None:
     assert improvement["(all)"] == pytest.approx((improvement["cheetah"] + improvement["point"]) / 2)
 
 
-def test_normalised_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
+def test_normalized_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
     rows = [row for row in read(report.parent / "finals.csv") if row["training"] == "after"]
     scores = []
     for experiment in ("cheetah", "point"):
@@ -129,18 +129,16 @@ def test_normalised_returns_are_0_untrained_and_1_where_the_reference_ends(repor
     (found,) = (
         float(row["value"])
         for row in read(report / "tables" / "final.csv")
-        if (row["metric"], row["method"]) == ("normalised return", "hfr")
+        if (row["metric"], row["method"]) == ("normalized return", "hfr")
     )
     assert found == pytest.approx(float(interquartile_mean(np.array(scores))))
 
 
 def test_returns_by_task_are_those_of_the_adapted_episode(report: Path) -> None:
-    cheetah, _ = load_results(report.parent)
-    run = cheetah.methods["none"][1]
-    assert run.tasks is not None
-    assert run.name.seed == 2
-    np.testing.assert_allclose(run.tasks.returns, -100.0 / 1.2 - np.arange(12))
-    np.testing.assert_allclose(run.tasks.coordinates["velocity"], np.arange(12) / 4.0)
+    cheetah, _ = load_experiments(report.parent)
+    tasks = cheetah.tasks[cheetah.tasks["run"] == "cheetah/none/seed_2"]
+    np.testing.assert_allclose(tasks["return"], -100.0 / 1.2 - np.arange(12))
+    np.testing.assert_allclose(tasks["task/velocity"], np.arange(12) / 4.0)
 
 
 def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
@@ -151,14 +149,14 @@ def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
     assert not [name for name in first if first[name] != second[name]]
 
 
-def test_runs_of_different_worlds_are_not_compared(rows: Path, tmp_path: Path) -> None:
+def test_runs_of_different_environments_are_not_compared(rows: Path, tmp_path: Path) -> None:
     text = (rows / "runs.csv").read_text(encoding="utf-8")
-    (rows / "runs.csv").write_text(
-        text.replace("cheetah,hfr,1,finished,Worldcheetah()", "cheetah,hfr,1,finished,Ant()")
-    )
+    (rows / "runs.csv").write_text(text.replace("cheetah,hfr,1,finished,Envcheetah()", "cheetah,hfr,1,finished,Ant()"))
     assert main(["draw", str(rows), f"--output={tmp_path}", "--resamples=20", "--metrics=[val/return]"]) == 0
     said = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
-    assert "Not compared, because its runs are of different worlds (Ant(): cheetah/hfr/seed_1; Worldcheetah()" in said
+    assert (
+        "Not compared, because its runs are of different environments (Ant(): cheetah/hfr/seed_1; Envcheetah()" in said
+    )
     assert not list((tmp_path / "figures").glob("cheetah*"))
     assert not [row for row in read(tmp_path / "tables" / "final.csv") if row["experiment"] == "cheetah"]
 
@@ -171,7 +169,7 @@ def test_a_test_figure_that_is_not_finite_is_named_and_left_out_of_what_is_estim
     for row in finals:
         if (row["experiment"], row["method"], row["seed"]) == ("cheetah", "hfr", "1"):
             row["test/return"] = lost
-    write_rows(rows / "finals.csv", list(finals[0]), finals)
+    write_table(rows / "finals.csv", pd.DataFrame(finals))
     assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
     text = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
     for training in ("before", "after"):
@@ -202,7 +200,7 @@ def test_a_method_without_any_finite_return_is_drawn_without_one(rows: Path, tmp
     for row in finals:
         if row["method"] == "hfr":
             row["test/return"] = row["test/return_episode_1"] = "nan"
-    write_rows(rows / "finals.csv", list(finals[0]), finals)
+    write_table(rows / "finals.csv", pd.DataFrame(finals))
     assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
     table = read(tmp_path / "tables" / "final.csv")
     assert {row["method"] for row in table if row["metric"] == "test/return"} == {"none"}
@@ -242,7 +240,7 @@ def test_a_mistake_is_told_in_one_message(
         ("curves.csv", "val/return,", "", ["curves.csv", "cells under"]),
         ("curves.csv", "cheetah,hfr,1,1007", "cheetah,hfr,1,9007", ["cheetah/hfr/seed_1", "do not ascend"]),
         ("curves.csv", "cheetah,hfr,1,", "cheetah,hfr,7,", ["curves.csv", "cheetah/hfr/seed_7"]),
-        ("finals.csv", "cheetah,hfr,1,before,0,-170.0", "cheetah,hfr,1,before,0,low", ["'low'", "no number"]),
+        ("finals.csv", "cheetah,hfr,1,before,0,-170.0", "cheetah,hfr,1,before,0,low", ["finals.csv", "'low'"]),
         ("finals.csv", "cheetah,hfr,1,", "cheetah,hfr,one,", ["finals.csv", "'one'"]),
     ],
 )

@@ -37,7 +37,7 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     shutil.copytree(version, place / "seed_4")
     (place / "seed_4" / "config.yaml").unlink()
     shutil.copytree(version, place / "seed_5" / "version_0")
-    (place / "seed_5" / "version_0" / "test_tasks.parquet").write_bytes(b"PAR1")
+    (place / "seed_5" / "version_0" / "test_tasks.csv").write_bytes(b"task,episode,return\n0,1")
     capsys.readouterr()
 
     assert main(["rows", str(tmp_path / "batch"), str(tmp_path / "rows")]) == 0
@@ -46,12 +46,12 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
         "seed_2: an event file",
         "seed_3: it has not finished",
         "seed_4: config.yaml: No such file",
-        "seed_5: its test_tasks.parquet is damaged",
+        "seed_5: its test_tasks.csv is damaged",
     ):
         assert part in printed
     statuses = [(row["seed"], row["status"] == "finished") for row in read(tmp_path / "rows" / "runs.csv")]
     assert statuses == [("1", True), ("2", False), ("3", False), ("4", False), ("5", False)]
-    assert read(tmp_path / "rows" / "runs.csv")[0]["world"] == "PointRobot"
+    assert read(tmp_path / "rows" / "runs.csv")[0]["environment"] == "PointRobot"
 
     events = EventAccumulator(str(version))
     events.Reload()

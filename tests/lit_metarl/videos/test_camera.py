@@ -14,7 +14,7 @@ from datamodules.collection import Collector
 from envs import PointRobot
 from lit_metarl.videos import Camera, animated_gif, film_in
 from lit_metarl.videos.captions import with_caption
-from tests.worlds import Blind, EndingPoint
+from tests.environments import Blind, EndingPoint
 
 
 def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
@@ -29,10 +29,10 @@ def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
 def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> None:
     films: list[list[np.ndarray]] = [[], [], []]
     camera = Camera([film.append for film in films], exploration_episodes=1, pictures_per_episode=2)
-    world = film_in(EndingPoint, camera)(2, 0)
-    agent, generator = Blind(PointRobot.world), torch.Generator().manual_seed(0)
+    env = film_in(EndingPoint, camera)(2, 0)
+    agent, generator = Blind(PointRobot.meta_spec), torch.Generator().manual_seed(0)
     far, near = torch.tensor([[1.0, 1.0], [-1.0, 0.1]]), torch.tensor([[0.1, 0.0]])
-    collector = Collector(world)
+    collector = Collector(env)
     trials = [collector.collect(agent, far, 2, generator), collector.collect(agent, near, 1, generator)]
     lengths = [length for trial in trials for length in trial.steps["valid"].sum(-1).tolist()]
     assert any(length < 20 for episodes in lengths for length in episodes)
@@ -44,7 +44,7 @@ def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> N
 def test_filming_does_not_change_what_happens() -> None:
     trials = []
     for make in (PointRobot, film_in(PointRobot, Camera([lambda picture: None], 1, 1))):
-        agent = Blind(PointRobot.world)
+        agent = Blind(PointRobot.meta_spec)
         tasks = torch.tensor([[1.0, 0.0]])
         trials.append(Collector(make(1, 3)).collect(agent, tasks, 1, torch.Generator().manual_seed(0)))
     assert torch.equal(trials[0].steps["observation"], trials[1].steps["observation"])

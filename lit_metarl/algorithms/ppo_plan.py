@@ -1,0 +1,76 @@
+"""Settings of proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envs.errors import require, require_finite, require_limit, require_positive, require_positive_and_finite
+
+KEY = "model.init_args.ppo"
+
+
+@dataclass(frozen=True)
+class PPOStepsPlan:
+    """Gradient steps on the clipped objective (MAML's outer update, if it is not a trust region step).
+
+    Attributes:
+        epochs: gradient steps (Adam), each on all trials.
+        clip: ε of the clipped objective.
+        learning_rate: of Adam.
+        max_grad_norm: largest norm of the gradient.
+    """
+
+    epochs: int = 5
+    clip: float = 0.2
+    learning_rate: float = 1e-3
+    max_grad_norm: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_positive(f"{KEY}.epochs", self.epochs)
+        require_positive_and_finite(f"{KEY}.learning_rate", self.learning_rate, "0.001 is usual.")
+        for name in ("clip", "max_grad_norm"):
+            require_limit(f"{KEY}.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class PPOPlan(PPOStepsPlan):
+    """PPO with a learned value function on minibatches, as VariBAD and RL² are trained.
+
+    The defaults are the settings that RoML was published with on KhazadDum.
+
+    Attributes:
+        epochs: passes over the data.
+        clip: ε of the clipped objective, and of the clipped value loss.
+        learning_rate: of policy and value (Adam).
+        max_grad_norm: largest norm of their gradient.
+        minibatches: gradient steps in a pass; at most as many as a rank has trials, or steps, to divide.
+        entropy_weight: weight of the policy's entropy.
+        value_weight: weight of the value loss.
+        anneal_learning_rate: decrease it linearly to 0 over the run's `trainer.max_epochs`.
+        discount: γ.
+        gae_lambda: λ of the advantages.
+        proper_time_limits: exclude what follows a time limit from the advantages (also between the episodes of a
+            trial); False lets values flow over all borders between episodes, and treats the trial's last step as
+            terminal.
+    """
+
+    epochs: int = 2
+    clip: float = 0.1
+    learning_rate: float = 7e-4
+    max_grad_norm: float = 0.5
+    minibatches: int = 8
+    entropy_weight: float = 0.05
+    value_weight: float = 0.5
+    anneal_learning_rate: bool = False
+    discount: float = 0.999
+    gae_lambda: float = 0.9
+    proper_time_limits: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(f"{KEY}.minibatches", self.minibatches)
+        for name in ("entropy_weight", "value_weight"):
+            require_finite(f"{KEY}.{name}", getattr(self, name), "Correct it.")
+        for name in ("discount", "gae_lambda"):
+            value = getattr(self, name)
+            require(0.0 < value <= 1.0, f"{KEY}.{name}", value, "it must lie in (0, 1]", "Correct it.")

@@ -1,0 +1,84 @@
+"""A run that is built and checked: what every subcommand works with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from datamodules import RolloutDataModule
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.callbacks import HyperParameters
+from lit_metarl.checkpoints import ExactResume
+from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of a run, and what it writes into its folder.
+
+    Attributes:
+        trainer: Lightning's.
+        model: the algorithm.
+        datamodule: the data side.
+        options: of the subcommand, as they were parsed.
+        configuration: all of it, as primitives.
+        trained_under: the configuration that the agent was trained under, as primitives.
+        exact_resume: the callback that makes checkpoints exact.
+        hyperparameters: the callback that logs them.
+        folder: where the run writes; right on rank 0 only.
+    """
+
+    trainer: pl.Trainer
+    model: MetaRLModule
+    datamodule: RolloutDataModule
+    options: Any
+    configuration: dict[str, Any]
+    trained_under: dict[str, Any]
+    exact_resume: ExactResume
+    hyperparameters: HyperParameters
+    folder: Path
+
+    @property
+    def keeps_results(self) -> bool:
+        """Whether this process writes results: only rank 0 does, and not under `fast_dev_run`, which has no folder."""
+        return self.trainer.is_global_zero and not self.configuration["trainer"]["fast_dev_run"]
+
+    @property
+    def title(self) -> str:
+        """The algorithm and the environment."""
+        return f"{type(self.model).__name__} on {self.datamodule.meta_spec.name}"
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """The metrics of the evaluation that just ended, those whose names begin with `prefix`."""
+        metrics = self.trainer.callback_metrics
+        return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+
+    def test(self, checkpoint: str | None) -> dict[str, float]:
+        """Evaluate a checkpoint (None: the agent as it is) on the test tasks; the metrics."""
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+        )
+        return self.metrics("test/")
+
+    def write_versions(self) -> None:
+        """Write `versions.json`: what the results depend on beside the configuration."""
+        packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "mujoco")}
+        self.write_json("versions.json", {**packages, **self.datamodule.env.versions})
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a file into the run's folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def write_task_rows(self) -> Path:
+        """Write one row for every task and episode of the test that just ended; the file."""
+        assert self.model.evaluated is not None
+        trained, steps = self.trained_under, self.datamodule.environment_steps
+        facts = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
+        return write_task_rows(task_rows(self.model.evaluated, facts), self.folder)

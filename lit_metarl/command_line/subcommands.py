@@ -1,0 +1,123 @@
+"""The subcommands: one function each."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from envs import MetaEnv
+from envs.errors import require
+from lit_metarl.checkpoints import best_of
+from lit_metarl.command_line.checks import check_callbacks, check_drawing, check_monitor
+from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
+from lit_metarl.command_line.messages import tell
+from lit_metarl.command_line.results_table import print_results
+from lit_metarl.command_line.run import Run
+from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
+
+
+def fit(run: Run, arguments: dict[str, Any]) -> None:
+    """Train; print a table of the test results before and after.
+
+    Args:
+        run: what to train.
+        arguments: of `Trainer.fit`.
+    """
+    given = arguments["ckpt_path"]
+    if given in RESUME_KEYWORDS:
+        found = find_checkpoint(given, run.trainer, run.folder, run.options.last_checkpoint.dirpath)
+        if found is not None:
+            open_checkpoint(found, run.exact_resume, run.configuration)
+        given = None if found is None else str(found)
+    if not given:
+        run.exact_resume.before = run.test(None)
+    before = run.exact_resume.before
+    check_monitor("checkpoint.monitor", run.options.checkpoint.monitor, before)
+    check_callbacks(run.trainer, before)
+    if run.keeps_results:
+        run.write_versions()
+    run.trainer.fit(**{**arguments, "ckpt_path": given})
+    _compare(run)
+
+
+def _compare(run: Run) -> None:
+    """Test the best checkpoint, and print and write the results before and after training."""
+    best = getattr(best_of(run.trainer), "best_model_path", "")
+    if not best:
+        tell("warning: there is no best checkpoint, for there was no validation: 'after' is the agent as it is now.")
+    steps = run.datamodule.environment_steps
+    results = {"before": run.exact_resume.before, "after": run.test(best or None)}
+    run.hyperparameters.log_results(run.trainer, results["after"], steps)
+    if run.trainer.is_global_zero:
+        print_results(results, f"{run.title}, {steps:,} environment steps")
+    if run.keeps_results:
+        run.write_task_rows()
+        run.write_json("results.json", results)
+    if best and run.trainer.is_global_zero:
+        print(f"Best checkpoint: {best}")
+
+
+def validate(run: Run, arguments: dict[str, Any]) -> None:
+    """Evaluate on the validation tasks and print the results.
+
+    Args:
+        run: what to evaluate.
+        arguments: of `Trainer.validate`.
+    """
+    run.trainer.validate(**arguments)
+    if run.trainer.is_global_zero:
+        print_results({"validation": run.metrics("val/")}, run.title)
+
+
+def test(run: Run, arguments: dict[str, Any]) -> None:
+    """Evaluate on the test tasks, print the results, and write them by task and episode.
+
+    Args:
+        run: what to evaluate.
+        arguments: of `Trainer.test`.
+    """
+    run.trainer.test(**arguments)
+    if run.trainer.is_global_zero:
+        print_results({"test": run.metrics("test/")}, run.title)
+    if run.keeps_results:
+        print(f"By task and episode: {run.write_task_rows()}")
+
+
+def predict(run: Run, arguments: dict[str, Any]) -> None:
+    """Run trials on the tasks that were asked for, or on the test tasks; write them, and film them if asked.
+
+    Args:
+        run: whose agent acts.
+        arguments: of `Trainer.predict`.
+    """
+    given, videos = run.options.tasks, run.folder / "videos" if run.options.video else None
+    _check_prediction(run, arguments)
+    with ExitStack() as stack:
+        films: list[Path] = []
+        if given is not None:
+            tasks = checked_tasks(given, run.datamodule.env)
+            films = stack.enter_context(predicting(run.datamodule, tasks, run.model.exploration_episodes, videos))
+        trials: Any = run.trainer.predict(**arguments)
+    if run.trainer.is_global_zero:
+        path = run.folder / TRIALS
+        write_trials(trials, run.datamodule.meta_spec, path)
+        print(f"Trials: {path}")
+        for film in films:
+            print(f"Video: {film}")
+
+
+def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:
+    """Refuse a prediction that would be lost, and a video that cannot be made."""
+    kept = arguments.get("return_predictions") is not False
+    require(kept, "return_predictions", False, "the trials would be lost", "Leave it out.")
+    if not run.options.video:
+        return
+    drawn = type(run.datamodule.env).draw is not MetaEnv.draw
+    hint = "Leave --video out, or give the environment a method draw."
+    require(drawn, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
+    hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
+    require(run.options.tasks is not None, "video", True, "filming all test tasks would take long", hint)
+    processes = run.trainer.world_size
+    require(processes == 1, "trainer.devices", processes, "one process films", "Use --trainer.devices=1.")
+    check_drawing(run.datamodule.make_env(1, run.datamodule.seed))

@@ -1,0 +1,1 @@
+"""How parameters are changed, for any objective."""

@@ -1,0 +1,135 @@
+"""Trust region policy optimization: the largest step along the natural gradient that a KL limit allows.
+
+Schulman et al. 2015, arXiv 1502.05477, appendix C. Every vector is all parameters concatenated, `[parameters]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules import ranks
+from envs.errors import require, require_positive, require_positive_and_finite
+
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From parameters to the loss, and the mean KL from the policy at the start; both scalar and differentiable."""
+
+KEY = "model.init_args.trpo"
+
+
+@dataclass(frozen=True)
+class TrustRegionPlan:
+    """How a trust region step is computed.
+
+    Attributes:
+        max_kl: largest mean KL between the policies before and after it (δ).
+        conjugate_gradient_steps: iterations that the natural gradient is computed with.
+        damping: added to the diagonal of the Fisher matrix.
+        backtracks: steps that are tried, each shorter than the one before.
+        backtrack_ratio: length of each relative to the one before.
+    """
+
+    max_kl: float = 0.01
+    conjugate_gradient_steps: int = 10
+    damping: float = 1e-5
+    backtracks: int = 15
+    backtrack_ratio: float = 0.8
+
+    def __post_init__(self) -> None:
+        require_positive_and_finite(f"{KEY}.max_kl", self.max_kl, "MAML uses 0.01.")
+        damping = self.damping
+        reason = "it must be 0 or more, and finite"
+        require(0 <= damping < math.inf, f"{KEY}.damping", damping, reason, "MAML uses 1e-5.")
+        require_positive(f"{KEY}.conjugate_gradient_steps", self.conjugate_gradient_steps)
+        require_positive(f"{KEY}.backtracks", self.backtracks)
+        ratio = self.backtrack_ratio
+        require(0 < ratio < 1, f"{KEY}.backtrack_ratio", ratio, "it must lie in (0, 1)", "MAML uses 0.8.")
+
+
+class TrustRegionStep(NamedTuple):
+    """A step and its diagnostics.
+
+    Attributes:
+        step: what to add to the parameters, `[parameters]`; 0 where no step was found.
+        loss: after the step.
+        kl: of the step.
+        gradient_norm: of the loss before it.
+        found: whether the line search found a step.
+    """
+
+    step: Tensor
+    loss: Tensor
+    kl: Tensor
+    gradient_norm: Tensor
+    found: bool
+
+
+def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegionPlan) -> TrustRegionStep:
+    """The step from `parameters` `[parameters]` that lowers the loss within the KL limit.
+
+    The line search keeps the first of ever shorter steps that does both. The data enter
+    through `objective` alone: the loss and the KL of a tried step, and their derivatives at the start. With
+    several ranks, each has its own objective, and all take the same step, computed from the mean.
+    """
+    start = parameters.detach().requires_grad_()
+    loss, kl = objective(start)
+    gradient = _mean_over_ranks(_gradient(loss, start))
+    of_own_rank = hessian_vector_product(kl, start)
+
+    def fisher_vector_product(vector: Tensor) -> Tensor:
+        return _mean_over_ranks(of_own_rank(vector)) + plan.damping * vector
+
+    direction = conjugate_gradient(fisher_vector_product, gradient, plan.conjugate_gradient_steps)
+    curvature = direction @ fisher_vector_product(direction)
+    longest = direction * (2.0 * plan.max_kl / curvature.clamp(min=torch.finfo(curvature.dtype).tiny)).sqrt()
+    loss = _mean_over_ranks(loss.detach())
+    for tried in range(plan.backtracks):
+        step = -(plan.backtrack_ratio**tried) * longest
+        with torch.no_grad():
+            new_loss, new_kl = _mean_over_ranks(torch.stack(objective(start + step)))
+        if bool(new_loss < loss) and bool(new_kl <= plan.max_kl):  # both are False if a number is not finite
+            return TrustRegionStep(step, new_loss, new_kl, gradient.norm(), True)
+    return TrustRegionStep(torch.zeros_like(gradient), loss, torch.zeros_like(loss), gradient.norm(), False)
+
+
+def hessian_vector_product(value: Tensor, parameters: Tensor) -> Callable[[Tensor], Tensor]:
+    """v ↦ H v, where H is the Hessian of a scalar; of the mean KL at its start, the Fisher matrix."""
+    gradient = _gradient(value, parameters, differentiable=True)
+    return lambda vector: _gradient(gradient @ vector, parameters)
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, steps: int) -> Tensor:
+    """x with A x = `target`, for a symmetric positive definite A given by its `product` with a vector.
+
+    Stops early once the residual has almost vanished.
+    """
+    solution, residual, direction = torch.zeros_like(target), target.clone(), target.clone()
+    squared = residual @ residual
+    least = squared * torch.finfo(target.dtype).eps ** 2
+    for _ in range(steps):
+        if not bool(squared > least):
+            break
+        image = product(direction)
+        size = squared / (direction @ image)
+        solution = solution + size * direction
+        residual = residual - size * image
+        before, squared = squared, residual @ residual
+        direction = residual + (squared / before) * direction
+    return solution
+
+
+def _mean_over_ranks(values: Tensor) -> Tensor:
+    mean = values.clone()
+    ranks.average_([mean])
+    return mean
+
+
+def _gradient(value: Tensor, parameters: Tensor, differentiable: bool = False) -> Tensor:
+    """The gradient of a scalar; the graph of `value` is kept."""
+    (gradient,) = torch.autograd.grad(value, parameters, retain_graph=True, create_graph=differentiable)
+    return gradient

@@ -1,0 +1,45 @@
+"""`fit --ckpt_path` resumes from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.lit_metarl.command_line.conftest import Run, refused, scalars
+
+
+def test_an_on_policy_run_resumes_from_its_last_checkpoint_and_can_be_tested(
+    run_tiny: Run, configs: Path, tmp_path: Path
+) -> None:
+    algorithm = f"--config={configs}/algorithm/varibad.yaml"
+    run_tiny("fit", algorithm)
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
+    assert run_tiny("test", algorithm, f"--ckpt_path={checkpoint}") == 0
+    assert run_tiny("fit", algorithm, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3") == 0
+    continued = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
+    moments = [name for name in continued["state_dict"] if "moments" in name]
+    assert {"input_moments.mean", "return_moments.variance"} <= set(moments)
+
+
+def test_a_run_resumes_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -> None:
+    run_tiny("fit")
+    checkpoint = next((tmp_path / "runs").glob("version_0/checkpoints/last.ckpt"))
+    assert run_tiny("fit", f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3") == 0
+    continued = torch.load(next((tmp_path / "runs").glob("version_1/checkpoints/last.ckpt")), weights_only=True)
+    assert continued["epoch"] == 2
+
+
+def test_a_run_resumes_from_the_checkpoint_of_a_requeued_job_if_it_has_this_configuration(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requeued = ["--last_checkpoint.filename=hpc_ckpt_1", f"--last_checkpoint.dirpath={tmp_path}"]
+    run_tiny("fit", "--trainer.max_epochs=1", *requeued)
+    go_on = ["--ckpt_path=hpc", f"--trainer.default_root_dir={tmp_path}"]
+    assert "model.init_args.kl_weight" in refused(
+        lambda: run_tiny("fit", *go_on, "--model.init_args.kl_weight=0.5"), capsys
+    )
+    assert run_tiny("fit", *go_on) == 0
+    steps = [event.step for event in scalars(tmp_path, version=1).Scalars("val/return")]
+    assert steps == [4 * 1 * 20 + 2 * 2 * 2 * 20]
