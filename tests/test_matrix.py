@@ -12,7 +12,14 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
-from datamodules.relabeling import HFRRelabeler, HIPIRelabeler, NoRelabeler, RandomRelabeler, Relabeler
+from datamodules.relabeling import (
+    GeneralizedHindsightRelabeler,
+    HFRRelabeler,
+    HIPIRelabeler,
+    NoRelabeler,
+    RandomRelabeler,
+    Relabeler,
+)
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
 from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
@@ -35,6 +42,7 @@ RELABELERS: dict[str, Callable[[], Relabeler]] = {
     "random": RandomRelabeler,
     "hfr_q": lambda: HFRRelabeler(utility_batch=4),
     "hfr_bellman": lambda: HFRRelabeler(utility="bellman", utility_batch=4),
+    "generalized_hindsight": lambda: GeneralizedHindsightRelabeler(references=8),
     "hipi": lambda: HIPIRelabeler(context=4),
 }
 REWARD_ENVS = [env_class for env_class in ENVIRONMENTS if env_class.meta_spec.task_changes is TaskChanges.REWARD]

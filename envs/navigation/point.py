@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.base import EvaluationPurpose, MetaEnvSpec, Reward, TaskChanges, box, never
-from envs.errors import require
+from envs.errors import require_positive_and_finite
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import DealtTasks, FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 
@@ -105,37 +107,59 @@ class PointRobot(PlanarPoint):
 
 
 class SparsePointRobot(PlanarPoint):
-    """Find a hidden goal on the unit half circle (PEARL, Rakelly et al. 2019).
+    """Find a hidden goal on a half circle around the start (PEARL, Rakelly et al. 2019).
 
     | | meaning | range |
     |---|---|---|
     | observation | position x, y | unbounded |
     | action | move along x, y | [-0.1, 0.1] |
-    | task | goal x, y | uniform on the upper unit half circle |
+    | task | goal x, y | uniform on the upper half circle of radius `goal_distance` |
     | features | position after the move | |
 
     Reward: minus the distance to the goal; the sparse reward is 1 minus the distance within
-    `goal_radius`, else 0. Success: within the radius. Start: the origin. End: after 20 steps.
-    PEARL's code spaces its goals evenly on the half circle; here they are independent.
+    `goal_radius`, else 0. Without `shaped`, both are the sparse one. Success: within the radius. Start: the origin.
+    End: after 20 steps. PEARL's code spaces its goals evenly on the half circle; here they are independent.
 
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         goal_radius: distance within which the sparse reward is paid.
+        goal_distance: distance of every goal from the start.
+        shaped: whether critics learn from the distance to the goal; otherwise from the sparse reward, as the belief.
     """
 
     meta_spec = _point_spec("SparsePointRobot")
-    task_distribution: TaskDistribution = HalfCircle(1.0)
 
-    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.2) -> None:
-        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "PEARL uses 0.2.")
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        goal_radius: float = 0.2,
+        goal_distance: float = 1.0,
+        shaped: bool = True,
+    ) -> None:
+        require_positive_and_finite("goal_radius", goal_radius, "PEARL uses 0.2.")
+        require_positive_and_finite("goal_distance", goal_distance, "PEARL uses 1.")
+        self.task_distribution = HalfCircle(goal_distance)
         super().__init__(num_envs, seed)
         self.goal_radius = goal_radius
+        self.shaped = shaped
+        self._warn_of_goals_out_of_reach(goal_distance - goal_radius)
+
+    def _warn_of_goals_out_of_reach(self, way: float) -> None:
+        """Warn if a goal along an axis, `way` from the start to its edge, takes more steps than an episode has."""
+        steps = math.ceil(round(way / MAX_MOVE, 4))
+        if steps > self.meta_spec.horizon:
+            warnings.warn(
+                f"SparsePointRobot: some goals need {steps} steps, and an episode has {self.meta_spec.horizon}. "
+                "Reduce goal_distance, or increase goal_radius.",
+                stacklevel=3,
+            )
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         distance = _distance(features, tasks)
         sparse = torch.where(distance <= self.goal_radius, 1.0 - distance, 0.0)
-        return Reward(-distance, sparse, never(distance))
+        return Reward(-distance if self.shaped else sparse, sparse, never(distance))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return _distance(features, tasks) <= self.goal_radius

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from envs import FourCorners, GridNavi, PointRobot, SparsePointRobot
+from envs import ConfigurationError, FourCorners, GridNavi, PointRobot, SparsePointRobot
 
 
 def test_grid_moves_and_edges() -> None:
@@ -52,6 +54,30 @@ def test_sparse_point_pays_within_the_radius_only() -> None:
     reward = SparsePointRobot(1).reward(features, goal)
     assert reward.reward.tolist() == pytest.approx([-0.1, -0.3])
     assert reward.sparse_reward.tolist() == pytest.approx([0.9, 0.0])
+
+
+def test_unshaped_sparse_point_pays_critics_what_the_belief_sees() -> None:
+    env = SparsePointRobot(1, goal_distance=0.6, goal_radius=0.3, shaped=False)
+    features = torch.tensor([[0.0, 0.4], [0.0, 0.2]])
+    reward = env.reward(features, torch.tensor([0.0, 0.6]))
+    assert reward.reward.tolist() == reward.sparse_reward.tolist() == pytest.approx([0.8, 0.0])
+    assert torch.allclose(torch.linalg.vector_norm(env.tasks, dim=-1), torch.tensor(0.6))
+
+
+@pytest.mark.parametrize(("distance", "steps"), [(2.2, None), (2.21, 21), (5.0, 48)])
+def test_goals_that_an_episode_is_too_short_for_are_warned_of(distance: float, steps: int | None) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SparsePointRobot(1, goal_distance=distance)
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == (steps is not None)
+    assert steps is None or f"some goals need {steps} steps, and an episode has 20" in told[0]
+
+
+@pytest.mark.parametrize("wrong", [{"goal_radius": 0.0}, {"goal_distance": -1.0}, {"goal_radius": float("nan")}])
+def test_a_sparse_point_without_goals_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} = .* must be positive and finite"):
+        SparsePointRobot(1, **wrong)
 
 
 def test_dense_point_pays_minus_the_distance() -> None:
