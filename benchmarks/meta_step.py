@@ -49,7 +49,7 @@ class BareLoop:
         self.velocity, self.cost = torch.randn(slots, stored), torch.rand(slots, stored)
         self.tasks = 3 * torch.rand(slots)
 
-    def draw(self, slots: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def sample(self, slots: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         index = torch.randint(self.velocity.shape[1], (len(slots), n))
         rows = slots[:, None]
         reward = -(self.velocity[rows, index] - self.tasks[rows]).abs() - self.cost[rows, index]
@@ -57,8 +57,8 @@ class BareLoop:
 
     def step(self) -> None:
         slots = torch.randperm(len(self.tasks))[:TASKS]
-        o, a, r, n = self.draw(slots, BATCH)
-        co, ca, cr, _ = self.draw(slots, CONTEXT)
+        o, a, r, n = self.sample(slots, BATCH)
+        co, ca, cr, _ = self.sample(slots, CONTEXT)
         mean, raw = self.encoder(torch.cat((co, ca, cr[..., None]), -1)).chunk(2, -1)
         precision = functional.softplus(raw).clamp(min=1e-7).reciprocal()
         variance = 1 / precision.sum(1)

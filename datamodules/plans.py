@@ -199,18 +199,18 @@ def check_plans(
 
 
 def check_replay_plan(
-    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, draws_new_tasks: bool
+    task_slots: int, collection: CollectionPlan, batches: MetaBatchPlan, samples_new_tasks: bool
 ) -> None:
     """Raise a `ConfigurationError` for a plan that an algorithm that learns from replay cannot carry out.
 
-    `draws_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
+    `samples_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
     """
     for key, number in (
         ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
         ("data.batches.tasks", batches.tasks),
     ):
         require(
-            number <= task_slots or not draws_new_tasks,
+            number <= task_slots or not samples_new_tasks,
             key,
             number,
             f"it cannot exceed the {task_slots} task slots",

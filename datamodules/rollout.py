@@ -165,7 +165,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.collection.of_rank(number)
         if agent.learns_from is LearnsFrom.REPLAY:
             self.batches.of_rank(number)
-            if self.task_sampler.draws_new_tasks:
+            if self.task_sampler.samples_new_tasks:
                 share_of("data.task_slots", self.task_slots, number)
         elif agent.remembers_trials:
             self.belief.of_rank(number)
@@ -223,7 +223,7 @@ class RolloutDataModule(pl.LightningDataModule):
 
     def _check_replay(self, agent: Agent) -> None:
         slots, plan = len(self.initial_tasks), self.collection
-        check_replay_plan(slots, plan, self.batches, self.task_sampler.draws_new_tasks)
+        check_replay_plan(slots, plan, self.batches, self.task_sampler.samples_new_tasks)
         episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
         initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
         iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
@@ -312,7 +312,7 @@ class RolloutDataModule(pl.LightningDataModule):
         A task of a fixed set may be given to any rank, so every rank has a slot for each of them, and as many to
         fill as the others. If new tasks take over slots, the ranks share the slots.
         """
-        if self.task_sampler.draws_new_tasks:
+        if self.task_sampler.samples_new_tasks:
             tasks = SampledTasks(ranks.share(self.initial_tasks.tasks), ranks.share(self.initial_tasks.ids))
             return tasks, torch.arange(len(tasks))
         slots = len(self.initial_tasks)

@@ -448,13 +448,13 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
             stacklevel=4,
         )
 
-    def draw(self, env_id: int) -> NDArray[np.uint8]:
+    def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         """A picture of the current state of a sub-environment, `[height, width, 3]`."""
         raise NotImplementedError(f"{self.meta_spec.name} has no picture.")
 
     def render(self) -> tuple[Array, ...]:
         """A picture of every sub-environment, `[height, width, 3]` each."""
-        return tuple(self.draw(env_id) for env_id in range(self.num_envs))
+        return tuple(self.render_frame(env_id) for env_id in range(self.num_envs))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The exact state: tasks, episode clocks, simulation and random generator."""

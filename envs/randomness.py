@@ -31,7 +31,7 @@ def normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> 
 
 
 @contextmanager
-def drawing_from(generator: torch.Generator) -> Iterator[None]:
+def sampling_from(generator: torch.Generator) -> Iterator[None]:
     """Let code that only knows the global generator (`torch.distributions`) draw from `generator`.
 
     The global stream is the same after the block as before it.

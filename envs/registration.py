@@ -92,7 +92,7 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         return observation[0].numpy(), float(reward), bool(terminated), bool(truncated), single
 
     def render(self) -> Any:
-        return self._batch.draw(0) if self.render_mode == "rgb_array" else None
+        return self._batch.render_frame(0) if self.render_mode == "rgb_array" else None
 
 
 def register_environment(env_class: type[MetaEnv]) -> None:

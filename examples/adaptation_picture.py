@@ -44,7 +44,7 @@ def run_trials(
     return trials, env.meta_spec
 
 
-def draw(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
+def plot(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
     """One panel an episode; every task in a color of its own."""
     names = meta_spec.feature_names
     paths = {"x", "y"} <= set(names)
@@ -61,7 +61,7 @@ def draw(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
             features = steps["features"][steps["valid"]]
             color = COLOURS[number % len(COLOURS)]
             if paths:
-                _draw_path(axes, features[:, [names.index("x"), names.index("y")]], task, color)
+                _plot_path(axes, features[:, [names.index("x"), names.index("y")]], task, color)
             else:
                 axes.axhline(float(task[0]), color=color, linestyle="--", linewidth=1)
                 axes.plot(features[:, names.index("velocity")], color=color, linewidth=1.2)
@@ -76,7 +76,7 @@ def draw(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
     return figure
 
 
-def _draw_path(axes: Axes, path: Tensor, task: Tensor, color: str) -> None:
+def _plot_path(axes: Axes, path: Tensor, task: Tensor, color: str) -> None:
     axes.plot(path[:, 0], path[:, 1], color=color, marker=".", markersize=4, linewidth=1)
     axes.plot(float(task[0]), float(task[1]), color=color, marker="*", markersize=13, linestyle="")
     axes.set_aspect("equal")
@@ -95,7 +95,7 @@ def main(args: list[str] | None = None) -> int:
         known, fine = options.picture.suffix in FORMATS, options.episodes is None or options.episodes >= 1
         require(known, "picture", str(options.picture), "its name must end in .png or .svg", "Rename it.")
         require(fine, "episodes", options.episodes, "it must be at least 1", "Leave it out for the usual number.")
-        figure = draw(*run_trials(options.checkpoint, options.tasks, options.episodes, options.seed))
+        figure = plot(*run_trials(options.checkpoint, options.tasks, options.episodes, options.seed))
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

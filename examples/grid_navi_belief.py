@@ -135,7 +135,7 @@ def _varibad(checkpoint: Path) -> VariBAD:
     return agent
 
 
-def draw(rows: list[Row]) -> Figure:
+def plot(rows: list[Row]) -> Figure:
     """Entropy against visited cells, one line a run, and that of a perfect belief."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
@@ -176,7 +176,7 @@ def main(args: list[str] | None = None) -> int:
         table = csv.writer(file)
         table.writerow(Row._fields)
         table.writerows([f"{value:.6g}" for value in row] for row in rows)
-    figure = draw(rows)
+    figure = plot(rows)
     for kind in ("png", "svg"):
         figure.savefig(options.folder / f"belief.{kind}", dpi=150)
     return 0

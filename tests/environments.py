@@ -33,11 +33,11 @@ class ShortPoint(PointRobot):
     meta_spec = replace(PointRobot.meta_spec, name="ShortPoint", horizon=5)
 
 
-class Undrawn(PointRobot):
+class Unrendered(PointRobot):
     """A point robot that cannot be drawn."""
 
-    meta_spec = replace(PointRobot.meta_spec, name="Undrawn")
-    draw = MetaEnv.draw
+    meta_spec = replace(PointRobot.meta_spec, name="Unrendered")
+    render_frame = MetaEnv.render_frame
 
 
 class ShortCheetah(HalfCheetahVel):

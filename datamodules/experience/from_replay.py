@@ -89,8 +89,8 @@ class ReplayExperience(Experience):
         slots = usable[order[: plan.tasks]]
         return TensorDict(
             {
-                "transitions": self.replay.draw(self.replay.critic, slots, plan.transitions, generator),
-                "context": self.replay.draw(self.replay.context, slots, plan.context, generator),
+                "transitions": self.replay.sample(self.replay.critic, slots, plan.transitions, generator),
+                "context": self.replay.sample(self.replay.context, slots, plan.context, generator),
             },
             [len(slots)],
         )

@@ -57,7 +57,7 @@ class TrialExperience(Experience):
     def batch(self) -> TrialBatch:
         if self._belief is None or self.remembered is None:
             return TrialBatch(self._latest)
-        samples = (self.remembered.draw(self._belief.trials, self._generator) for _ in range(self._belief.updates))
+        samples = (self.remembered.sample(self._belief.trials, self._generator) for _ in range(self._belief.updates))
         return TrialBatch(self._latest, tuple(samples))
 
     def state_dict(self) -> dict[str, Any]:

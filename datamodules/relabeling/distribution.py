@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Draw = Literal["softmax", "argmax"]
+Choice = Literal["softmax", "argmax"]
 
 
-def draw_task(logits: Tensor, draw: Draw, generator: torch.Generator) -> Tensor:
+def choose_task(logits: Tensor, choice: Choice, generator: torch.Generator) -> Tensor:
     """An index `[n]` for every row of `logits` `[n, tasks]`: a sample of their softmax, or the largest."""
-    if draw == "argmax":
+    if choice == "argmax":
         return logits.argmax(-1)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.contracts import Foresight
 from datamodules.relabeling.base import ProbabilisticRelabeler
-from datamodules.relabeling.distribution import Draw, draw_task, entropy, log_mean_exp
+from datamodules.relabeling.distribution import Choice, choose_task, entropy, log_mean_exp
 from datamodules.replay import TaskReplay, Trajectories
 from envs.errors import require_positive
 
@@ -34,7 +34,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
             minus the adapted critics' error on data of ψ.
         utility_batch: start states (`q`) or transitions (`bellman`) a task that a utility is averaged over.
         partition_contexts: on-policy contexts a task from which log Z is estimated.
-        draw: a sample of the distribution, or its most probable task.
+        choice: a sample of the distribution, or its most probable task.
     """
 
     needs_foresight: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         utility: Utility = "q",
         utility_batch: int = 256,
         partition_contexts: int = 20,
-        draw: Draw = "softmax",
+        choice: Choice = "softmax",
     ) -> None:
         super().__init__(probability)
         require_positive("data.relabeler.init_args.utility_batch", utility_batch)
@@ -53,7 +53,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         self.utility = utility
         self.utility_batch = utility_batch
         self.partition_contexts = partition_contexts
-        self.draw = draw
+        self.choice = choice
 
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -67,7 +67,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
             "relabel/log_partition": float(log_z.mean()),
             "relabel/entropy": float(entropy(logits).mean()),
         }
-        return candidates[draw_task(logits, self.draw, self.generator)]
+        return candidates[choose_task(logits, self.choice, self.generator)]
 
     def utilities(
         self, trajectories: Trajectories, candidates: Tensor, replay: TaskReplay, foresight: Foresight
@@ -90,7 +90,7 @@ class HFRRelabeler(ProbabilisticRelabeler):
         """
         utilities = []
         for _ in range(self.partition_contexts):
-            context = replay.draw_context(candidates, replay.env.meta_spec.horizon, self.generator)
+            context = replay.sample_context(candidates, replay.env.meta_spec.horizon, self.generator)
             utilities.append(self._utility(context, candidates, replay, foresight))
         return log_mean_exp(torch.stack(utilities), 0)
 
@@ -99,5 +99,5 @@ class HFRRelabeler(ProbabilisticRelabeler):
         if self.utility == "q":
             starts = replay.start_states(candidates, self.utility_batch, self.generator)
             return foresight.adaptation_utility(hindsight, starts, self.generator)
-        transitions = replay.draw(replay.critic, candidates, self.utility_batch, self.generator)
+        transitions = replay.sample(replay.critic, candidates, self.utility_batch, self.generator)
         return foresight.bellman_utility(hindsight, transitions, self.generator)

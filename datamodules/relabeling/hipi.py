@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.contracts import Foresight
 from datamodules.relabeling.base import ProbabilisticRelabeler
-from datamodules.relabeling.distribution import Draw, draw_task, entropy, log_mean_exp
+from datamodules.relabeling.distribution import Choice, choose_task, entropy, log_mean_exp
 from datamodules.replay import TaskReplay, Trajectories
 from envs.errors import require_positive
 
@@ -24,16 +24,16 @@ class HIPIRelabeler(ProbabilisticRelabeler):
     Args:
         probability: share of the trajectories whose transitions are relabeled.
         context: un-relabeled transitions a task that z is inferred from.
-        draw: a sample of the distribution, or its most probable task.
+        choice: a sample of the distribution, or its most probable task.
     """
 
     needs_foresight: ClassVar[bool] = True
 
-    def __init__(self, probability: float = 0.5, context: int = 100, draw: Draw = "softmax") -> None:
+    def __init__(self, probability: float = 0.5, context: int = 100, choice: Choice = "softmax") -> None:
         super().__init__(probability)
         require_positive("data.relabeler.init_args.context", context)
         self.context = context
-        self.draw = draw
+        self.choice = choice
 
     @torch.no_grad()
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
@@ -44,11 +44,11 @@ class HIPIRelabeler(ProbabilisticRelabeler):
         values, partitions, entropies = [], [], []
         for row, steps in zip(chosen, replay.trajectory_steps(trajectories).unbind(0)):
             transitions = steps[steps["valid"]]
-            contexts = replay.draw_context(candidates, self.context, self.generator)
+            contexts = replay.sample_context(candidates, self.context, self.generator)
             value = foresight.action_values(contexts, transitions, self.generator)
             log_z = log_mean_exp(value, 1)
             logits = (value - log_z[:, None]).T
-            row[: len(transitions)] = candidates[draw_task(logits, self.draw, self.generator)]
+            row[: len(transitions)] = candidates[choose_task(logits, self.choice, self.generator)]
             values.append(value.mean())
             partitions.append(log_z.mean())
             entropies.append(entropy(logits).mean())

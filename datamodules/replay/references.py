@@ -73,7 +73,7 @@ class ReferenceTable:
         self.clear(torch.arange(len(self.counts)))
         self.append(slots, starts, kept_lengths)
 
-    def draw(self, slots: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, slots: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """Numbers of `n` transitions of each of `slots` `[k]`, uniform with replacement, `[k, n]`."""
         totals = self.totals[slots]
         self._require_content(slots, totals)
@@ -84,7 +84,7 @@ class ReferenceTable:
         before = torch.where(column > 0, ends.gather(1, (column - 1).clamp(min=0)), 0)
         return self._starts[slots[:, None], column] + position - before
 
-    def draw_references(self, slots: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample_references(self, slots: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` references of each of `slots` `[k]`, uniform with replacement.
 
         Returns:

@@ -198,13 +198,13 @@ class TaskReplay:
             .update({"reward": reward.reward, "sparse_reward": reward.sparse_reward, "terminated": reward.terminated})
         )
 
-    def draw(self, table: ReferenceTable, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
+    def sample(self, table: ReferenceTable, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
         """`n` transitions of each of `slots` `[k]` from `table`, with rewards for the slots' tasks, `[k, n]`."""
-        return self.compute_rewards(self.store.get(table.draw(slots, n, generator)), slots[:, None])
+        return self.compute_rewards(self.store.get(table.sample(slots, n, generator)), slots[:, None])
 
-    def draw_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
+    def sample_context(self, slots: Tensor, n: int, generator: torch.Generator) -> TensorDict:
         """`n` un-relabeled transitions of each of `slots` `[k]` from its latest trial, with rewards, `[k, n]`."""
-        context = self.draw(self.recent, slots, n, generator)
+        context = self.sample(self.recent, slots, n, generator)
         return context.set("valid", torch.ones(context.batch_size, dtype=torch.bool))
 
     def _refuse_reward(self, transitions: TensorDict, tasks: Tensor, refused: Tensor) -> NoReturn:
@@ -223,7 +223,7 @@ class TaskReplay:
 
     def start_states(self, slots: Tensor, n: int, generator: torch.Generator) -> StartStates:
         """`n` initial observations of each of `slots` `[k]`."""
-        numbers, draws = self.beginnings.draw_references(slots, n, generator)
+        numbers, draws = self.beginnings.sample_references(slots, n, generator)
         return StartStates(self.store.get(numbers)["observation"], draws)
 
     def trajectory_steps(self, trajectories: Trajectories) -> TensorDict:

@@ -16,7 +16,7 @@ from datamodules import ranks
 from datamodules.replay.store import TransitionStore
 from envs.base import MetaEnv, MetaEnvSpec, Reward
 from envs.errors import NonFiniteError, require_positive, require_positive_and_finite
-from envs.randomness import drawing_from, make_generator
+from envs.randomness import make_generator, sampling_from
 
 KEY = "data.reward_model"
 
@@ -93,7 +93,7 @@ class RewardModel(RewardSource):
         from torchrl.modules import MLP  # slow to import
 
         inputs = meta_spec.observation_dim + meta_spec.action_dim + meta_spec.task_dim
-        with drawing_from(make_generator(seed, 0, "reward model weights")):
+        with sampling_from(make_generator(seed, 0, "reward model weights")):
             self.network: nn.Module = MLP(
                 in_features=inputs, out_features=2, num_cells=self.layers, activation_class=nn.ReLU
             )

@@ -56,7 +56,7 @@ class TrialBuffer:
             self._columns[key][rows] = values
         self.written += n
 
-    def draw(self, n: int, generator: torch.Generator) -> Trials:
+    def sample(self, n: int, generator: torch.Generator) -> Trials:
         """`n` different trials, or all there are, without features and success.
 
         Raises:

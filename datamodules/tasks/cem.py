@@ -15,7 +15,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_draws
+from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_tasks
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import SampledTasks, TaskSampler
 from envs.base import MetaEnvSpec
@@ -130,8 +130,8 @@ class CEMTaskSampler(TaskSampler):
         self._draws = TensorDict({}, [0])  # those of unfinished rounds; an unscored one has the score NaN
 
     @property
-    def draws_new_tasks(self) -> bool:
-        return super().draws_new_tasks and not self._family.keeps_to_slots
+    def samples_new_tasks(self) -> bool:
+        return super().samples_new_tasks and not self._family.keeps_to_slots
 
     @property
     def compares_with_validation(self) -> bool:
@@ -248,7 +248,7 @@ class CEMTaskSampler(TaskSampler):
 
     def _finish_round(self, draws: TensorDict) -> None:
         reference = self._reference_quantile(draws)
-        self.last_round = select_draws(draws, reference, self.selection_share, self.generator)
+        self.last_round = select_tasks(draws, reference, self.selection_share, self.generator)
         chosen = draws[self.last_round.selected]
         if len(chosen) > 0:
             fitted = self._family.fit(chosen["draw"], chosen["weight"])

@@ -87,7 +87,7 @@ REFERENCE_SCORES: dict[ReferenceMode, ReferenceScores] = {
 """By mode, the scores that stand for the reference distribution, and their weights; empty if there are none."""
 
 
-def select_draws(draws: TensorDict, reference: Tensor, share: float, generator: torch.Generator) -> RoundResult:
+def select_tasks(draws: TensorDict, reference: Tensor, share: float, generator: torch.Generator) -> RoundResult:
     """Select the draws below `reference` or the `share`-quantile, whichever is larger, filled up from those at it."""
     scores = draws["score"]
     internal = torch.quantile(scores, share)

@@ -60,7 +60,7 @@ class TaskSampler(ABC):
         self._next_id = len(reference.tasks) if isinstance(reference, FiniteTasks) else 0
 
     @property
-    def draws_new_tasks(self) -> bool:
+    def samples_new_tasks(self) -> bool:
         """Whether `sample` may give tasks that `initial` did not; each of them takes over a slot."""
         return not self._every_task_has_a_slot
 
@@ -144,7 +144,7 @@ class FixedTaskSampler(TaskSampler):
         self._given = tasks
 
     @property
-    def draws_new_tasks(self) -> bool:
+    def samples_new_tasks(self) -> bool:
         return False
 
     def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:

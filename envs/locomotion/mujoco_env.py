@@ -179,10 +179,10 @@ class MujocoEnv(MetaEnv):
             self._state[rows], self._readings[rows] = after, readings
         return torch.from_numpy(features)
 
-    def draw(self, env_id: int) -> NDArray[np.uint8]:
-        from envs.locomotion.pictures import draw_state  # opens a GL context: only for those who ask
+    def render_frame(self, env_id: int) -> NDArray[np.uint8]:
+        from envs.locomotion.pictures import render_state  # opens a GL context: only for those who ask
 
-        return draw_state(self._models[env_id], self._physics.positions(self._state)[env_id])
+        return render_state(self._models[env_id], self._physics.positions(self._state)[env_id])
 
     def _simulation_state(self) -> dict[str, Tensor]:
         return {

@@ -23,7 +23,7 @@ LIBRARIES = {"egl": "mujoco.egl", "osmesa": "mujoco.osmesa", "glfw": "mujoco.glf
 ON, OFF = {"", "enable", "enabled", "on", "true", "1"}, {"disable", "disabled", "off", "false", "0"}  # as MuJoCo reads
 
 
-class CannotDraw(ConfigurationError, RuntimeError):
+class CannotRender(ConfigurationError, RuntimeError):
     """No OpenGL library draws off-screen on this machine.
 
     Args:
@@ -53,24 +53,24 @@ def _first_renderer(model: mujoco.MjModel) -> mujoco.Renderer:
     """A renderer with the first library that works, which all later ones then use.
 
     Raises:
-        CannotDraw: if there is none.
+        CannotRender: if there is none.
     """
     chosen = os.environ.get(VARIABLE, "").lower().strip()
     if chosen in OFF:
-        raise CannotDraw(chosen, ["it turns drawing off"])
+        raise CannotRender(chosen, ["it turns drawing off"])
     if sys.platform != "linux":
         return mujoco.Renderer(model, HEIGHT, WIDTH)  # the system has its own library
     mujoco.Renderer._mjr_context = None  # of a renderer that fails on the way: its end would fail as well
     reasons = []
     for name in _libraries(chosen):
         if name not in LIBRARIES:
-            raise CannotDraw(chosen, [f"known libraries are {', '.join(LIBRARIES)}"])
+            raise CannotRender(chosen, [f"known libraries are {', '.join(LIBRARIES)}"])
         try:
             mujoco.gl_context.GLContext = importlib.import_module(LIBRARIES[name]).GLContext
             return mujoco.Renderer(model, HEIGHT, WIDTH)
         except Exception as error:  # what a missing library raises differs by library and by version
             reasons.append(f"{name} failed ({type(error).__name__}: {error})")
-    raise CannotDraw(chosen, reasons)
+    raise CannotRender(chosen, reasons)
 
 
 _renderers: dict[mujoco.MjModel, mujoco.Renderer] = {}  # the oldest first
@@ -92,11 +92,11 @@ def _close_renderers() -> None:
         _renderers.popitem()[1].close()
 
 
-def draw_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray[np.uint8]:
+def render_state(model: mujoco.MjModel, positions: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A picture of `model` at `positions` `[nq]`, `[HEIGHT, WIDTH, 3]`.
 
     Raises:
-        CannotDraw: if no OpenGL library can draw off-screen on this machine.
+        CannotRender: if no OpenGL library can draw off-screen on this machine.
     """
     data = mujoco.MjData(model)
     data.qpos[:] = positions

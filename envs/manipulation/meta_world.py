@@ -145,7 +145,7 @@ class MetaWorld(MetaEnv):
         super().__init__(num_envs, seed)
         self._key_of_environment = next(_numbers)
         self._observations = torch.zeros(num_envs, OBSERVATION)
-        self._drawing: Scene | None = None  # the scene that pictures are drawn of
+        self._rendered: Scene | None = None  # the scene that pictures are drawn of
         self._playing = torch.full((num_envs,), -1)  # numbers of the tasks that the scenes were started with
 
     def _rows(self, tasks: TaskSet) -> list[list[float]]:
@@ -249,16 +249,16 @@ class MetaWorld(MetaEnv):
             reward_function_version=self._reward_version,
         )
 
-    def draw(self, env_id: int) -> NDArray[np.uint8]:
-        from envs.locomotion.pictures import draw_state
+    def render_frame(self, env_id: int) -> NDArray[np.uint8]:
+        from envs.locomotion.pictures import render_state
         from envs.manipulation.scenes import Scene
 
         (assignment,) = self._assignments([env_id])
         kind = assignment.scene, assignment.reward_version
-        if self._drawing is None or self._drawing.kind != kind:
-            self._drawing = Scene(*kind)
-        self._drawing.restore(assignment.variation, self._host.save(self._keys([env_id]))[0])
-        return draw_state(self._drawing.model, self._drawing.positions)
+        if self._rendered is None or self._rendered.kind != kind:
+            self._rendered = Scene(*kind)
+        self._rendered.restore(assignment.variation, self._host.save(self._keys([env_id]))[0])
+        return render_state(self._rendered.model, self._rendered.positions)
 
     def _simulation_state(self) -> dict[str, Tensor]:
         env_ids = (self._playing >= 0).nonzero()[:, 0].tolist()

@@ -80,7 +80,7 @@ class GridNavi(PlanarEnv):
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return (features == tasks).all(-1)
 
-    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         edges = [cell - 0.5 for cell in range(CELLS + 1)]
         axes.set(xlim=(edges[0], edges[-1]), ylim=(edges[0], edges[-1]))
         axes.hlines(edges, edges[0], edges[-1], color="0.7")

@@ -171,7 +171,7 @@ class KhazadDum(PlanarEnv):
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return (features[..., 2] > 0).expand(batch_shape(features, tasks))
 
-    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
         axes.imshow(colors[MAP].swapaxes(0, 1), origin="lower")
         axes.plot(*GOAL, color="tab:green", marker="*", markersize=14)

@@ -24,7 +24,7 @@ class PlanarEnv(MetaEnv):
         self._path = torch.full((num_envs, self.meta_spec.horizon + 1, 2), torch.nan)
 
     @abstractmethod
-    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         """Set the limits of `axes` and draw what stands still: walls, traps and the goal of `task`."""
 
     def _begin_path(self, env_ids: Tensor, positions: Tensor) -> None:
@@ -36,14 +36,14 @@ class PlanarEnv(MetaEnv):
         """Record where the step took the sub-environments `env_ids` (indices), `[len(env_ids), 2]`."""
         self._path[env_ids, torch.from_numpy(self._elapsed)[env_ids] + 1] = positions
 
-    def draw(self, env_id: int) -> NDArray[np.uint8]:
+    def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(4.0, 4.0), dpi=80, layout="tight")
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot(aspect="equal", title=self.meta_spec.name)
-        self._draw_scene(axes, self.tasks[env_id].tolist())
+        self._plot_scene(axes, self.tasks[env_id].tolist())
         path = self._path[env_id]
         path = path[~path.isnan().any(-1)]
         if len(path):

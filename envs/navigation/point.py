@@ -49,7 +49,7 @@ class PlanarPoint(PlanarEnv):
     def _observe(self) -> Tensor:
         return self._position
 
-    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
         axes.plot(*task, color="tab:green", marker="*", markersize=14)
 
@@ -204,8 +204,8 @@ class FourCorners(PlanarPoint):
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return _distance(features, tasks) <= self.goal_radius
 
-    def _draw_scene(self, axes: Axes, task: list[float]) -> None:
-        super()._draw_scene(axes, task)
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
+        super()._plot_scene(axes, task)
         inner, outer = self.trap
         (left, right), (low, high) = ((inner, outer) if side > 0 else (-outer, -inner) for side in task)
         axes.fill_between([left, right], low, high, color="tab:red", alpha=0.4)

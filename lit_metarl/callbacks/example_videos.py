@@ -28,9 +28,9 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     env = data.make_env(1, data.evaluation.seed)
     env.reset()
     try:
-        env.draw(0)  # the first one opens libraries
+        env.render_frame(0)  # the first one opens libraries
         start = time.monotonic()
-        env.draw(0)
+        env.render_frame(0)
     except (NotImplementedError, RuntimeError) as error:
         print(f"No videos: {error}", file=sys.stderr)
         return {}

@@ -76,10 +76,10 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def check_drawing(env: MetaEnv) -> None:
+def check_rendering(env: MetaEnv) -> None:
     """Raise a `ConfigurationError` if this machine cannot render `env`; called before any trial is run for a video."""
     env.reset()
-    env.draw(0)
+    env.render_frame(0)
 
 
 def check_profiler(trainer: pl.Trainer) -> None:

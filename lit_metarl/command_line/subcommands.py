@@ -9,7 +9,7 @@ from typing import Any
 from envs import MetaEnv
 from envs.errors import require
 from lit_metarl.checkpoints import best_of
-from lit_metarl.command_line.checks import check_callbacks, check_drawing, check_monitor
+from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.results_table import print_results
@@ -113,11 +113,11 @@ def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:
     require(kept, "return_predictions", False, "the trials would be lost", "Leave it out.")
     if not run.options.video:
         return
-    drawn = type(run.datamodule.env).draw is not MetaEnv.draw
-    hint = "Leave --video out, or give the environment a method draw."
-    require(drawn, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
+    rendered = type(run.datamodule.env).render_frame is not MetaEnv.render_frame
+    hint = "Leave --video out, or give the environment a method render_frame."
+    require(rendered, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
     hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
     require(run.options.tasks is not None, "video", True, "filming all test tasks would take long", hint)
     processes = run.trainer.world_size
     require(processes == 1, "trainer.devices", processes, "one process films", "Use --trainer.devices=1.")
-    check_drawing(run.datamodule.make_env(1, run.datamodule.seed))
+    check_rendering(run.datamodule.make_env(1, run.datamodule.seed))

@@ -1,4 +1,4 @@
-"""`python -m lit_metarl.report {rows,draw,all}`: from runs to rows, from rows to a report, or both."""
+"""`python -m lit_metarl.report {rows,plot,all}`: from runs to rows, from rows to a report, or both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonargparse import ArgumentError, auto_cli
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.draw import ALWAYS, draw
+from lit_metarl.report.make_report import ALWAYS, make_report
 from lit_metarl.report.make_rows import make_rows
 from lit_metarl.report.statistics import Bootstrap
 
@@ -30,7 +30,7 @@ def rows_command(runs: Path, rows: Path) -> None:
     print(f"Rows: {rows}")
 
 
-def draw_command(
+def plot_command(
     rows: Path,
     output: Path | None = None,
     reference: str | None = None,
@@ -55,9 +55,9 @@ def draw_command(
         "bootstrap_seed": (bootstrap_seed, Bootstrap.seed),
     }
     given = [f"--{name} {shlex.quote(str(value))}" for name, (value, default) in options.items() if value != default]
-    command = " ".join([PROGRAM, "draw", shlex.quote(str(rows)), *given])
+    command = " ".join([PROGRAM, "plot", shlex.quote(str(rows)), *given])
     place = output or rows / "report"
-    print(f"Report: {draw(rows, place, reference, metrics, Bootstrap(resamples, bootstrap_seed), command)}")
+    print(f"Report: {make_report(rows, place, reference, metrics, Bootstrap(resamples, bootstrap_seed), command)}")
 
 
 def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:
@@ -69,13 +69,13 @@ def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:
         reference: Method that the others are measured against.
     """
     rows_command(runs, rows)
-    draw_command(rows, reference=reference)
+    plot_command(rows, reference=reference)
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
     try:
-        commands: dict[str, Any] = {"rows": rows_command, "draw": draw_command, "all": all_command}
+        commands: dict[str, Any] = {"rows": rows_command, "plot": plot_command, "all": all_command}
         auto_cli(commands, args=args, prog=PROGRAM, exit_on_error=False)
     except (ConfigurationError, ArgumentError) as error:
         print(f"error: {error}", file=sys.stderr)

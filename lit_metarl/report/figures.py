@@ -31,11 +31,11 @@ BINS = 10
 """Of the line through the returns of test tasks."""
 
 Styles = Mapping[str, Style]
-Drawn = tuple[str, Figure, str]
+Plotted = tuple[str, Figure, str]
 """A figure's name, itself, and its caption."""
 
 
-def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> Iterator[Drawn]:
+def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> Iterator[Plotted]:
     """The figures of one experiment."""
     reference, name = analysis.reference, experiment.name
     for metric, curves in analysis.table("curves", name).groupby("metric", sort=False):
@@ -62,7 +62,7 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
         yield f"task_{_file_name(coordinate)}", _returns_by_task(experiment.tasks, coordinate, styles), caption
 
 
-def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Drawn]:
+def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Plotted]:
     """The figures of all experiments together."""
     normalized = analysis.table("final", ACROSS)
     if len(normalized):

@@ -72,7 +72,7 @@ class Camera:
             f"episode {self._episode + 1}{exploring}  step {self._time}",
             f"reward {float(self._reward[env_id]):.2f}  return {float(self._return[env_id]):.2f}",
         )
-        self._films[self._first_task + env_id](with_caption(env.draw(env_id), lines))
+        self._films[self._first_task + env_id](with_caption(env.render_frame(env_id), lines))
 
 
 class FilmedEnv:

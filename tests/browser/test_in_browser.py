@@ -87,7 +87,7 @@ def test_tensorboard_shows_the_layout_the_density_of_tasks_and_a_video(browser: 
 
 def test_the_report_opens_without_a_network_and_shows_what_follows_from_the_rows(browser: Any, tmp_path: Path) -> None:
     write_synthetic(tmp_path)
-    assert report(["draw", str(tmp_path), "--reference=none", "--resamples=50", "--metrics=[val/return]"]) == 0
+    assert report(["plot", str(tmp_path), "--reference=none", "--resamples=50", "--metrics=[val/return]"]) == 0
     context = browser.new_context(offline=True, viewport={"width": 1000, "height": 1400})
     page = context.new_page()
     complaints: list[str] = []

@@ -162,7 +162,7 @@ def test_the_context_of_a_meta_batch_is_of_the_latest_iteration_and_its_transiti
     replay = replay_of(data)
     tables = {"transitions": replay.critic, "context": replay.context}
     for key, table in tables.items():
-        everything = replay.draw(table, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
+        everything = replay.sample(table, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0))
         held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]
         drawn = [set(map(tuple, rows.tolist())) for rows in batch[key]["observation"]]
         assert all(any(rows <= of_slot for of_slot in held) for rows in drawn), key
@@ -191,7 +191,7 @@ def test_a_meta_batch_of_more_tasks_than_a_fixed_set_holds_every_task_equally_of
     data = build(batches=plan, task_sampler=FixedTaskSampler())
     (batch,) = data.train_dataloader()
     drawn = [set(map(tuple, rows.tolist())) for rows in batch["transitions"]["observation"]]
-    everything = replay_of(data).draw(
+    everything = replay_of(data).sample(
         replay_of(data).critic, torch.arange(SLOTS), 4000, torch.Generator().manual_seed(0)
     )
     held = [set(map(tuple, rows.tolist())) for rows in everything["observation"]]

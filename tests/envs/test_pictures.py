@@ -16,7 +16,7 @@ import torch
 
 from envs import ENVIRONMENTS, ConfigurationError, HalfCheetahVel, MetaEnv
 from envs.locomotion import pictures
-from envs.locomotion.pictures import MOST_RENDERERS, draw_state
+from envs.locomotion.pictures import MOST_RENDERERS, render_state
 
 # Pictures of the arm take seconds each; one is drawn in envs/manipulation.
 DRAWN = [env_class for env_class in ENVIRONMENTS if not env_class.__module__.startswith("envs.manipulation")]
@@ -54,10 +54,10 @@ def test_the_path_of_a_navigation_episode_is_drawn() -> None:
     env = SparsePointRobot(1)
     env.set_tasks(torch.tensor([[1.0, 0.0]]))
     env.reset()
-    before = env.draw(0)
+    before = env.render_frame(0)
     for _ in range(5):
         env.step(torch.tensor([[0.0, 0.1]]))
-    assert (env.draw(0) != before).any()
+    assert (env.render_frame(0) != before).any()
 
 
 def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.M
     monkeypatch.setattr(pictures, "_renderers", {})
     model = copy.copy(HalfCheetahVel(1)._physics.model)  # that nothing has been drawn of
     with pytest.raises(ConfigurationError, match=r"egl failed .*no such library.*libegl1.*libosmesa6.*MUJOCO_GL"):
-        draw_state(model, np.zeros(9))
+        render_state(model, np.zeros(9))
 
 
 DRAW = """
@@ -77,13 +77,13 @@ from envs import HalfCheetahVel
 env = HalfCheetahVel(1)
 env.reset()
 try:
-    print(env.draw(0).std() > 5)
+    print(env.render_frame(0).std() > 5)
 except RuntimeError as error:
     print(type(error).__name__, error)
 """
 
 
-def _drawn_with(**variables: str) -> str:
+def _rendered_with(**variables: str) -> str:
     """What a process of its own says that draws with these environment variables."""
     kept = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MUJOCO_GL")}
     command = [sys.executable, "-c", DRAW]
@@ -92,16 +92,16 @@ def _drawn_with(**variables: str) -> str:
 
 
 def test_a_display_that_is_gone_does_not_keep_egl_from_drawing() -> None:
-    without = _drawn_with()
+    without = _rendered_with()
     if without != "True":
         pytest.skip(without)
-    assert _drawn_with(DISPLAY=":987") == "True"
+    assert _rendered_with(DISPLAY=":987") == "True"
 
 
 @pytest.mark.parametrize("choice", ["nonsense", "off"])
 def test_a_choice_that_draws_nothing_is_told_when_a_picture_is_asked_for(choice: str) -> None:
     assert re.match(
-        rf"CannotDraw MuJoCo cannot draw off-screen with MUJOCO_GL={choice}: ", _drawn_with(MUJOCO_GL=choice)
+        rf"CannotRender MuJoCo cannot draw off-screen with MUJOCO_GL={choice}: ", _rendered_with(MUJOCO_GL=choice)
     )
 
 
@@ -124,8 +124,8 @@ def test_pictures_of_many_models_keep_few_renderers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pictures, "_renderers", {})
     models = [copy.copy(HalfCheetahVel(1)._physics.model) for _ in range(MOST_RENDERERS + 2)]
     for model in models:
-        draw_state(model, np.zeros(9))
-        draw_state(model, np.zeros(9))
+        render_state(model, np.zeros(9))
+        render_state(model, np.zeros(9))
     assert opened == models
     assert len(closed) == 2
     pictures._close_renderers()

@@ -79,8 +79,8 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
         (["--tasks=[[a]]"], ["tasks"]),
         (["--video"], ["video", "--tasks"]),
         (
-            ["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.environments.Undrawn"],
-            ["video", "Undrawn has no picture"],
+            ["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.environments.Unrendered"],
+            ["video", "Unrendered has no picture"],
         ),
         (["--tasks=[[0.5, 0.5]]", "--return_predictions=false"], ["return_predictions", "lost"]),
     ],

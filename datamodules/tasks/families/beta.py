@@ -12,7 +12,7 @@ from torch.distributions import Beta
 
 from datamodules.tasks.families.base import TaskFamily
 from envs.errors import require
-from envs.randomness import drawing_from
+from envs.randomness import sampling_from
 from envs.task_distributions import Disk, HalfCircle, LogUniformBox, TaskDistribution, UniformBox
 
 
@@ -59,7 +59,7 @@ class UnitBetaFamily(TaskFamily):
         return Beta(2 * parameters, 2 - 2 * parameters, validate_args=False)
 
     def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        with drawing_from(generator):
+        with sampling_from(generator):
             unit: Tensor = self._distribution(parameters).sample((n,))
         return self.from_unit(unit)
 

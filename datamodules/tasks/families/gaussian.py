@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 
 from datamodules.tasks.families.base import TaskFamily
 from envs.errors import require
-from envs.randomness import drawing_from
+from envs.randomness import sampling_from
 from envs.task_distributions import Gaussian, TaskDistribution
 
 KEY = "data.task_sampler.init_args.family.init_args"
@@ -47,7 +47,7 @@ class GaussianFamily(TaskFamily):
         return MultivariateNormal(mean, covariance, validate_args=False)
 
     def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        with drawing_from(generator):
+        with sampling_from(generator):
             tasks: Tensor = self._distribution(parameters).sample((n,))
         return tasks
 

@@ -67,7 +67,7 @@ def test_every_transition_is_drawn_from_the_softmax_of_value_minus_log_partition
 
 def test_argmax_takes_the_most_probable_task(collected: tuple[TaskReplay, Trajectories]) -> None:
     replay, trajectories = collected
-    chosen = hipi(draw="argmax").relabel(trajectories, replay, TableForesight())
+    chosen = hipi(choice="argmax").relabel(trajectories, replay, TableForesight())
     assert chosen.tolist() == [expected_probabilities().argmax(1).tolist()] * SLOTS
 
 
@@ -84,7 +84,7 @@ def test_only_transitions_that_exist_are_valued_and_only_slots_with_recent_data_
     replay = TaskReplay(PointRobot(num_envs=SLOTS), slots=SLOTS, capacity=100)
     trials = make_trials(torch.rand(2, 2), [[3], [LENGTH]])
     trajectories = replay.add(trials, torch.tensor([0, 2]), torch.ones(1, dtype=torch.bool))
-    chosen = hipi(draw="argmax").relabel(trajectories, replay, LastIsBest())  # type: ignore[arg-type]
+    chosen = hipi(choice="argmax").relabel(trajectories, replay, LastIsBest())  # type: ignore[arg-type]
     assert valued == [3, LENGTH]
     assert chosen[:, 0].tolist() == [2, 2]
     assert chosen[0, 3:].tolist() == [0, 0]  # padding stays its own
@@ -100,7 +100,7 @@ def test_transitions_of_one_trajectory_go_to_different_tasks_and_each_is_stored_
     assert replay.store.written == SLOTS * LENGTH
     numbers = trajectories.starts[:, None] + torch.arange(LENGTH)
     for slot in range(SLOTS):
-        drawn = replay.critic.draw(torch.tensor([slot]), 500, generator)
+        drawn = replay.critic.sample(torch.tensor([slot]), 500, generator)
         assert set(drawn.flatten().tolist()) == set(numbers[kept_for == slot].tolist())
 
 

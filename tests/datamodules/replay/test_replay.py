@@ -56,8 +56,8 @@ def fill(replay: TaskReplay, make_trials: MakeTrials, length: int = 10) -> Traje
     return trajectories
 
 
-def drawn_numbers(replay: TaskReplay, table: ReferenceTable, slot: int, n: int = 500) -> set[int]:
-    batch = replay.draw(table, torch.tensor([slot]), n, torch.Generator().manual_seed(0))
+def sampled_numbers(replay: TaskReplay, table: ReferenceTable, slot: int, n: int = 500) -> set[int]:
+    batch = replay.sample(table, torch.tensor([slot]), n, torch.Generator().manual_seed(0))
     return {int(number) for number in batch["observation"][0, :, 0]}
 
 
@@ -112,8 +112,8 @@ def test_relabeling_refers_to_the_stored_transitions_without_copying_them(make_t
     assert replay.store.written == 54
     assert bool((replay.store.get(torch.arange(54)) == stored).all())
     assert replay.critic.totals.tolist() == [10, 10, 18, 16]
-    assert drawn_numbers(replay, replay.critic, 3) == {*range(30, 40), *range(40, 46)}
-    assert drawn_numbers(replay, replay.critic, 2) == {*range(20, 30), *range(46, 54)}
+    assert sampled_numbers(replay, replay.critic, 3) == {*range(30, 40), *range(40, 46)}
+    assert sampled_numbers(replay, replay.critic, 2) == {*range(20, 30), *range(46, 54)}
 
 
 def test_a_trajectory_kept_for_several_tasks_is_rewarded_for_each(make_trials: MakeTrials) -> None:
@@ -122,7 +122,7 @@ def test_a_trajectory_kept_for_several_tasks_is_rewarded_for_each(make_trials: M
     trajectories = replay.add(make_trials(GOALS[:1], [[9]], positions=place), torch.tensor([0]), ONE_EPISODE)
     for slot in range(4):
         replay.keep(trajectories, torch.tensor([slot]))
-    batch = replay.draw(replay.critic, torch.arange(4), 5, torch.Generator().manual_seed(0))
+    batch = replay.sample(replay.critic, torch.arange(4), 5, torch.Generator().manual_seed(0))
     assert batch["reward"].numpy() == pytest.approx(-distance(place, GOALS)[:, None].repeat(5, 1), abs=1e-6)
 
 
@@ -135,7 +135,7 @@ def test_rewards_of_a_drawn_batch_are_those_of_each_slots_task(
     replay = make_replay()
     fill(replay, make_trials)
     slots = torch.tensor([3, 0, 2])
-    batch = replay.draw(replay.critic, slots, 50, generator)
+    batch = replay.sample(replay.critic, slots, 50, generator)
     assert batch.batch_size == (3, 50)
     expected = -distance(batch["features"], GOALS[slots][:, None])
     assert batch["reward"].numpy() == pytest.approx(expected, abs=1e-6)
@@ -152,7 +152,7 @@ def test_sparse_rewards_are_recomputed_beside_the_shaped_ones(
     trajectories = replay.add(trials, torch.tensor([0]), ONE_EPISODE)
     replay.keep(trajectories, torch.tensor([0]))
     replay.keep(trajectories, torch.tensor([1]))
-    batch = replay.draw(replay.critic, torch.tensor([0, 1]), 3, generator)
+    batch = replay.sample(replay.critic, torch.tensor([0, 1]), 3, generator)
     assert batch["reward"][:, 0].tolist() == pytest.approx([-0.1, -np.hypot(1.0, 0.9)], abs=1e-6)
     assert batch["sparse_reward"][:, 0].tolist() == pytest.approx([0.9, 0.0], abs=1e-6)
 
@@ -167,7 +167,7 @@ def test_terminations_are_recomputed_for_the_task_drawn_for(
     trajectories = replay.add(trials, torch.tensor([0]), ONE_EPISODE)
     for slot in range(4):
         replay.keep(trajectories, torch.tensor([slot]))
-    batch = replay.draw(replay.critic, torch.arange(4), 2, generator)
+    batch = replay.sample(replay.critic, torch.arange(4), 2, generator)
     assert batch["terminated"][:, 0].tolist() == [True, False, False, False]
     assert batch["reward"][:, 0].tolist() == [0.0, -1.0, -1.0, -1.0]
 
@@ -202,7 +202,7 @@ def test_the_old_data_of_a_slot_are_rewarded_for_its_new_task(
     fill(replay, make_trials)
     new = new_tasks([-0.2, -0.3])
     slots = replay.assign_tasks(new, generator)
-    batch = replay.draw(replay.critic, slots, 40, generator)
+    batch = replay.sample(replay.critic, slots, 40, generator)
     taken = int(slots[0])
     assert {int(n) for n in batch["observation"][0, :, 0]} <= set(range(10 * taken, 10 * taken + 10))
     assert batch["reward"].numpy() == pytest.approx(-distance(batch["features"], new.tasks[:, None]), abs=1e-6)
@@ -263,7 +263,7 @@ def test_context_is_emptied_at_the_first_write_of_an_iteration_only(make_trials:
         trajectories = replay.add(make_trials(GOALS[1:2], [[3]]), torch.tensor([1]), ONE_EPISODE)
         replay.keep(trajectories, trajectories.slots)
     assert replay.context.totals.tolist() == [20, 6, 20, 20]
-    assert drawn_numbers(replay, replay.context, 1) == set(range(80, 86))
+    assert sampled_numbers(replay, replay.context, 1) == set(range(80, 86))
     assert replay.critic.totals.tolist() == [20, 26, 20, 20]
 
 
@@ -275,7 +275,7 @@ def test_a_relabeled_trajectory_renews_the_context_of_the_task_it_is_kept_for(ma
     trajectories = replay.add(make_trials(GOALS[:2], [[4], [5]]), torch.tensor([0, 1]), ONE_EPISODE)
     replay.keep(trajectories, torch.tensor([3, 3]))
     assert replay.context.totals.tolist() == [10, 10, 10, 9]
-    assert drawn_numbers(replay, replay.context, 3) == set(range(40, 49))
+    assert sampled_numbers(replay, replay.context, 3) == set(range(40, 49))
 
 
 def test_episodes_that_do_not_feed_the_context_reach_the_critics_only(make_trials: MakeTrials) -> None:
@@ -300,9 +300,9 @@ def test_recent_holds_a_slots_latest_collected_trials_whatever_they_are_relabele
     trajectories = replay.add(make_trials(GOALS[[2, 0, 2]], [[3], [4], [5]]), torch.tensor([2, 0, 2]), ONE_EPISODE)
     replay.keep(trajectories, torch.tensor([1, 1, 3]))
     assert replay.recent.totals.tolist() == [4, 10, 8, 10]
-    assert drawn_numbers(replay, replay.recent, 2) == {40, 41, 42, 47, 48, 49, 50, 51}
-    assert drawn_numbers(replay, replay.recent, 0) == {43, 44, 45, 46}
-    assert drawn_numbers(replay, replay.recent, 1) == set(range(10, 20)), "relabeled data is never recent data"
+    assert sampled_numbers(replay, replay.recent, 2) == {40, 41, 42, 47, 48, 49, 50, 51}
+    assert sampled_numbers(replay, replay.recent, 0) == {43, 44, 45, 46}
+    assert sampled_numbers(replay, replay.recent, 1) == set(range(10, 20)), "relabeled data is never recent data"
 
 
 # Eviction
@@ -317,10 +317,10 @@ def test_evicted_transitions_are_never_drawn(make_trials: MakeTrials) -> None:
     oldest = replay.store.oldest
     assert oldest == 7 * 23 - 50
     for slot in range(4):
-        assert min(drawn_numbers(replay, replay.critic, slot)) >= oldest
-        assert min(drawn_numbers(replay, replay.context, slot)) >= oldest
+        assert min(sampled_numbers(replay, replay.critic, slot)) >= oldest
+        assert min(sampled_numbers(replay, replay.context, slot)) >= oldest
     for slot in range(2):
-        assert min(drawn_numbers(replay, replay.recent, slot)) >= oldest
+        assert min(sampled_numbers(replay, replay.recent, slot)) >= oldest
 
 
 def test_an_episode_that_was_overwritten_in_part_is_dropped_whole(make_trials: MakeTrials) -> None:
@@ -331,7 +331,7 @@ def test_an_episode_that_was_overwritten_in_part_is_dropped_whole(make_trials: M
     assert replay.critic.totals.tolist() == [0, 25, 10, 10]
     assert replay.recent.totals.tolist() == [15, 10, 10, 10]
     with pytest.raises(RuntimeError, match="slot 0"):
-        replay.draw(replay.critic, torch.tensor([0]), 1, torch.Generator())
+        replay.sample(replay.critic, torch.tensor([0]), 1, torch.Generator())
 
 
 # Start states

@@ -26,7 +26,7 @@ def test_drawn_trials_are_whole_and_as_they_were(generator: torch.Generator) -> 
     assert not bool(trials.steps["valid"].all())
     buffer = TrialBuffer(8)
     buffer.add(trials)
-    drawn = buffer.draw(4, generator)
+    drawn = buffer.sample(4, generator)
     assert len(drawn.tasks) == 4
     for task, steps in zip(drawn.tasks, drawn.steps):
         (index,) = (trials.tasks == task).all(-1).nonzero()[:, 0].tolist()
@@ -42,7 +42,7 @@ def test_the_oldest_give_way(generator: torch.Generator) -> None:
     for batch in batches:
         buffer.add(batch)
     assert len(buffer) == 6
-    drawn = buffer.draw(100, generator).tasks.tolist()
+    drawn = buffer.sample(100, generator).tasks.tolist()
     held = {tuple(task) for task in drawn}
     assert len(drawn) == len(held)  # none twice
     assert held == {tuple(task) for task in torch.cat((batches[0].tasks[2:], batches[1].tasks)).tolist()}
@@ -51,6 +51,6 @@ def test_the_oldest_give_way(generator: torch.Generator) -> None:
 def test_what_cannot_be_done_is_refused(generator: torch.Generator) -> None:
     buffer = TrialBuffer(3)
     with pytest.raises(ValueError, match="no trials yet"):
-        buffer.draw(1, generator)
+        buffer.sample(1, generator)
     with pytest.raises(ValueError, match="4 trials at once"):
         buffer.add(collected(4, seed=1))

@@ -229,7 +229,7 @@ def test_a_fixed_set_of_tasks_is_drawn_once_and_the_hard_ones_become_more_probab
     sampler = CEMTaskSampler(CategoricalFamily(), round_size=60)
     sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), seed=2, rank=0)
     fixed = sampler.initial(10)
-    assert not sampler.draws_new_tasks
+    assert not sampler.samples_new_tasks
     for _ in range(6):
         drawn = sampler.sample(60)
         assert torch.equal(drawn.tasks, fixed.tasks[drawn.ids])

@@ -70,7 +70,7 @@ def test_an_environment_of_few_tasks_gives_each_a_slot_and_no_new_ones(sampler: 
     sampler.bind(FourCorners.meta_spec, FourCorners.task_distribution, 0, 0)
     initial = sampler.initial(100)
     assert torch.equal(initial.tasks, FourCorners.task_distribution.tasks)
-    assert not sampler.draws_new_tasks
+    assert not sampler.samples_new_tasks
     sampled = sampler.sample(50)
     assert torch.equal(sampled.tasks, initial.tasks[sampled.ids])
 
@@ -81,7 +81,7 @@ def test_an_environment_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSam
     initial = sampler.initial(3)
     assert initial.tasks.shape == (3, 2)
     assert torch.equal(initial.tasks, FourCorners.task_distribution.tasks[initial.ids])
-    assert sampler.draws_new_tasks
+    assert sampler.samples_new_tasks
 
 
 # Fixed sets

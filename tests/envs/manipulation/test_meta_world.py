@@ -216,7 +216,7 @@ def test_a_picture_shows_the_table() -> None:
     env = ML1(1, processes=1)
     env.reset()
     try:
-        picture = env.draw(0)
+        picture = env.render_frame(0)
     except RuntimeError as error:
         pytest.skip(str(error))
     assert picture.std() > 5

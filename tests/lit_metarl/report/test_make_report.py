@@ -58,7 +58,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report, drawn once."""
     folder = tmp_path_factory.mktemp("report")
     write_synthetic(folder)
-    assert main(["draw", str(folder), "--reference=none", "--resamples=200"]) == 0
+    assert main(["plot", str(folder), "--reference=none", "--resamples=200"]) == 0
     return folder / "report"
 
 
@@ -142,7 +142,7 @@ def test_returns_by_task_are_those_of_the_adapted_episode(report: Path) -> None:
 
 
 def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
-    assert main(["draw", str(report.parent), f"--output={tmp_path}", "--reference=none", "--resamples=200"]) == 0
+    assert main(["plot", str(report.parent), f"--output={tmp_path}", "--reference=none", "--resamples=200"]) == 0
     first = {path.relative_to(report): path.read_bytes() for path in report.rglob("*") if path.is_file()}
     second = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert first.keys() == second.keys()
@@ -152,7 +152,7 @@ def test_equal_rows_give_equal_files(report: Path, tmp_path: Path) -> None:
 def test_runs_of_different_environments_are_not_compared(rows: Path, tmp_path: Path) -> None:
     text = (rows / "runs.csv").read_text(encoding="utf-8")
     (rows / "runs.csv").write_text(text.replace("cheetah,hfr,1,finished,Envcheetah()", "cheetah,hfr,1,finished,Ant()"))
-    assert main(["draw", str(rows), f"--output={tmp_path}", "--resamples=20", "--metrics=[val/return]"]) == 0
+    assert main(["plot", str(rows), f"--output={tmp_path}", "--resamples=20", "--metrics=[val/return]"]) == 0
     said = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
     assert (
         "Not compared, because its runs are of different environments (Ant(): cheetah/hfr/seed_1; Envcheetah()" in said
@@ -170,7 +170,7 @@ def test_a_test_figure_that_is_not_finite_is_named_and_left_out_of_what_is_estim
         if (row["experiment"], row["method"], row["seed"]) == ("cheetah", "hfr", "1"):
             row["test/return"] = lost
     write_table(rows / "finals.csv", pd.DataFrame(finals))
-    assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
+    assert main(["plot", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
     text = Links((tmp_path / "index.html").read_text(encoding="utf-8")).text
     for training in ("before", "after"):
         assert f"cheetah/hfr/seed_1 has no finite test/return {training} training and is left out" in text
@@ -201,7 +201,7 @@ def test_a_method_without_any_finite_return_is_drawn_without_one(rows: Path, tmp
         if row["method"] == "hfr":
             row["test/return"] = row["test/return_episode_1"] = "nan"
     write_table(rows / "finals.csv", pd.DataFrame(finals))
-    assert main(["draw", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
+    assert main(["plot", str(rows), f"--output={tmp_path}", "--reference=none", "--resamples=20"]) == 0
     table = read(tmp_path / "tables" / "final.csv")
     assert {row["method"] for row in table if row["metric"] == "test/return"} == {"none"}
     assert {row["method"] for row in read(tmp_path / "tables" / "adaptation.csv")} == {"none"}
@@ -227,7 +227,7 @@ def test_only_plus_infinity_is_called_never(value: float, text: str) -> None:
 def test_a_mistake_is_told_in_one_message(
     rows: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
 ) -> None:
-    assert main(["draw", str(rows), *arguments]) == 2
+    assert main(["plot", str(rows), *arguments]) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ")
     assert all(part in message for part in parts), message
@@ -250,7 +250,7 @@ def test_rows_that_do_not_fit_together_are_refused_by_name(
     text = (rows / file).read_text(encoding="utf-8")
     assert old in text
     (rows / file).write_text(text.replace(old, new, 1))
-    assert main(["draw", str(rows)]) == 2
+    assert main(["plot", str(rows)]) == 2
     message = capsys.readouterr().err
     assert all(part in message for part in parts), message
 
@@ -258,5 +258,5 @@ def test_rows_that_do_not_fit_together_are_refused_by_name(
 @pytest.mark.parametrize("file", ["runs.csv", "curves.csv", "finals.csv"])
 def test_a_missing_file_of_rows_is_named(rows: Path, capsys: pytest.CaptureFixture[str], file: str) -> None:
     (rows / file).unlink()
-    assert main(["draw", str(rows)]) == 2
+    assert main(["plot", str(rows)]) == 2
     assert file in capsys.readouterr().err

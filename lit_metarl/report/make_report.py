@@ -11,7 +11,7 @@ import matplotlib as mpl
 from envs.errors import require
 from lit_metarl.report.analysis import ACROSS, Analysis
 from lit_metarl.report.figure_style import RC, save_figure, styles_of
-from lit_metarl.report.figures import Drawn, figures_across, figures_of
+from lit_metarl.report.figures import Plotted, figures_across, figures_of
 from lit_metarl.report.page import page
 from lit_metarl.report.rows import Experiment, load_experiments, unwritable
 from lit_metarl.report.statistics import Bootstrap
@@ -20,7 +20,7 @@ ALWAYS = ("val/return", "val/cvar")
 PAGE = "index.html"
 
 
-def draw(
+def make_report(
     rows: Path,
     output: Path,
     reference: str | None = None,
@@ -28,7 +28,7 @@ def draw(
     bootstrap: Bootstrap = Bootstrap(),  # noqa: B008  immutable
     command: str = "",
 ) -> Path:
-    """Draw everything; the path of the page.
+    """Plot everything; the path of the page.
 
     Args:
         rows: folder of the rows.
@@ -81,5 +81,5 @@ def _check_metrics(experiments: Sequence[Experiment], metrics: Sequence[str]) ->
         require(metric in known, "metrics", metric, "no run has it", f"{hint}The rows have {', '.join(known)}.")
 
 
-def _save(drawn: Iterable[Drawn], output: Path, prefix: str) -> list[tuple[bytes, str]]:
+def _save(drawn: Iterable[Plotted], output: Path, prefix: str) -> list[tuple[bytes, str]]:
     return [(save_figure(figure, output / "figures" / f"{prefix}_{name}"), caption) for name, figure, caption in drawn]
