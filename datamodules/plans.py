@@ -8,8 +8,8 @@ from datamodules.contracts import PosteriorSchedule
 from envs.errors import require, require_positive
 
 
-def share_of(key: str, total: int, ranks: int) -> int:
-    """What each of several ranks has of a `total` that is configured for all.
+def share_of(key: str, total: int, ranks: int, of: object) -> int:
+    """What each of several ranks has of a `total` that is configured for all, as argument `key` of `of`.
 
     Raises:
         ConfigurationError: if it is not a whole number.
@@ -20,6 +20,7 @@ def share_of(key: str, total: int, ranks: int) -> int:
         total,
         f"it counts over all ranks, and {ranks} cannot share it evenly",
         f"Use a multiple of {ranks}.",
+        of,
     )
     return total // ranks
 
@@ -74,17 +75,17 @@ class CollectionPlan:
 
     @property
     def beyond_evaluation(self) -> dict[str, int]:
-        """The settings by which a collected trial differs from one of an evaluation, by configuration key."""
+        """The settings by which a collected trial differs from one of an evaluation, by name."""
         settings = {
             "exploration_episodes": self.exploration_episodes,
             "first_adapted_from_prior": self.first_adapted_from_prior or None,
             "posterior_context": self.posterior_context,
         }
-        return {f"data.collection.{name}": value for name, value in settings.items() if value is not None}
+        return {name: value for name, value in settings.items() if value is not None}
 
     def of_rank(self, ranks: int) -> CollectionPlan:
         """What one of several ranks collects."""
-        tasks = share_of("data.collection.tasks_per_iteration", self.tasks_per_iteration, ranks)
+        tasks = share_of("tasks_per_iteration", self.tasks_per_iteration, ranks, self)
         return replace(self, tasks_per_iteration=tasks)
 
 
@@ -106,7 +107,7 @@ class MetaBatchPlan:
 
     def of_rank(self, ranks: int) -> MetaBatchPlan:
         """What one of several ranks computes its part of a gradient from."""
-        return replace(self, tasks=share_of("data.batches.tasks", self.tasks, ranks))
+        return replace(self, tasks=share_of("tasks", self.tasks, ranks, self))
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class BeliefPlan:
 
     def of_rank(self, ranks: int) -> BeliefPlan:
         """What one of several ranks remembers, and computes its part of a gradient from."""
-        trials = share_of("data.belief.trials", self.trials, ranks)
+        trials = share_of("trials", self.trials, ranks, self)
         return replace(self, capacity=-(-self.capacity // ranks), trials=trials)
 
 
@@ -160,10 +161,10 @@ def check_plans(
     """Raise a `ConfigurationError` for a plan that cannot be carried out."""
     require(
         task_slots >= 1,
-        "data.task_slots",
+        "task_slots",
         task_slots,
         "a training set needs at least one task",
-        "Set data.task_slots to the number of training tasks; the published runs hold 100.",
+        "Set it to the number of training tasks; the published runs hold 100.",
     )
     for group, plan, names in (
         ("collection", collection, ("tasks_per_iteration", "initial_episodes", "iterations")),
@@ -172,29 +173,29 @@ def check_plans(
         ("evaluation", evaluation, ("validation_tasks", "test_tasks", "trials_per_task", "num_envs")),
     ):
         for name in names:
-            require_positive(f"data.{group}.{name}", getattr(plan, name))
+            require_positive(f"{group}.{name}", getattr(plan, name))
     for key, episodes in (
-        ("data.collection.adapted_episodes", collection.adapted_episodes),
-        ("data.evaluation.adapted_episodes", evaluation.adapted_episodes),
+        ("collection.adapted_episodes", collection.adapted_episodes),
+        ("evaluation.adapted_episodes", evaluation.adapted_episodes),
     ):
         require_positive(key, episodes)
     for name in ("exploration_episodes", "posterior_context"):
         number = getattr(collection, name)
         if number is not None:
-            require_positive(f"data.collection.{name}", number)
+            require_positive(f"collection.{name}", number)
     require(
         0 <= collection.adapted_context_episodes <= collection.adapted_episodes,
-        "data.collection.adapted_context_episodes",
+        "collection.adapted_context_episodes",
         collection.adapted_context_episodes,
         f"it must lie between 0 and the {collection.adapted_episodes} adapted episodes",
-        "Lower it, or raise data.collection.adapted_episodes.",
+        "Lower it, or raise collection.adapted_episodes.",
     )
     require(
         collection.tasks_per_iteration <= belief.capacity,
-        "data.belief.capacity",
+        "belief.capacity",
         belief.capacity,
         f"it must hold the {collection.tasks_per_iteration} trials of a meta-iteration",
-        "Raise it, or lower data.collection.tasks_per_iteration.",
+        "Raise it, or lower collection.tasks_per_iteration.",
     )
 
 
@@ -206,13 +207,13 @@ def check_replay_plan(
     `samples_new_tasks`: whether the task sampler may draw other tasks than those that the slots start with.
     """
     for key, number in (
-        ("data.collection.tasks_per_iteration", collection.tasks_per_iteration),
-        ("data.batches.tasks", batches.tasks),
+        ("collection.tasks_per_iteration", collection.tasks_per_iteration),
+        ("batches.tasks", batches.tasks),
     ):
         require(
             number <= task_slots or not samples_new_tasks,
             key,
             number,
             f"it cannot exceed the {task_slots} task slots",
-            f"Lower it, raise data.task_slots (now {task_slots}), or train on a fixed set (configs/robust/fixed.yaml).",
+            f"Lower it, raise task_slots (now {task_slots}), or train on a fixed set (configs/robust/fixed.yaml).",
         )

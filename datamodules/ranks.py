@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -158,8 +159,9 @@ def require_as_many(saved: int) -> None:
     """Raise a `ConfigurationError` unless there are as many ranks as a checkpoint was `saved` by."""
     require(
         world_size() == saved,
-        "trainer.devices",
+        "devices",
         world_size(),
         f"the checkpoint is of a run of {saved} process{'' if saved == 1 else 'es'} in all",
-        f"Start {saved} (trainer.devices times trainer.num_nodes).",
+        f"Start {saved} (devices times num_nodes).",
+        of=pl.Trainer,
     )

@@ -28,11 +28,14 @@ from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
-from envs.errors import ConfigurationError, ContractError, require
+from envs.errors import ConfigurationError, ContractError, arguments_of, require
 from envs.randomness import derive_seed, make_generator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SAVED_PREFIX = "data."  # of the arguments in a checkpoint
 
 
 class CollectionProgress(Protocol):
@@ -100,7 +103,8 @@ class RolloutDataModule(pl.LightningDataModule):
             "environments and replay are on the CPU",
             'Leave it at "cpu"; the Trainer takes the networks to its own device.',
         )
-        check_plans(task_slots, collection, batches, belief, evaluation)
+        with arguments_of(self):
+            check_plans(task_slots, collection, batches, belief, evaluation)
         self.make_env = env
         self.task_sampler = task_sampler
         self.relabeler = relabeler
@@ -115,7 +119,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self.env = env(collection.tasks_per_iteration, seed)
         self.meta_spec: MetaEnvSpec = self.env.meta_spec
         self.task_sampler.bind(self.meta_spec, self.env.task_distribution, seed, rank=0)
-        self.initial_tasks = self.task_sampler.initial(task_slots)
+        with arguments_of(self):
+            self.initial_tasks = self.task_sampler.initial(task_slots)
         if relabeler.changes_tasks:
             self._check_relabeling()
         if task_sampler.compares_with_validation:
@@ -132,28 +137,31 @@ class RolloutDataModule(pl.LightningDataModule):
         name = type(self.relabeler).__name__
         require(
             self.meta_spec.task_changes is TaskChanges.REWARD,
-            "data.relabeler",
+            "relabeler",
             name,
             f"relabeling needs tasks that differ in the reward alone, but those of {self.meta_spec.name} "
             f"change the {self.meta_spec.task_changes.value}",
             "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment.",
+            of=self,
         )
         require(
             len(self.initial_tasks) > 1,
-            "data.task_slots",
+            "task_slots",
             self.task_slots,
             f"{name} needs at least two training tasks to choose between",
-            "Raise data.task_slots, or use configs/relabel/none.yaml.",
+            "Raise it, or use configs/relabel/none.yaml.",
+            of=self,
         )
 
     def _check_validation(self) -> None:
         require(
             self.evaluation.adapted_episodes == self.collection.adapted_episodes,
-            "data.evaluation.adapted_episodes",
+            "evaluation.adapted_episodes",
             self.evaluation.adapted_episodes,
             "the task sampler compares the returns of validation trials with those of training trials, which have "
             f"{self.collection.adapted_episodes} adapted episodes",
-            "Give both the same number (data.collection.adapted_episodes), or use another reference_mode.",
+            "Give both the same number (collection.adapted_episodes), or use another reference_mode.",
+            of=self,
         )
 
     def check_ranks(self, agent: Agent, number: int) -> None:
@@ -166,7 +174,7 @@ class RolloutDataModule(pl.LightningDataModule):
         if agent.learns_from is LearnsFrom.REPLAY:
             self.batches.of_rank(number)
             if self.task_sampler.samples_new_tasks:
-                share_of("data.task_slots", self.task_slots, number)
+                share_of("task_slots", self.task_slots, number, self)
         elif agent.remembers_trials:
             self.belief.of_rank(number)
 
@@ -181,25 +189,28 @@ class RolloutDataModule(pl.LightningDataModule):
         else:
             require(
                 not self.relabeler.changes_tasks,
-                "data.relabeler",
+                "relabeler",
                 type(self.relabeler).__name__,
                 f"{type(agent).__name__} learns from the trials just collected, under their own tasks only",
                 "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
+                of=self,
             )
             require(
                 self.reward_model is None,
-                "data.reward_model",
+                "reward_model",
                 type(self.reward_model).__name__,
                 f"{type(agent).__name__} learns from the rewards just collected and has no use for learned ones",
-                "Leave it out (--data.reward_model=null), or use an algorithm with replay.",
+                "Leave it out, or use an algorithm with replay.",
+                of=self,
             )
         self._check_schedule(agent)
         if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
             raise ConfigurationError(
-                "data.relabeler",
+                "relabeler",
                 type(self.relabeler).__name__,
                 f"it asks the algorithm for a foresight, and {type(agent).__name__} has none",
                 "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
+                of=self,
             )
 
     def _check_schedule(self, agent: Agent) -> None:
@@ -210,33 +221,37 @@ class RolloutDataModule(pl.LightningDataModule):
                 value,
                 f"it is for agents that act on samples of a posterior, as {type(agent).__name__} does not",
                 "Leave it out, or use PEARL.",
+                of=self.collection,
             )
         evaluated, exploration = agent.exploration_episodes, self.collection.exploration(agent.exploration_episodes)
         require(
             exploration == evaluated or not self.task_sampler.compares_with_validation,
-            "data.collection.exploration_episodes",
+            "exploration_episodes",
             exploration,
             "the task sampler compares the returns of validation trials with those of training trials, which have "
-            f"{evaluated} exploration episodes (model.init_args.exploration_episodes)",
+            f"{evaluated} exploration episodes, as many as the algorithm has",
             "Leave it out, or use another reference_mode.",
+            of=self.collection,
         )
 
     def _check_replay(self, agent: Agent) -> None:
         slots, plan = len(self.initial_tasks), self.collection
-        check_replay_plan(slots, plan, self.batches, self.task_sampler.samples_new_tasks)
+        with arguments_of(self):
+            check_replay_plan(slots, plan, self.batches, self.task_sampler.samples_new_tasks)
         episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
         initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
         iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
         for steps, of, remedy in (
-            (initial_steps, "the initial data", "data.task_slots or data.collection.initial_episodes"),
-            (iteration_steps, "a meta-iteration", "data.collection.tasks_per_iteration or adapted_episodes"),
+            (initial_steps, "the initial data", "task_slots or collection.initial_episodes"),
+            (iteration_steps, "a meta-iteration", "collection.tasks_per_iteration or adapted_episodes"),
         ):
             require(
                 steps <= self.replay_capacity,
-                "data.replay_capacity",
+                "replay_capacity",
                 self.replay_capacity,
                 f"it must hold the {steps} transitions of {of}",
                 f"Raise it, or lower {remedy}.",
+                of=self,
             )
 
     def batches_per_epoch(self, agent: Agent) -> int:
@@ -458,7 +473,7 @@ class RolloutDataModule(pl.LightningDataModule):
             return {}
         return ranks.with_other_ranks(
             {
-                "identity": self._identity(),
+                "identity": {f"{SAVED_PREFIX}{key}": value for key, value in self._identity().items()},
                 "environment_steps": self.environment_steps,
                 "returns": list(self._returns),
                 "drawn": self._drawn,
@@ -470,16 +485,16 @@ class RolloutDataModule(pl.LightningDataModule):
         )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a state to fit, by configuration key."""
+        """What must be the same for a state to fit, by argument."""
         return {
-            "data.env": self.meta_spec.name,
-            **{f"data.env ({name})": version for name, version in self.env.versions.items()},
-            "data.task_sampler": type(self.task_sampler).__name__,
-            "data.relabeler": type(self.relabeler).__name__,
-            "data.task_slots": self.task_slots,
-            "data.replay_capacity": self.replay_capacity,
-            "data.collection.tasks_per_iteration": self.collection.tasks_per_iteration,
-            "data.belief.capacity": self.belief.capacity,
+            "env": self.meta_spec.name,
+            **{f"env ({name})": version for name, version in self.env.versions.items()},
+            "task_sampler": type(self.task_sampler).__name__,
+            "relabeler": type(self.relabeler).__name__,
+            "task_slots": self.task_slots,
+            "replay_capacity": self.replay_capacity,
+            "collection.tasks_per_iteration": self.collection.tasks_per_iteration,
+            "belief.capacity": self.belief.capacity,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -494,8 +509,9 @@ class RolloutDataModule(pl.LightningDataModule):
         if not self._ready:
             return
         for key, value in self._identity().items():
-            saved = state_dict["identity"][key]
-            require(value == saved, key, value, f"the checkpoint is of a run with {saved!r}", "Configure it as it was.")
+            saved = state_dict["identity"][f"{SAVED_PREFIX}{key}"]
+            reason = f"the checkpoint is of a run with {saved!r}"
+            require(value == saved, key, value, reason, "Configure it as it was.", of=self)
         state_dict = ranks.state_of_own_rank(state_dict)
         self._returns = list(state_dict["returns"])
         self._drawn = state_dict["drawn"]

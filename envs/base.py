@@ -139,7 +139,7 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
     """A `Box`, or a `Discrete` space where `meta_spec.discrete_actions`."""
 
     def __init__(self, num_envs: int, seed: int = 0) -> None:
-        require_positive("num_envs", num_envs)
+        require_positive("num_envs", num_envs, of=self)
         self._check_parts()
         self.num_envs = num_envs
         self.action_units = ActionUnits(self.single_action_space, type(self).__name__)

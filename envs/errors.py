@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class ConfigurationError(ValueError):
     """A user's mistake, found before anything runs.
 
     Args:
-        key: the configuration key (or argument) that is wrong.
+        key: the argument that is wrong, as its class calls it; of an argument's argument, joined by a dot.
         value: the value that was given.
         allowed: what would have been accepted.
         hint: what to do about it.
+        of: whose argument it is, an object or a class; None if it is no class's.
+
+    Attributes:
+        owner: the class whose argument it is; None if it is no class's.
     """
 
-    def __init__(self, key: str, value: object, allowed: str, hint: str) -> None:
+    owner: type | None = None
+    _reason: tuple[object, str, str] | None = None
+
+    def __init__(self, key: str, value: object, allowed: str, hint: str, of: object = None) -> None:
         self.key = key
-        super().__init__(f"{key} = {value!r} is not usable: {allowed}. {hint}")
+        self.owner = of if of is None or isinstance(of, type) else type(of)
+        self._reason = value, allowed, hint
+        owner = "" if self.owner is None else f"{self.owner.__name__}: "
+        super().__init__(f"{owner}{key} = {value!r} is not usable: {allowed}. {hint}")
+
+    def of(self, owner: object) -> ConfigurationError:
+        """The same mistake, about an argument of `owner` if it is no other class's."""
+        return self if self._reason is None or self.owner else ConfigurationError(self.key, *self._reason, owner)
+
+    def within(self, section: str) -> ConfigurationError:
+        """The same mistake, its key written as in a configuration, whose `section` holds the owner's arguments."""
+        assert self._reason is not None
+        return ConfigurationError(f"{section}.{self.key}", *self._reason)
+
+
+@contextmanager
+def arguments_of(owner: object) -> Iterator[None]:
+    """Mistakes found inside that are no class's are about arguments of `owner`."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise error.of(owner) from error.__cause__
 
 
 class ContractError(ConfigurationError):
@@ -39,38 +68,33 @@ class NonFiniteError(ValueError):
     """A number that must be finite is not: something has diverged, and going on would spoil what was learned."""
 
 
-def require(condition: bool, key: str, value: object, allowed: str, hint: str) -> None:
+def require(condition: bool, key: str, value: object, allowed: str, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `condition` holds."""
     if not condition:
-        raise ConfigurationError(key, value, allowed, hint)
+        raise ConfigurationError(key, value, allowed, hint, of)
 
 
-def require_positive(key: str, value: int) -> None:
+def require_positive(key: str, value: int, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is at least 1."""
-    require(value >= 1, key, value, "it must be a whole number of at least 1", f"Set {key} to 1 or more.")
+    require(value >= 1, key, value, "it must be a whole number of at least 1", "Set it to 1 or more.", of)
 
 
-def require_positive_and_finite(key: str, value: float, hint: str) -> None:
+def require_positive_and_finite(key: str, value: float, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is a number above 0, not infinite and not NaN."""
-    require(value > 0.0 and math.isfinite(value), key, value, "it must be positive and finite", hint)
+    require(value > 0.0 and math.isfinite(value), key, value, "it must be positive and finite", hint, of)
 
 
-def require_finite(key: str, value: float, hint: str) -> None:
+def require_finite(key: str, value: float, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` if `value` is infinite or NaN."""
-    require(math.isfinite(value), key, value, "it must be finite", hint)
+    require(math.isfinite(value), key, value, "it must be finite", hint, of)
 
 
-def require_limit(key: str, value: float) -> None:
+def require_limit(key: str, value: float, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is a limit: a number above 0, infinite for none."""
-    require(value > 0.0, key, value, "it must be above 0", "Use .inf for no limit.")
+    require(value > 0.0, key, value, "it must be above 0", "Use .inf for no limit.", of)
 
 
-def require_widths(key: str, widths: Sequence[int], hint: str) -> None:
+def require_widths(key: str, widths: Sequence[int], hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `widths` are those of at least one layer, each of at least one unit."""
-    require(
-        len(widths) > 0 and min(widths) >= 1,
-        key,
-        widths,
-        "it must list at least one layer, each with a width of at least 1",
-        hint,
-    )
+    reason = "it must list at least one layer, each with a width of at least 1"
+    require(len(widths) > 0 and min(widths) >= 1, key, widths, reason, hint, of)

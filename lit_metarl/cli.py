@@ -27,7 +27,7 @@ from lit_metarl.checkpoints import (
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import Mistake
-from lit_metarl.strategy import register
+from lit_metarl.optim.averaged_gradients import register
 
 CLI = TypeVar("CLI", bound=MetaRLCLI)
 

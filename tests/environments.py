@@ -7,11 +7,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.contracts import Decision, Transition
-from envs import ENVIRONMENTS, ML10, ML25, ML45, HalfCheetahVel, MetaEnv, MetaEnvSpec, PointRobot, Reward, TaskChanges
+from envs import (
+    ENVIRONMENTS,
+    ML10,
+    ML25,
+    ML45,
+    GridNavi,
+    HalfCheetahVel,
+    MetaEnv,
+    MetaEnvSpec,
+    PointRobot,
+    Reward,
+    TaskChanges,
+)
 from envs.base import box
 from lit_metarl.algorithms import MetaRLModule
 
@@ -25,6 +38,13 @@ class DriftingPoint(PointRobot):
     """A point robot whose tasks are declared to change the dynamics."""
 
     meta_spec = replace(PointRobot.meta_spec, name="DriftingPoint", task_changes=TaskChanges.DYNAMICS)
+
+
+class OffsetGrid(GridNavi):
+    """GridNavi with choices from 10 to 14."""
+
+    meta_spec = replace(GridNavi.meta_spec, name="OffsetGrid")
+    single_action_space = Discrete(5, start=10)
 
 
 class ShortPoint(PointRobot):

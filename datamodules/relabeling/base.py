@@ -87,10 +87,11 @@ class ProbabilisticRelabeler(Relabeler):
     def __init__(self, probability: float = 0.5) -> None:
         require(
             0.0 <= probability <= 1.0,
-            "data.relabeler.init_args.probability",
+            "probability",
             probability,
             "a probability lies in [0, 1]",
             "HFR uses 0.5.",
+            of=self,
         )
         self.probability = probability
         self.flow = torch.zeros(0, 0, dtype=torch.long)

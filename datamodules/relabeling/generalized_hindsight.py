@@ -29,7 +29,7 @@ class GeneralizedHindsightRelabeler(ProbabilisticRelabeler):
 
     def __init__(self, probability: float = 0.5, references: int = 200) -> None:
         super().__init__(probability)
-        require_positive("data.relabeler.init_args.references", references)
+        require_positive("references", references, of=self)
         self.references = references
         self._starts = torch.empty(0, dtype=torch.long)
         self._lengths = torch.empty(0, dtype=torch.long)

@@ -48,8 +48,8 @@ class HFRRelabeler(ProbabilisticRelabeler):
         choice: Choice = "softmax",
     ) -> None:
         super().__init__(probability)
-        require_positive("data.relabeler.init_args.utility_batch", utility_batch)
-        require_positive("data.relabeler.init_args.partition_contexts", partition_contexts)
+        require_positive("utility_batch", utility_batch, of=self)
+        require_positive("partition_contexts", partition_contexts, of=self)
         self.utility = utility
         self.utility_batch = utility_batch
         self.partition_contexts = partition_contexts

@@ -31,7 +31,7 @@ class HIPIRelabeler(ProbabilisticRelabeler):
 
     def __init__(self, probability: float = 0.5, context: int = 100, choice: Choice = "softmax") -> None:
         super().__init__(probability)
-        require_positive("data.relabeler.init_args.context", context)
+        require_positive("context", context, of=self)
         self.context = context
         self.choice = choice
 

@@ -18,8 +18,6 @@ from envs.base import MetaEnv, MetaEnvSpec, Reward
 from envs.errors import NonFiniteError, require_positive, require_positive_and_finite
 from envs.randomness import make_generator, sampling_from
 
-KEY = "data.reward_model"
-
 
 class RewardSource(ABC):
     """Gives stored transitions their reward under any task.
@@ -77,9 +75,9 @@ class RewardModel(RewardSource):
         gradient_steps: int = 1000,
         batch_size: int = 4096,
     ) -> None:
-        require_positive_and_finite(f"{KEY}.init_args.learning_rate", learning_rate, "HFR uses 1e-3.")
-        require_positive(f"{KEY}.init_args.gradient_steps", gradient_steps)
-        require_positive(f"{KEY}.init_args.batch_size", batch_size)
+        require_positive_and_finite("learning_rate", learning_rate, "HFR uses 1e-3.", of=self)
+        require_positive("gradient_steps", gradient_steps, of=self)
+        require_positive("batch_size", batch_size, of=self)
         self.layers = layers
         self.learning_rate = learning_rate
         self.gradient_steps = gradient_steps

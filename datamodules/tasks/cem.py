@@ -19,7 +19,7 @@ from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundRe
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import SampledTasks, TaskSampler
 from envs.base import MetaEnvSpec
-from envs.errors import ContractError, NonFiniteError, require, require_finite
+from envs.errors import ContractError, NonFiniteError, arguments_of, require, require_finite
 from envs.task_distributions import TaskDistribution
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LOGGED_QUANTILES = (0.05, 0.5, 0.95)
 TASKS_IN_FIGURE = 4096
-KEY = "data.task_sampler.init_args"
 PUBLISHED = (
     "RoML uses alpha 0.05 (0.01 for KhazadDum), round_size 128, reference_share 0.2, selection_share 0.2, "
     "smoothing 0.5 and threshold_smoothing 0."
@@ -79,13 +78,13 @@ class CEMTaskSampler(TaskSampler):
         least_effective_draws: float = 2.0,
     ) -> None:
         for name, value in (("alpha", alpha), ("selection_share", selection_share)):
-            require(0.0 < value <= 1.0, f"{KEY}.{name}", value, "it must lie in (0, 1]", PUBLISHED)
+            require(0.0 < value <= 1.0, name, value, "it must lie in (0, 1]", PUBLISHED, of=self)
         for name, value in (
             ("reference_share", reference_share),
             ("smoothing", smoothing),
             ("threshold_smoothing", threshold_smoothing),
         ):
-            require(0.0 <= value < 1.0, f"{KEY}.{name}", value, "it must lie in [0, 1)", PUBLISHED)
+            require(0.0 <= value < 1.0, name, value, "it must lie in [0, 1)", PUBLISHED, of=self)
         share = selection_share
         if reference_mode == "reference_draws":
             share *= 1.0 - int(reference_share * round_size) / max(round_size, 1)
@@ -96,21 +95,23 @@ class CEMTaskSampler(TaskSampler):
         ):
             require(
                 of_round * round_size >= 1.0 or not needed,
-                f"{KEY}.round_size",
+                "round_size",
                 round_size,
                 f"a share of {of_round:.3g} of it, {part}, must be at least one draw",
                 PUBLISHED,
+                of=self,
             )
         require(
             weight_clip is None or weight_clip >= 1.0,
-            f"{KEY}.weight_clip",
+            "weight_clip",
             weight_clip,
             "it must be at least 1",
             "Leave it out for no clipping.",
+            of=self,
         )
         if threshold is not None:
-            require_finite(f"{KEY}.threshold", threshold, "Leave it out to use a quantile.")
-        require_finite(f"{KEY}.least_effective_draws", least_effective_draws, "0 never warns.")
+            require_finite("threshold", threshold, "Leave it out to use a quantile.", of=self)
+        require_finite("least_effective_draws", least_effective_draws, "0 never warns.", of=self)
         self.family = family
         self.alpha = alpha
         self.round_size = round_size
@@ -139,8 +140,9 @@ class CEMTaskSampler(TaskSampler):
 
     def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(meta_spec, reference, seed, rank)
-        self._family = matching_family(reference) if self.family is None else self.family
-        self._family.bind(reference)
+        with arguments_of(self):
+            self._family = matching_family(reference) if self.family is None else self.family
+            self._family.bind(reference)
         if self._family.keeps_to_slots:
             return
         self.parameters = self._family.reference_parameters.clone()
@@ -154,10 +156,11 @@ class CEMTaskSampler(TaskSampler):
         missed = tasks[(~covered).nonzero()[0, 0]].tolist() if not bool(covered.all()) else None
         require(
             missed is None,
-            f"{KEY}.family",
+            "family",
             type(self._family).__name__,
             f"it gives no density to {missed}, a task of the environment's reference distribution",
             "Correct the family, or leave the key out to take the one that matches the environment.",
+            of=self,
         )
 
     def initial(self, n: int) -> SampledTasks:

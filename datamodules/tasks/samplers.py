@@ -136,10 +136,11 @@ class FixedTaskSampler(TaskSampler):
     def __init__(self, tasks: list[list[float]] | None = None) -> None:
         require(
             tasks is None or len(tasks) > 0,
-            "data.task_sampler.init_args.tasks",
+            "tasks",
             tasks,
             "a training set needs at least one task",
             "List the tasks, or leave the key out to sample them from the environment's distribution.",
+            of=self,
         )
         self._given = tasks
 
@@ -150,15 +151,15 @@ class FixedTaskSampler(TaskSampler):
     def bind(self, meta_spec: MetaEnvSpec, reference: TaskDistribution, seed: int, rank: int) -> None:
         super().bind(meta_spec, reference, seed, rank)
         if self._given is not None:
-            key, hint = "data.task_sampler.init_args.tasks", "Correct the list."
+            key, hint = "tasks", "Correct the list."
             right_size = all(isinstance(task, list) and len(task) == reference.task_dim for task in self._given)
-            require(right_size, key, self._given, f"every task must be {reference.task_dim} numbers", hint)
+            require(right_size, key, self._given, f"every task must be {reference.task_dim} numbers", hint, of=self)
             tasks = torch.tensor(self._given, dtype=torch.float32)
             for task in tasks[~reference.contains(tasks)]:
-                raise ConfigurationError(key, task.tolist(), reference.objection(task), hint)
+                raise ConfigurationError(key, task.tolist(), reference.objection(task), hint, of=self)
             distinct, counts = tasks.unique(dim=0, return_counts=True)
             for task in distinct[counts > 1]:
-                raise ConfigurationError(key, task.tolist(), "it is listed more than once", hint)
+                raise ConfigurationError(key, task.tolist(), "it is listed more than once", hint, of=self)
 
     def initial(self, n: int) -> SampledTasks:
         if self._given is None:
@@ -166,10 +167,10 @@ class FixedTaskSampler(TaskSampler):
         else:
             require(
                 len(self._given) == n,
-                "data.task_slots",
+                "task_slots",
                 n,
                 f"a fixed set of {len(self._given)} tasks needs as many task slots",
-                f"Set data.task_slots to {len(self._given)}.",
+                f"Set it to {len(self._given)}.",
             )
             self._set = self.with_new_ids(torch.tensor(self._given, dtype=torch.float32))
         return self._set

@@ -18,6 +18,7 @@ from envs.locomotion.mujoco_env import (
     Features,
     Move,
     MujocoEnv,
+    absent_forces,
     columns,
     fallen,
     joined,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 SUBSTEPS = 5
 LOW_GEAR = 30.0  # of every motor in HFR's ant; Gymnasium's has 150
 CONTACT_COST = 0.0005
-FORCES = 84  # numbers in cfrc_ext: 3 torques (N m) and 3 forces (N) of the world and of 13 bodies
 HFR_CONTROL_COST = 0.005
 HFR_BONUS = 0.05
 HEIGHTS = (0.2, 1.0)  # of the torso, m; outside, the ant has fallen or jumped
@@ -115,7 +115,7 @@ class LowGearAnt(Ant):
 
     def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
         super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads)
-        self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
+        self._absent_forces = absent_forces(num_envs, contact_forces)
 
     def _observe(self) -> Tensor:
         return joined(
@@ -167,7 +167,7 @@ class AntGoal(LowGearAnt):
         contact_forces: bool = True,
         threads: int | None = None,
     ) -> None:
-        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.8 metres.")
+        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.8 metres.", of=self)
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, contact_forces, threads)
 
@@ -255,7 +255,9 @@ class AntVelSparse(VelocityAnt):
         contact_forces: bool = True,
         threads: int | None = None,
     ) -> None:
-        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.5 metres a second.")
+        require(
+            goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.5 metres a second.", of=self
+        )
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, contact_forces, threads)
 

@@ -114,7 +114,12 @@ class HalfCheetahVel(RunningCheetah):
 
     def __init__(self, num_envs: int, seed: int = 0, max_velocity: float = 3.0, threads: int | None = None) -> None:
         require(
-            max_velocity > 0, "max_velocity", max_velocity, "it must be positive", "HFR uses 3, RoML 7 metres a second."
+            max_velocity > 0,
+            "max_velocity",
+            max_velocity,
+            "it must be positive",
+            "HFR uses 3, RoML 7 metres a second.",
+            of=self,
         )
         self.task_distribution = UniformBox([0.0], [max_velocity])
         super().__init__(num_envs, seed, threads)
@@ -148,7 +153,9 @@ class HalfCheetahVelSparse(RunningCheetah):
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
     def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.3, threads: int | None = None) -> None:
-        require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.3 metres a second.")
+        require(
+            goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.3 metres a second.", of=self
+        )
         self.goal_radius = goal_radius
         super().__init__(num_envs, seed, threads)
 

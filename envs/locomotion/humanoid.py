@@ -14,6 +14,7 @@ from envs.locomotion.mujoco_env import (
     Features,
     Move,
     MujocoEnv,
+    absent_forces,
     columns,
     fallen,
     joined,
@@ -27,7 +28,6 @@ from envs.task_distributions import TaskDistribution, UniformBox
 SUBSTEPS = 5
 CONTROL_COST = 0.1
 CONTACT_COST, LARGEST_CONTACT_COST = 5e-7, 10.0
-FORCES = 84  # numbers in cfrc_ext: 3 torques (N m) and 3 forces (N) of the world and of 13 bodies
 VELOCITY_WEIGHT = 1.25
 ALIVE_BONUS = 5.0
 HEIGHTS = (1.0, 2.0)  # of the torso, m; outside, the humanoid has fallen or jumped
@@ -65,7 +65,7 @@ class Humanoid(MujocoEnv):
         fields = ["cinert", "cvel", "qfrc_actuator", *(["cfrc_ext"] if contact_forces else []), "xipos"]
         super().__init__(num_envs, seed, BatchedPhysics(load_model("humanoid.xml"), SUBSTEPS, threads, fields))
         self.contact_forces = contact_forces
-        self._absent_forces = np.zeros((num_envs, 0 if contact_forces else FORCES))
+        self._absent_forces = absent_forces(num_envs, contact_forces)
 
     @cached_property
     def _mass_shares(self) -> Column:

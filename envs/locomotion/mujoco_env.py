@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import mujoco
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+FORCES = 84  # numbers in cfrc_ext of ant and humanoid: 3 torques (N m) and 3 forces (N) of the world and 13 bodies
 Column = NDArray[np.float64]
 Features = NDArray[np.float32]
 
@@ -58,6 +59,11 @@ def robot_spec(
 def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
     """Whether the torso's `height` (m) is outside the `allowed` range, or the simulation broke down."""
     return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
+
+
+def absent_forces(num_envs: int, computed: bool) -> Column:
+    """What an observation has in place of contact forces that are not `computed`, `[num_envs, 84]`; else nothing."""
+    return np.zeros((num_envs, 0 if computed else FORCES))
 
 
 class Move(NamedTuple):

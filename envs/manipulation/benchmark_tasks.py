@@ -96,7 +96,7 @@ def _drawn(make: Callable[[], Any]) -> BenchmarkTasks:
 
 
 def _check_seed(seed: int) -> None:
-    require(0 <= seed < 2**32 - 1, "data.env.init_args.task_seed", seed, "it must fit into 32 bits", "Use 42.")
+    require(0 <= seed < 2**32 - 1, "task_seed", seed, "it must fit into 32 bits", "Use 42.")
 
 
 @lru_cache(maxsize=32)
@@ -110,7 +110,7 @@ def tasks_of_scene(scene: str, seed: int) -> BenchmarkTasks:
     if scene not in SCENES:
         near = difflib.get_close_matches(scene, SCENES, 3, 0.4) or SCENES
         raise ConfigurationError(
-            "data.env.init_args.task",
+            "task",
             scene,
             f"Meta-World {VERSION} has no task of that name",
             f"Near are: {', '.join(near)}.",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape, box
-from envs.errors import require
+from envs.errors import arguments_of, require
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
 if TYPE_CHECKING:
@@ -120,17 +120,19 @@ class MetaWorld(MetaEnv):
     ) -> None:
         require(
             1 <= horizon <= LONGEST_EPISODE,
-            "data.env.init_args.horizon",
+            "horizon",
             horizon,
             f"it must lie between 1 and {LONGEST_EPISODE}",
             "The benchmark's own is 500.",
+            of=self,
         )
         require(
             processes is None or processes >= 1,
-            "data.env.init_args.processes",
+            "processes",
             processes,
             "it must be at least 1",
             "Leave it out for one per core.",
+            of=self,
         )
         self.meta_spec = replace(self.meta_spec, horizon=horizon)
         self._name, self._task_seed = benchmark, task_seed
@@ -322,7 +324,8 @@ class ML1(MetaWorld):
     ) -> None:
         from envs.manipulation.benchmark_tasks import tasks_of_scene
 
-        tasks = tasks_of_scene(task, task_seed)
+        with arguments_of(self):
+            tasks = tasks_of_scene(task, task_seed)
         self._reaches = task == REACH and reward_version == "v2"
         names = _variation_names(tasks.sizes[0])
         self.meta_spec = replace(self.meta_spec, name=f"ML1-{task}") if self._reaches else _spec(f"ML1-{task}", names)
@@ -366,7 +369,8 @@ class ManyScenes(MetaWorld):
         from envs.manipulation.benchmark_tasks import tasks_of_benchmark
 
         name = type(self).__name__
-        tasks = tasks_of_benchmark(name, task_seed)
+        with arguments_of(self):
+            tasks = tasks_of_benchmark(name, task_seed)
         super().__init__(num_envs, seed, name, task_seed, tasks, horizon, reward_version, validate_on, processes)
 
 

@@ -138,8 +138,8 @@ class SparsePointRobot(PlanarPoint):
         goal_distance: float = 1.0,
         shaped: bool = True,
     ) -> None:
-        require_positive_and_finite("goal_radius", goal_radius, "PEARL uses 0.2.")
-        require_positive_and_finite("goal_distance", goal_distance, "PEARL uses 1.")
+        require_positive_and_finite("goal_radius", goal_radius, "PEARL uses 0.2.", of=self)
+        require_positive_and_finite("goal_distance", goal_distance, "PEARL uses 1.", of=self)
         self.task_distribution = HalfCircle(goal_distance)
         super().__init__(num_envs, seed)
         self.goal_radius = goal_radius

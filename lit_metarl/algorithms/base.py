@@ -20,9 +20,9 @@ from envs.errors import require
 from envs.randomness import make_generator
 from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
+from lit_metarl.optim.averaged_gradients import AveragedGradients, require_equal_parameters
 from lit_metarl.rollout_data import rollout_data
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
-from lit_metarl.strategy import AveragedGradients, require_equal_parameters
 from lit_metarl.threads import warn_of_threads
 from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
 
@@ -55,6 +55,8 @@ class MetaRLModule(pl.LightningModule, ABC):
     def __init__(
         self, meta_spec: MetaEnvSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1
     ) -> None:
+        reason, hint = "it must lie in (0, 1]", "RoML reports 0.05, or 0.01 on KhazadDum."
+        require(0.0 < cvar_alpha <= 1.0, "cvar_alpha", cvar_alpha, reason, hint, of=self)
         super().__init__()
         self.automatic_optimization = False
         self.meta_spec = meta_spec
@@ -113,10 +115,11 @@ class MetaRLModule(pl.LightningModule, ABC):
             check_modes(untyped.callbacks)
             require(
                 ranks.world_size() == 1 or isinstance(self.trainer.strategy, AveragedGradients),
-                "trainer.strategy",
+                "strategy",
                 type(self.trainer.strategy).__name__,
                 "several ranks need the strategy ddp as train.py registers it",
-                "Use --trainer.strategy=ddp; from Python, Trainer(strategy=lit_metarl.strategy.AveragedGradients()).",
+                "Use --trainer.strategy=ddp; from Python, lit_metarl.optim.averaged_gradients.AveragedGradients().",
+                of=self.trainer,
             )
             if not self._set_up:  # else training continues, and so does the stream
                 self.generator = make_generator(self._seed, ranks.rank(), "algorithm")

@@ -5,7 +5,7 @@ Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400) for reinforcem
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from tensordict import TensorDict
@@ -88,15 +88,15 @@ class MAML(MetaRLModule):
         **common: Any,
     ) -> None:
         for name, number in (("inner_steps", inner_steps), ("episodes_per_step", episodes_per_step)):
-            require_positive(f"model.init_args.{name}", number)
+            require_positive(name, number, of=self)
         for name, value in (("discount", discount), ("gae_lambda", gae_lambda), ("cvar_share", cvar_share)):
-            require(0.0 < value <= 1.0, f"model.init_args.{name}", value, "it must lie in (0, 1]", "Correct it.")
+            require(0.0 < value <= 1.0, name, value, "it must lie in (0, 1]", "Correct it.", of=self)
         for name, value, usual in (
             ("inner_rate", inner_rate, "MAML uses 0.1."),
             ("initial_std", initial_std, "MAML uses 1."),
         ):
-            require_positive_and_finite(f"model.init_args.{name}", value, usual)
-        require_widths("model.init_args.layers", layers, "The published runs have two.")
+            require_positive_and_finite(name, value, usual, of=self)
+        require_widths("layers", layers, "The published runs have two.", of=self)
         super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
         self.episodes_per_step = episodes_per_step
@@ -225,7 +225,7 @@ class MAML(MetaRLModule):
         found = trust_region_step(loss_and_kl, vector, self.trpo)
         for value, part in zip(theta.values(), found.step.split(sizes)):
             value.grad = -part.view_as(value)
-        optimizer: Any = self.optimizers()
+        optimizer = cast(torch.optim.Optimizer, self.optimizers())
         optimizer.step()
         return {
             "policy_loss": found.loss,
@@ -236,7 +236,7 @@ class MAML(MetaRLModule):
 
     def _update_by_ppo(self, objective: MetaObjective) -> dict[str, Tensor]:
         """Gradient steps on the clipped objective."""
-        optimizer: Any = self.optimizers()
+        optimizer = cast(torch.optim.Optimizer, self.optimizers())
         for _ in range(self.ppo.epochs):
             loss, kl = objective.loss_and_kl(self._theta(), self.ppo.clip)
             optimizer.zero_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from tensordict import TensorDict
@@ -104,21 +104,21 @@ class OnPolicyModule(MetaRLModule):
         cvar_rest: Literal["zero_advantage", "left_out"] = "zero_advantage",
         **common: Any,
     ) -> None:
-        key, hint = "model.init_args.cvar_share", "Correct it."
-        require(0.0 < cvar_share <= 1.0, key, cvar_share, "it must lie in (0, 1]", hint)
-        require_positive_and_finite("model.init_args.initial_std", initial_std, "Correct it.")
+        require(0.0 < cvar_share <= 1.0, "cvar_share", cvar_share, "it must lie in (0, 1]", "Correct it.", of=self)
+        require_positive_and_finite("initial_std", initial_std, "Correct it.", of=self)
         for name, optional in (
             ("policy_state_embedding", policy_state_embedding),
             ("policy_belief_embedding", policy_belief_embedding),
         ):
             require(
                 optional is None or optional >= 1,
-                f"model.init_args.{name}",
+                name,
                 optional,
                 "it must be a whole number of at least 1, or null",
                 "Set it to null for no embedding.",
+                of=self,
             )
-        require_widths("model.init_args.layers", layers, "The published runs have two.")
+        require_widths("layers", layers, "The published runs have two.", of=self)
         super().__init__(meta_spec, exploration_episodes=0, **common)
         self.ppo = ppo
         self.cvar_share = cvar_share
@@ -156,10 +156,11 @@ class OnPolicyModule(MetaRLModule):
         epochs = self.trainer.max_epochs
         require(
             stage != "fit" or not self.ppo.anneal_learning_rate or (epochs is not None and epochs > 0),
-            "trainer.max_epochs",
+            "max_epochs",
             epochs,
-            "model.init_args.ppo.anneal_learning_rate decreases the rate to 0 over a known number of epochs",
-            "Give that number, also beside trainer.max_steps or trainer.max_time, or do not anneal.",
+            "ppo.anneal_learning_rate decreases the rate to 0 over a known number of epochs",
+            "Give that number, also beside max_steps or max_time, or do not anneal.",
+            of=self.trainer,
         )
 
     @abstractmethod
@@ -319,10 +320,10 @@ class OnPolicyModule(MetaRLModule):
         self.return_moments.update(sums[valid][:, None])
         return (reward * self.return_moments.scale).clamp(-LARGEST_REWARD, LARGEST_REWARD)
 
-    def _policy_optimizer(self) -> Any:
+    def _policy_optimizer(self) -> torch.optim.Optimizer:
         """PPO's optimizer, with the current learning rate."""
-        optimizers: Any = self.optimizers()
-        optimizer = optimizers[0] if isinstance(optimizers, list) else optimizers
+        optimizers = self.optimizers()
+        optimizer = cast(torch.optim.Optimizer, optimizers[0] if isinstance(optimizers, list) else optimizers)
         if self.ppo.anneal_learning_rate:
             total = float(self.trainer.max_epochs or 1) * float(self.trainer.num_training_batches)
             left = max(0.0, 1.0 - self.trainer.fit_loop.total_batch_idx / total)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from datamodules import ranks
+from datamodules import RolloutDataModule, ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
 from envs.base import MetaEnvSpec
 from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
@@ -19,9 +19,6 @@ from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
 from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate_frozen, relu_mlp, squash
-
-if TYPE_CHECKING:
-    from torchrl.modules import MLP
 
 CONTEXT_CHUNK = 256
 
@@ -79,32 +76,35 @@ class PEARL(MetaRLModule):
     ) -> None:
         require(
             exploration_episodes >= 1,
-            "model.init_args.exploration_episodes",
+            "exploration_episodes",
             exploration_episodes,
             "PEARL needs at least one episode to gather context in",
             "The published runs use 2.",
+            of=self,
         )
         require(
             not meta_spec.discrete_actions,
-            "data.env",
+            "env",
             meta_spec.name,
             "PEARL's policy needs continuous actions, and this environment's actions are discrete",
             "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
+            of=RolloutDataModule,
         )
-        require_positive("model.init_args.latent_dim", latent_dim)
-        require(0.0 < discount < 1.0, "model.init_args.discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.")
-        require_positive_and_finite("model.init_args.learning_rate", learning_rate, "HFR uses 0.0003.")
-        key, hint = "model.init_args.target_rate", "HFR uses 0.005."
-        require(0.0 < target_rate <= 1.0, key, target_rate, "it must lie in (0, 1]", hint)
+        require_positive("latent_dim", latent_dim, of=self)
+        require(0.0 < discount < 1.0, "discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.", of=self)
+        require_positive_and_finite("learning_rate", learning_rate, "HFR uses 0.0003.", of=self)
+        require(
+            0.0 < target_rate <= 1.0, "target_rate", target_rate, "it must lie in (0, 1]", "HFR uses 0.005.", of=self
+        )
         for name, value, usual in (
             ("reward_scale", reward_scale, "5"),
             ("kl_weight", kl_weight, "0.1"),
             ("mean_penalty", mean_penalty, "0.001"),
             ("log_std_penalty", log_std_penalty, "0.001"),
         ):
-            require_finite(f"model.init_args.{name}", value, f"HFR uses {usual}.")
+            require_finite(name, value, f"HFR uses {usual}.", of=self)
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
-            require_widths(f"model.init_args.{name}", widths, "The published runs have three.")
+            require_widths(name, widths, "The published runs have three.", of=self)
         super().__init__(meta_spec, exploration_episodes, **common)
         self.latent_dim = latent_dim
         self.discount = discount
@@ -258,8 +258,8 @@ class PEARL(MetaRLModule):
         first, second = (evaluate_frozen(critic, (observation, action, z))[..., 0] for critic in self._critics())
         return torch.minimum(first, second)
 
-    def _critics(self) -> list[MLP]:
-        return list(self.critics)
+    def _critics(self) -> list[nn.Sequential]:
+        return [cast(nn.Sequential, critic) for critic in self.critics]
 
     # Learning.
 

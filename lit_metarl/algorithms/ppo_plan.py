@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from envs.errors import require, require_finite, require_limit, require_positive, require_positive_and_finite
 
-KEY = "model.init_args.ppo"
-
 
 @dataclass(frozen=True)
 class PPOStepsPlan:
@@ -26,10 +24,10 @@ class PPOStepsPlan:
     max_grad_norm: float = 0.5
 
     def __post_init__(self) -> None:
-        require_positive(f"{KEY}.epochs", self.epochs)
-        require_positive_and_finite(f"{KEY}.learning_rate", self.learning_rate, "0.001 is usual.")
+        require_positive("epochs", self.epochs, of=self)
+        require_positive_and_finite("learning_rate", self.learning_rate, "0.001 is usual.", of=self)
         for name in ("clip", "max_grad_norm"):
-            require_limit(f"{KEY}.{name}", getattr(self, name))
+            require_limit(name, getattr(self, name), of=self)
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,9 @@ class PPOPlan(PPOStepsPlan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(f"{KEY}.minibatches", self.minibatches)
+        require_positive("minibatches", self.minibatches, of=self)
         for name in ("entropy_weight", "value_weight"):
-            require_finite(f"{KEY}.{name}", getattr(self, name), "Correct it.")
+            require_finite(name, getattr(self, name), "Correct it.", of=self)
         for name in ("discount", "gae_lambda"):
             value = getattr(self, name)
-            require(0.0 < value <= 1.0, f"{KEY}.{name}", value, "it must lie in (0, 1]", "Correct it.")
+            require(0.0 < value <= 1.0, name, value, "it must lie in (0, 1]", "Correct it.", of=self)

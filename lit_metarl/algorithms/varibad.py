@@ -25,8 +25,6 @@ from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
 from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, relu_mlp
 
-KEY = "model.init_args.elbo"
-
 
 @dataclass(frozen=True)
 class ELBOPlan:
@@ -61,12 +59,12 @@ class ELBOPlan:
 
     def __post_init__(self) -> None:
         for name in ("terms", "decoded_steps"):
-            require_positive(f"{KEY}.{name}", getattr(self, name))
-        require_positive_and_finite(f"{KEY}.learning_rate", self.learning_rate, "VariBAD uses 0.001.")
+            require_positive(name, getattr(self, name), of=self)
+        require_positive_and_finite("learning_rate", self.learning_rate, "VariBAD uses 0.001.", of=self)
         for name in ("reward_weight", "state_weight", "task_weight", "kl_weight"):
-            require_finite(f"{KEY}.{name}", getattr(self, name), "Correct it.")
-        require_limit(f"{KEY}.max_grad_norm", self.max_grad_norm)
-        require_widths(f"{KEY}.decoder_layers", self.decoder_layers, "The published runs have two.")
+            require_finite(name, getattr(self, name), "Correct it.", of=self)
+        require_limit("max_grad_norm", self.max_grad_norm, of=self)
+        require_widths("decoder_layers", self.decoder_layers, "The published runs have two.", of=self)
 
 
 class VariBAD(OnPolicyModule):
@@ -97,13 +95,14 @@ class VariBAD(OnPolicyModule):
         encoder: RecurrentEncoderPlan = RecurrentEncoderPlan(),
         **on_policy: Any,
     ) -> None:
-        require_positive("model.init_args.latent_dim", latent_dim)
+        require_positive("latent_dim", latent_dim, of=self)
         require(
             not elbo.reward_by_state or len(meta_spec.states) > 0,
-            f"{KEY}.reward_by_state",
+            "reward_by_state",
             elbo.reward_by_state,
             f"{meta_spec.name} has no finite set of states",
             "Leave it at false, or use an environment such as GridNavi.",
+            of=self,
         )
         super().__init__(
             meta_spec, belief_dim=2 * latent_dim, normalize_belief=normalize_belief, encoder=encoder, **on_policy

@@ -64,7 +64,7 @@ class TensorBoardFigures(Callback):
     """
 
     def __init__(self, share: float = 0.02, videos: bool = True) -> None:
-        require(0.0 <= share <= 1.0, "figures.share", share, "it must lie in [0, 1]", "0 plots nothing.")
+        require(0.0 <= share <= 1.0, "share", share, "it must lie in [0, 1]", "0 plots nothing.", of=self)
         self.share = share
         self.videos = videos
         self.seconds = 0.0

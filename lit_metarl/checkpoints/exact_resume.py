@@ -10,12 +10,13 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
-from datamodules import RolloutDataModule, ranks
+from datamodules import ranks
 from lit_metarl.checkpoints import data_files, manifest
 from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
 from lit_metarl.checkpoints.data_files import DataWriter
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
 from lit_metarl.checkpoints.keeping import best_of
+from lit_metarl.rollout_data import rollout_data
 
 CONFIGURATION = "configuration"
 
@@ -55,31 +56,26 @@ class ExactResume(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint[CONFIGURATION] = self._configuration
-        files, data = trainer.strategy.checkpoint_io, _data_of(trainer)
-        if data is None or not isinstance(files, ManifestCheckpointIO):
+        files = trainer.strategy.checkpoint_io
+        if trainer.state.fn != TrainerFn.FITTING or not isinstance(files, ManifestCheckpointIO):
             return
         folder = checkpoint_folder(trainer)
         if self._writer is None:
             self._writer = DataWriter(folder, trainer.global_rank)
         with ranks.failing_together():
-            written = self._writer.write(data.experience)
+            written = self._writer.write(rollout_data(trainer).experience)
         # Rank 0 receives the files of all ranks after they are written, and then writes manifest and checkpoint.
         files.data_folder, files.data_files = folder, ranks.gather_objects(written)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        data, path = _data_of(trainer), Path(str(trainer.ckpt_path))
-        if data is None:
+        if trainer.state.fn != TrainerFn.FITTING:
             return
+        data, path = rollout_data(trainer), Path(str(trainer.ckpt_path))
         found = whole(path, check_files=False)
         ranks.require_as_many(found.ranks)
         data_files.restore(data.experience, path, [file for file in found.files if file.rank == trainer.global_rank])
-
-
-def _data_of(trainer: pl.Trainer) -> RolloutDataModule | None:
-    data = getattr(trainer, "datamodule", None)
-    return data if isinstance(data, RolloutDataModule) and trainer.state.fn == TrainerFn.FITTING else None
 
 
 def whole(checkpoint: Path, check_files: bool = True) -> manifest.Manifest:

@@ -30,6 +30,7 @@ from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import missing_requirement
 from lit_metarl.command_line.parsing import ParsingCLI
 from lit_metarl.command_line.run import Run
+from lit_metarl.command_line.sections import placed
 from lit_metarl.threads import use_threads
 from lit_metarl.trainer_arguments import check_trainer
 
@@ -43,6 +44,14 @@ class MetaRLCLI(ParsingCLI):
     datamodule: RolloutDataModule
     model: MetaRLModule
     run: Run
+
+    def __init__(self, *classes: Any, **settings: Any) -> None:
+        """Parse and run a command; a class's mistake gets the key under which its arguments are configured."""
+        self.configuration = {}
+        try:
+            super().__init__(*classes, **settings)
+        except ConfigurationError as error:
+            raise placed(error, self.configuration) from error.__cause__
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and refuse a checkpoint that cannot be used."""
@@ -77,6 +86,8 @@ class MetaRLCLI(ParsingCLI):
         check_switches(self.config[self.config.subcommand].trainer)
         try:
             super().instantiate_classes()
+        except ConfigurationError:
+            raise
         except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
             if isinstance(error.__cause__, ConfigurationError):
                 raise error.__cause__ from error

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules import RolloutDataModule
 from datamodules.contracts import Agent, Transition
-from envs import MetaEnv
 from envs.errors import ConfigurationError, require, require_positive
 from envs.manipulation.meta_world import MetaWorld
 from envs.randomness import make_generator
+from lit_metarl.rollout_data import rollout_data
 
 Numbers = NDArray[Any]
-KEY = "MetaWorldProtocol"
 
 
 def _tensor(values: Numbers, device: torch.device) -> Tensor:
@@ -148,7 +148,7 @@ class MetaWorldProtocol(pl.Callback):
         seed: int = 20_230_111,
     ) -> None:
         for name in ("evaluations", "meta_batch_size", "tasks_per_scene", "adaptation_episodes", "evaluation_episodes"):
-            require_positive(f"{KEY}.{name}", locals()[name])
+            require_positive(name, locals()[name], of=self)
         self.evaluations = evaluations
         self.meta_batch_size = meta_batch_size
         self.tasks_per_scene = tasks_per_scene
@@ -162,21 +162,22 @@ class MetaWorldProtocol(pl.Callback):
         agent: Any = pl_module
         require(
             agent.exploration_episodes <= self.adaptation_episodes,
-            f"{KEY}.adaptation_episodes",
+            "adaptation_episodes",
             self.adaptation_episodes,
             f"the agent has adapted after its {agent.exploration_episodes} exploration episodes, not before",
             "Raise it, or evaluate an agent that explores for fewer episodes.",
+            of=self,
         )
 
     def _env(self, trainer: pl.Trainer) -> MetaWorld:
-        data: Any = getattr(trainer, "datamodule", None)
-        env: MetaEnv = data.env
+        env = rollout_data(trainer).env
         if not isinstance(env, MetaWorld):
             raise ConfigurationError(
-                "data.env",
+                "env",
                 type(env).__name__,
                 "Meta-World's protocol evaluates its benchmarks only",
                 "Use ML1, ML10, ML25 or ML45, or leave the protocol out.",
+                of=RolloutDataModule,
             )
         return env
 
@@ -184,18 +185,20 @@ class MetaWorldProtocol(pl.Callback):
         scenes = len(env.test_scenes)
         require(
             self.meta_batch_size % scenes == 0,
-            f"{KEY}.meta_batch_size",
+            "meta_batch_size",
             self.meta_batch_size,
             f"it must be a multiple of the {scenes} test scenes",
             "Meta-World uses 20.",
+            of=self,
         )
         share = self.meta_batch_size // scenes
         require(
             self.tasks_per_scene <= 50 and self.tasks_per_scene % share == 0,
-            f"{KEY}.tasks_per_scene",
+            "tasks_per_scene",
             self.tasks_per_scene,
             f"it must be at most 50 and a multiple of the {share} environments of a scene",
             "Meta-World uses 40.",
+            of=self,
         )
 
     @torch.no_grad()

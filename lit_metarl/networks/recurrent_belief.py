@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from envs.errors import require, require_positive
 
-KEY = "model.init_args.encoder"
-
 
 @dataclass(frozen=True)
 class RecurrentEncoderPlan:
@@ -32,13 +30,14 @@ class RecurrentEncoderPlan:
 
     def __post_init__(self) -> None:
         for name in ("hidden", "state_embedding", "action_embedding", "reward_embedding"):
-            require_positive(f"{KEY}.{name}", getattr(self, name))
+            require_positive(name, getattr(self, name), of=self)
         require(
             self.truncation is None or self.truncation >= 1,
-            f"{KEY}.truncation",
+            "truncation",
             self.truncation,
             "it must be a whole number of at least 1, or null",
             "Set it to null to cut nothing.",
+            of=self,
         )
 
 

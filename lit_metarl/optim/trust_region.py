@@ -19,8 +19,6 @@ from envs.errors import require, require_positive, require_positive_and_finite
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From parameters to the loss, and the mean KL from the policy at the start; both scalar and differentiable."""
 
-KEY = "model.init_args.trpo"
-
 
 @dataclass(frozen=True)
 class TrustRegionPlan:
@@ -41,14 +39,14 @@ class TrustRegionPlan:
     backtrack_ratio: float = 0.8
 
     def __post_init__(self) -> None:
-        require_positive_and_finite(f"{KEY}.max_kl", self.max_kl, "MAML uses 0.01.")
+        require_positive_and_finite("max_kl", self.max_kl, "MAML uses 0.01.", of=self)
         damping = self.damping
         reason = "it must be 0 or more, and finite"
-        require(0 <= damping < math.inf, f"{KEY}.damping", damping, reason, "MAML uses 1e-5.")
-        require_positive(f"{KEY}.conjugate_gradient_steps", self.conjugate_gradient_steps)
-        require_positive(f"{KEY}.backtracks", self.backtracks)
+        require(0 <= damping < math.inf, "damping", damping, reason, "MAML uses 1e-5.", of=self)
+        require_positive("conjugate_gradient_steps", self.conjugate_gradient_steps, of=self)
+        require_positive("backtracks", self.backtracks, of=self)
         ratio = self.backtrack_ratio
-        require(0 < ratio < 1, f"{KEY}.backtrack_ratio", ratio, "it must lie in (0, 1)", "MAML uses 0.8.")
+        require(0 < ratio < 1, "backtrack_ratio", ratio, "it must lie in (0, 1)", "MAML uses 0.8.", of=self)
 
 
 class TrustRegionStep(NamedTuple):

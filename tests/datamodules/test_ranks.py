@@ -30,7 +30,7 @@ def test_ranks_tell_each_other_what_they_have() -> None:
         state = ranks.with_other_ranks({"rank": rank})
         assert state == {"rank": 0, "other_ranks": [{"rank": 1}]}
         assert ranks.state_of_own_rank(state)["rank"] == rank
-        with pytest.raises(ConfigurationError, match="trainer.devices = 2 .* of a run of 1 process in all"):
+        with pytest.raises(ConfigurationError, match="Trainer: devices = 2 .* of a run of 1 process in all"):
             ranks.state_of_own_rank({"rank": 0})
 
     assert in_ranks(connected(tell)) == [0, 0]
@@ -85,5 +85,5 @@ def test_a_single_process_is_left_alone() -> None:
 
 def test_what_ranks_cannot_share_evenly_is_refused_by_name() -> None:
     assert CollectionPlan(tasks_per_iteration=6).of_rank(3).tasks_per_iteration == 2
-    with pytest.raises(ConfigurationError, match=r"data\.collection\.tasks_per_iteration = 5 .* multiple of 2"):
+    with pytest.raises(ConfigurationError, match=r"CollectionPlan: tasks_per_iteration = 5 .* multiple of 2"):
         CollectionPlan(tasks_per_iteration=5).of_rank(2)

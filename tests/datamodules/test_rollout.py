@@ -124,14 +124,14 @@ def test_trials_explore_for_as_long_as_collection_says_and_feed_the_context_acco
 )
 def test_when_to_infer_a_posterior_is_refused_for_an_algorithm_without_one(setting: str, value: Any) -> None:
     plan = CollectionPlan(TASKS, 2, **{setting: value})
-    with pytest.raises(ConfigurationError, match=f"data.collection.{setting} = {value} .* VariBAD does not"):
+    with pytest.raises(ConfigurationError, match=f"CollectionPlan: {setting} = {value} .* VariBAD does not"):
         build(algorithm=VariBAD, collection=plan)
 
 
 def test_other_exploration_episodes_than_the_validations_are_refused_where_the_two_are_compared() -> None:
     plan = CollectionPlan(TASKS, 1, exploration_episodes=3)
     sampler = CEMTaskSampler(reference_mode="validation")
-    with pytest.raises(ConfigurationError, match="data.collection.exploration_episodes = 3 .* 1 exploration episodes"):
+    with pytest.raises(ConfigurationError, match="CollectionPlan: exploration_episodes = 3 .* 1 exploration episodes"):
         build(collection=plan, task_sampler=sampler)
 
 
@@ -229,23 +229,23 @@ def test_validation_and_test_tasks_differ() -> None:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"task_slots": 0}, "data.task_slots"),
-        ({"task_slots": 2}, "data.collection.tasks_per_iteration"),
-        ({"replay_capacity": 100}, "data.replay_capacity.*of the initial data"),
-        ({"replay_capacity": 3000, "collection": CollectionPlan(TASKS, 50)}, "data.replay_capacity.*meta-iteration"),
+        ({"task_slots": 0}, "task_slots"),
+        ({"task_slots": 2}, "collection.tasks_per_iteration"),
+        ({"replay_capacity": 100}, "replay_capacity.*of the initial data"),
+        ({"replay_capacity": 3000, "collection": CollectionPlan(TASKS, 50)}, "replay_capacity.*meta-iteration"),
         (
             {"task_sampler": CEMTaskSampler(reference_mode="validation")},
-            "data.evaluation.adapted_episodes = 1 .*have 2 adapted episodes",
+            "evaluation.adapted_episodes = 1 .*have 2 adapted episodes",
         ),
-        ({"evaluation": EvaluationPlan(test_tasks=0)}, "data.evaluation.test_tasks"),
-        ({"batches": MetaBatchPlan(tasks=7)}, "data.batches.tasks"),
-        ({"collection": CollectionPlan(TASKS, 1, 2)}, "data.collection.adapted_context_episodes"),
-        ({"collection": CollectionPlan(TASKS, exploration_episodes=0)}, "data.collection.exploration_episodes"),
-        ({"collection": CollectionPlan(TASKS, posterior_context=0)}, "data.collection.posterior_context"),
+        ({"evaluation": EvaluationPlan(test_tasks=0)}, "evaluation.test_tasks"),
+        ({"batches": MetaBatchPlan(tasks=7)}, "batches.tasks"),
+        ({"collection": CollectionPlan(TASKS, 1, 2)}, "collection.adapted_context_episodes"),
+        ({"collection": CollectionPlan(TASKS, exploration_episodes=0)}, "collection.exploration_episodes"),
+        ({"collection": CollectionPlan(TASKS, posterior_context=0)}, "collection.posterior_context"),
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigurationError, match=key):
+    with pytest.raises(ConfigurationError, match=f"RolloutDataModule: {key}"):
         build(**changes)
 
 
@@ -323,7 +323,7 @@ def test_replays_limits_do_not_bind_an_on_policy_algorithm() -> None:
 
 
 def test_learned_rewards_are_refused_where_nothing_is_relabeled_in_hindsight() -> None:
-    with pytest.raises(ConfigurationError, match="data.reward_model = 'RewardModel'.*RL2 learns from the rewards"):
+    with pytest.raises(ConfigurationError, match="RolloutDataModule: reward_model = .*RL2 learns from the rewards"):
         build(algorithm=RL2, reward_model=RewardModel())
 
 

@@ -15,12 +15,7 @@ from torch import Tensor
 from envs import ContractError, GridNavi, MetaEnv, PointRobot, register_environment
 from envs.action_units import ActionUnits
 from envs.torchrl_adapter import TorchRLEnv
-
-
-class OffsetGrid(GridNavi):
-    """GridNavi with choices from 10 to 14."""
-
-    single_action_space = Discrete(5, start=10)
+from tests.environments import OffsetGrid
 
 
 def test_coordinates_are_rescaled_to_the_bounds_and_not_beyond() -> None:

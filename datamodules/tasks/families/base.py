@@ -40,7 +40,7 @@ class TaskFamily(ABC):
         """
         if not isinstance(reference, self.reference_type):
             raise ConfigurationError(
-                "data.task_sampler.init_args.family",
+                "family",
                 type(self).__name__,
                 f"it holds distributions like {self.reference_type.__name__}, but the environment's tasks "
                 f"follow {type(reference).__name__}",

@@ -32,10 +32,11 @@ class UnitBetaFamily(TaskFamily):
         for name, value in (("margin", margin), ("density_margin", density_margin)):
             require(
                 0.0 < value < 0.5,
-                f"data.task_sampler.init_args.family.init_args.{name}",
+                name,
                 value,
                 "it must lie in (0, 0.5)",
                 "RoML uses 0.02.",
+                of=self,
             )
         self.margin = margin
         self.density_margin = density_margin

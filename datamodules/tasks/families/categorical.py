@@ -30,10 +30,11 @@ class CategoricalFamily(TaskFamily):
     def __init__(self, floor: float = 0.1) -> None:
         require(
             0.0 < floor <= 1.0,
-            "data.task_sampler.init_args.family.init_args.floor",
+            "floor",
             floor,
             "it must lie in (0, 1]",
             "Try 0.1.",
+            of=self,
         )
         self.floor = floor
 

@@ -13,8 +13,6 @@ from envs.errors import require
 from envs.randomness import sampling_from
 from envs.task_distributions import Gaussian, TaskDistribution
 
-KEY = "data.task_sampler.init_args.family.init_args"
-
 
 class GaussianFamily(TaskFamily):
     """For tasks with a normal distribution; φ is the mean and the covariance, flattened.
@@ -31,8 +29,8 @@ class GaussianFamily(TaskFamily):
     reference_type: ClassVar[type[TaskDistribution]] = Gaussian
 
     def __init__(self, smallest_std: float = 0.25, largest_std: float = 2.0) -> None:
-        require(0.0 < smallest_std <= 1.0, f"{KEY}.smallest_std", smallest_std, "it must lie in (0, 1]", "Try 0.25.")
-        require(largest_std >= 1.0, f"{KEY}.largest_std", largest_std, "it must be at least 1", "Try 2.")
+        require(0.0 < smallest_std <= 1.0, "smallest_std", smallest_std, "it must lie in (0, 1]", "Try 0.25.", of=self)
+        require(largest_std >= 1.0, "largest_std", largest_std, "it must be at least 1", "Try 2.", of=self)
         self.smallest_std = smallest_std
         self.largest_std = largest_std
 

@@ -33,7 +33,7 @@ def matching_family(reference: TaskDistribution) -> TaskFamily:
         if isinstance(reference, family.reference_type):
             return family()
     raise ConfigurationError(
-        "data.task_sampler.init_args.family",
+        "family",
         None,
         f"no family is known for tasks that follow {type(reference).__name__}",
         "Write one (docs/robustness.md), or use CategoricalFamily, which works with a fixed set of tasks.",

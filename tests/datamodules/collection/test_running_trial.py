@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 from torch import Tensor
 
 from datamodules.collection import Collector, RunningTrial
@@ -26,16 +26,10 @@ from envs import (
 from envs.errors import NonFiniteError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
 from lit_metarl.networks import RecurrentEncoderPlan
+from tests.environments import OffsetGrid
 
 EPISODES = 3
 KINDS: list[type[MetaEnv]] = [PointRobot, SparsePointRobot, FourCorners, GridNavi, KhazadDum]
-
-
-class OffsetGrid(GridNavi):
-    """GridNavi with choices from 10 to 14."""
-
-    meta_spec = GridNavi.meta_spec.__class__(**{**GridNavi.meta_spec.__dict__, "name": "OffsetGrid"})
-    single_action_space = Discrete(5, start=10)
 
 
 register_environment(OffsetGrid)

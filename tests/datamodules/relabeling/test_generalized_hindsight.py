@@ -113,5 +113,5 @@ def test_a_restored_relabeler_goes_on_with_the_same_references(collected: tuple[
 
 
 def test_no_references_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"data\.relabeler\.init_args\.references = 0"):
+    with pytest.raises(ConfigurationError, match="GeneralizedHindsightRelabeler: references = 0"):
         GeneralizedHindsightRelabeler(references=0)

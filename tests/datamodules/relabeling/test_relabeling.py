@@ -277,13 +277,13 @@ def test_streams_differ_by_seed_and_rank_and_leave_the_global_generator_alone(
 @pytest.mark.parametrize("make", [RandomRelabeler, HFRRelabeler])
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
 def test_a_probability_out_of_range_is_refused_by_name(make: type[ProbabilisticRelabeler], probability: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"data\.relabeler\.init_args\.probability"):
+    with pytest.raises(ConfigurationError, match=": probability = "):
         make(probability)
 
 
 @pytest.mark.parametrize("key", ["utility_batch", "partition_contexts"])
 def test_nothing_to_average_over_is_refused_by_name(key: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"data\.relabeler\.init_args\.{key} = 0"):
+    with pytest.raises(ConfigurationError, match=f": {key} = 0"):
         HFRRelabeler(**{key: 0})
 
 

@@ -127,5 +127,5 @@ def test_a_prediction_that_is_not_finite_is_refused_with_task_and_observation() 
     ("key", "value"), [("learning_rate", 0), ("learning_rate", torch.inf), ("gradient_steps", 0), ("batch_size", 0)]
 )
 def test_a_setting_that_is_not_positive_or_not_finite_is_refused_by_name(key: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"data.reward_model.init_args.{key}"):
+    with pytest.raises(ConfigurationError, match=f"RewardModel: {key} = "):
         RewardModel(**{key: value})

@@ -320,7 +320,7 @@ def test_a_family_that_misses_tasks_of_the_environment_is_refused() -> None:
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(settings: dict[str, Any], key: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"task_sampler.init_args.{key}"):
+    with pytest.raises(ConfigurationError, match=f"CEMTaskSampler: {key} = "):
         CEMTaskSampler(**settings)
 
 
@@ -561,7 +561,7 @@ def test_the_tasks_that_slots_start_with_are_never_scored() -> None:
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(key: str, value: float) -> None:
-    with pytest.raises(ConfigurationError, match=rf"data\.task_sampler\.init_args\.{key} = {re.escape(repr(value))}"):
+    with pytest.raises(ConfigurationError, match=rf"CEMTaskSampler: {key} = {re.escape(repr(value))}"):
         CEMTaskSampler(BetaFamily(), **{key: value})
 
 

@@ -416,5 +416,5 @@ def test_advantages_are_standardized_over_the_steps_that_exist() -> None:
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
     plans: dict[str, Any] = {"ppo": PPOStepsPlan, "trpo": TrustRegionPlan}
-    with pytest.raises(ConfigurationError, match=key):
+    with pytest.raises(ConfigurationError, match=f": {key.rpartition('.')[2]} = "):
         build(**{name: plans[name](**value) if name in plans else value for name, value in settings.items()})

@@ -350,7 +350,7 @@ def test_evaluation_changes_no_statistics() -> None:
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:
     plans: dict[str, Any] = {"ppo": PPOPlan, "elbo": ELBOPlan, "encoder": RecurrentEncoderPlan}
-    with pytest.raises(ConfigurationError, match=f"model.init_args.{key} = "):
+    with pytest.raises(ConfigurationError, match=f": {key.rpartition('.')[2]} = "):
         build(VariBAD, **{name: plans[name](**value) if name in plans else value for name, value in settings.items()})
 
 

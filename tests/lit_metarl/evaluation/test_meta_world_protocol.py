@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from datamodules import RolloutDataModule
 from datamodules.contracts import Decision, Transition
 from envs import ML10, ConfigurationError, MetaEnv, PointRobot
 from lit_metarl import cli
@@ -54,23 +56,23 @@ def test_the_protocol_runs_beside_our_own_test(
 
 
 def test_numbers_below_one_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="MetaWorldProtocol.evaluations = 0"):
+    with pytest.raises(ConfigurationError, match="MetaWorldProtocol: evaluations = 0"):
         MetaWorldProtocol(evaluations=0)
 
 
 @pytest.mark.parametrize(
     ("env_class", "numbers", "message"),
     [
-        (PointRobot, {}, "data.env = 'PointRobot'"),
-        (ML10, {"meta_batch_size": 7}, "MetaWorldProtocol.meta_batch_size = 7 .* multiple of the 5 test scenes"),
-        (ML10, {"tasks_per_scene": 50}, "MetaWorldProtocol.tasks_per_scene = 50 .* multiple of the 4 environments"),
-        (ML10, {"adaptation_episodes": 2}, "MetaWorldProtocol.adaptation_episodes = 2 .* 3 exploration episodes"),
+        (PointRobot, {}, "RolloutDataModule: env = 'PointRobot'"),
+        (ML10, {"meta_batch_size": 7}, "MetaWorldProtocol: meta_batch_size = 7 .* multiple of the 5 test scenes"),
+        (ML10, {"tasks_per_scene": 50}, "MetaWorldProtocol: tasks_per_scene = 50 .* multiple of the 4 environments"),
+        (ML10, {"adaptation_episodes": 2}, "MetaWorldProtocol: adaptation_episodes = 2 .* 3 exploration episodes"),
     ],
 )
 def test_what_the_protocol_cannot_evaluate_is_refused(
     env_class: type[MetaEnv], numbers: dict[str, int], message: str
 ) -> None:
-    trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(env=env_class(1)))
+    trainer: Any = SimpleNamespace(datamodule=Mock(spec=RolloutDataModule, env=env_class(1)))
     agent: Any = SimpleNamespace(exploration_episodes=3)
     with pytest.raises(ConfigurationError, match=message):
         MetaWorldProtocol(**numbers).setup(trainer, agent, "test")

@@ -10,7 +10,7 @@ from torch import nn
 
 from datamodules import ranks
 from envs.errors import ContractError
-from lit_metarl.strategy import AveragedGradients, require_equal_parameters
+from lit_metarl.optim.averaged_gradients import AveragedGradients, require_equal_parameters
 from tests.ranks import connected, in_ranks
 
 
