@@ -55,9 +55,9 @@ def _sections(value: Any, key: str, kind: type | None) -> Iterator[tuple[type, s
 
 def _kinds_of_settings(owner: type) -> dict[str, type]:
     """The classes of the arguments of a class, by name; those of its bases included."""
-    kinds = {}
+    kinds: dict[str, type] = {}
     for base in owner.__mro__:
-        hints = get_type_hints(base.__init__) if "__init__" in vars(base) else {}
+        hints = get_type_hints(vars(base)["__init__"]) if base is not object and "__init__" in vars(base) else {}
         for name, hint in hints.items():
             classes = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type)]
             if classes:
