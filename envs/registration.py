@@ -1,4 +1,4 @@
-"""Every environment by its Gymnasium id: `gymnasium.make` gives a single one, `gymnasium.make_vec` the batched class."""
+"""Every environment by its Gymnasium id: `gymnasium.make` gives a single one, `gymnasium.make_vec` the batch."""
 
 from __future__ import annotations
 
@@ -118,9 +118,8 @@ def make_batched(num_envs: int, env_class: type[MetaEnv], render_mode: str | Non
         ConfigurationError: if there is no such render mode.
     """
     modes = MetaEnv.metadata["render_modes"]
-    require(
-        render_mode in (None, *modes), "render_mode", render_mode, f"known are {modes}", "Leave it out, or use one."
-    )
+    hint = "Use one of them, or leave it out."
+    require(render_mode in (None, *modes), "render_mode", render_mode, f"there are {modes}", hint)
     env = env_class(num_envs=num_envs, **arguments)
     env.render_mode = render_mode
     return env

@@ -19,9 +19,9 @@ class TorchRLEnv(EnvBase):  # type: ignore[misc]  # torchrl ships no types
 
     Beside `observation` there are each sub-environment's `task` and, after a step, the `features` and the
     `sparse_reward` of the transition. A sub-environment whose episode has ended is reset while the others go on, as
-    torchrl's collectors do it, and keeps its task. New tasks come with a reset, `reset(options={"tasks": tasks})`, of
-    this environment or of a collector that runs it, as in `envs.MetaEnv`. Actions are in the environment's own units; those of
-    a `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
+    torchrl's collectors do it, and keeps its task. New tasks come with a reset of this environment, or of a collector
+    that runs it, as in `envs.MetaEnv`: `reset(options={"tasks": tasks})`. Actions are in the environment's own units;
+    those of a `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
 
     Args:
         env: the environment. Seeding this one seeds its generator.

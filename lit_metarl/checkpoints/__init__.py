@@ -6,12 +6,14 @@ from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, chec
 from lit_metarl.checkpoints.files import write_whole
 from lit_metarl.checkpoints.interruption import Interrupted
 from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint, best_of
+from lit_metarl.checkpoints.made_of import MADE_OF
 from lit_metarl.checkpoints.reading import read_checkpoint
 from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
 
 __all__ = [
     "CONFIGURATION",
     "LAST",
+    "MADE_OF",
     "CheckpointNotWritten",
     "ExactResume",
     "Interrupted",
