@@ -19,6 +19,7 @@ from envs.base import MetaEnvSpec
 from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
 from envs.randomness import make_generator
+from lit_metarl.checkpoints.initial_weights import sizes_of
 from lit_metarl.checkpoints.made_of import MADE_OF, description
 from lit_metarl.evaluation import LearningCurves, TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = "curves"
-SIZES = ("observation_dim", "action_dim", "task_dim")
 
 
 class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
@@ -254,7 +254,7 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
         checkpoint["algorithm"] = ranks.with_other_ranks(
             {
                 "class": type(self).__name__,
-                "sizes": {name: getattr(self.meta_spec, name) for name in SIZES},
+                "sizes": sizes_of(self.meta_spec),
                 "generator": self.generator.get_state(),
                 "seconds": self.wall_clock_s,
                 "sums": {name: total.cpu() for name, total in self._sums.items()},
