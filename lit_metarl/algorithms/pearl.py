@@ -23,8 +23,8 @@ from lit_metarl.networks import (
     NetworkPlan,
     TanhGaussianPolicy,
     bounded,
+    build_mlp,
     evaluate_frozen,
-    mlp,
     squash,
 )
 from lit_metarl.optim.optimizer_plan import OptimizerPlan
@@ -137,12 +137,13 @@ class PEARL(MetaRLModule):
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
         z = latent_dim
         parameters = (1 if deterministic_context else 2) * z
-        self.encoder = mlp(self.context_dim, parameters, encoder_layers, network, initialization=initialization)
+        self.encoder = build_mlp(self.context_dim, parameters, encoder_layers, network, initialization=initialization)
         self.policy = TanhGaussianPolicy(observation + z, action, layers, network, initialization)
         self.critics = nn.ModuleList(
-            [mlp(observation + action + z, 1, layers, network, True, initialization) for _ in range(2)]
+            build_mlp(observation + action + z, 1, layers, network, critic=True, initialization=initialization)
+            for _ in range(2)
         )
-        self.value = mlp(observation + z, 1, layers, network, True, initialization)
+        self.value = build_mlp(observation + z, 1, layers, network, critic=True, initialization=initialization)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 

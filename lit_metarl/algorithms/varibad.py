@@ -23,7 +23,7 @@ from envs.errors import (
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
-from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, mlp
+from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, build_mlp
 from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 KEY = "model.init_args.elbo"
@@ -128,7 +128,7 @@ class VariBAD(OnPolicyModule):
         if elbo.state_weight > 0:
             self.decoders["state"] = step_decoder(1, self.state_dim)
         if elbo.task_weight > 0:
-            self.decoders["task"] = mlp(latent_dim, meta_spec.task_dim, layers)
+            self.decoders["task"] = build_mlp(latent_dim, meta_spec.task_dim, layers)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
         features: Tensor = self.posterior(hidden)

@@ -24,7 +24,7 @@ def sizes_of(meta_spec: MetaEnvSpec) -> dict[str, int]:
 
 def different_weights(saved: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]]) -> str:
     """The weights, by name and shape, in which a checkpoint and an algorithm differ, in words; empty if in none."""
-    different = [name for name in sorted(saved | own) if saved.get(name) != own.get(name)]
+    different = [name for name in sorted({*saved, *own}) if saved.get(name) != own.get(name)]
 
     def shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
         return str(list(shapes[name])) if name in shapes else "missing"

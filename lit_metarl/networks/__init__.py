@@ -10,7 +10,7 @@ from lit_metarl.networks.action_distributions import (
 from lit_metarl.networks.actor_critic import ActorCritic, Initialization, initialized
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate_frozen
-from lit_metarl.networks.mlp import MLPInitialization, mlp
+from lit_metarl.networks.mlp import MLPInitialization, build_mlp
 from lit_metarl.networks.network_plan import Activation, NetworkPlan, Normalization
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder, RecurrentEncoderPlan
 from lit_metarl.networks.running_moments import RunningMoments
@@ -40,8 +40,8 @@ __all__ = [
     "TaskPolicy",
     "action_distribution",
     "bounded",
+    "build_mlp",
     "evaluate_frozen",
     "initialized",
-    "mlp",
     "squash",
 ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MLPInitialization = Literal["published", "torch"]
 
 
-def mlp(
+def build_mlp(
     inputs: int,
     outputs: int,
     layers: list[int],

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lit_metarl.networks.mlp import MLPInitialization, mlp
+from lit_metarl.networks.mlp import MLPInitialization, build_mlp
 from lit_metarl.networks.network_plan import NetworkPlan
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
@@ -62,7 +62,7 @@ class TanhGaussianPolicy(nn.Module):
         action_dim: size of an action.
         layers: widths of the hidden layers.
         network: what lies between the layers.
-        initialization: see `mlp`; the published one samples the last layer from ±1e-3, so that means start near 0
+        initialization: see `build_mlp`; the published one samples the last layer from ±1e-3, so that means start near 0
             and standard deviations near 1.
     """
 
@@ -75,7 +75,7 @@ class TanhGaussianPolicy(nn.Module):
         initialization: MLPInitialization = "torch",
     ) -> None:
         super().__init__()
-        self.network = mlp(
+        self.network = build_mlp(
             input_dim, 2 * action_dim, layers, network, initialization=initialization, last_layer_bound=1e-3
         )
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from envs import ConfigurationError
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
-from lit_metarl.networks import Activation, NetworkPlan, evaluate_frozen, mlp
+from lit_metarl.networks import Activation, NetworkPlan, build_mlp, evaluate_frozen
 from lit_metarl.networks.network_plan import ACTIVATIONS
 from tests.tiny import tiny_agent, tiny_data, tiny_trainer
 
@@ -53,7 +53,7 @@ def test_those_networks_are_normalized_that_the_setting_names(
 
 
 def test_normalization_comes_before_the_activation_and_not_after_the_last_layer() -> None:
-    network = mlp(3, 2, [5, 4], NetworkPlan("silu", "critics"), critic=True)
+    network = build_mlp(3, 2, [5, 4], NetworkPlan("silu", "critics"), critic=True)
     kinds = [type(module) for module in network]
     assert kinds == [nn.Linear, nn.LayerNorm, nn.SiLU, nn.Linear, nn.LayerNorm, nn.SiLU, nn.Linear]
     assert [module.normalized_shape for module in network if isinstance(module, nn.LayerNorm)] == [(5,), (4,)]
@@ -73,7 +73,7 @@ def test_normalized_critics_hear_the_size_of_an_action_they_never_saw_less() -> 
     far = 100.0 * inputs
 
     def growth(plan: NetworkPlan) -> float:
-        network = mlp(4, 1, [64, 64], plan, critic=True)
+        network = build_mlp(4, 1, [64, 64], plan, critic=True)
         return float((network(far).abs().mean() / network(inputs).abs().mean()).detach())
 
     assert growth(NetworkPlan()) > 20.0
@@ -84,7 +84,7 @@ def test_normalized_critics_hear_the_size_of_an_action_they_never_saw_less() -> 
 @pytest.mark.parametrize("critic", [False, True])
 def test_frozen_evaluation_gives_the_networks_own_outputs(activation: Activation, critic: bool) -> None:
     torch.manual_seed(0)
-    network = mlp(5, 3, [16, 8, 16], NetworkPlan(activation, "critics"), critic)
+    network = build_mlp(5, 3, [16, 8, 16], NetworkPlan(activation, "critics"), critic)
     for module in network:
         if isinstance(module, nn.LayerNorm):
             nn.init.normal_(module.weight)
