@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.action_units import ROUNDING, ActionUnits
+from envs.constructor_arguments import RemembersArguments
 from envs.errors import ContractError, NonFiniteError, require_positive
 from envs.randomness import make_generator
 from envs.returned import described, returned
@@ -99,7 +100,7 @@ class Reward(NamedTuple):
     terminated: Tensor
 
 
-class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
+class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
     """A batch of sub-environments of one kind, each with its own task.
 
     A `gymnasium.vector.VectorEnv` whose observations, actions and rewards are torch tensors. Sub-environments never
@@ -113,6 +114,7 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
+        horizon: steps of an episode; None for that of `meta_spec`.
 
     Raises:
         ContractError: if the subclass lacks a part, the action space is unbounded, or `meta_spec` contradicts the
@@ -131,16 +133,19 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
         "render_modes": ["rgb_array"],
         "render_fps": 20,
     }
-    render_mode = "rgb_array"
+    render_mode: str | None = "rgb_array"
     meta_spec: MetaEnvSpec
     task_distribution: TaskDistribution
     single_observation_space: gymnasium.spaces.Box
     single_action_space: Any
     """A `Box`, or a `Discrete` space where `meta_spec.discrete_actions`."""
 
-    def __init__(self, num_envs: int, seed: int = 0) -> None:
+    def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
         require_positive("num_envs", num_envs, of=self)
         self._check_parts()
+        if horizon is not None:
+            require_positive("horizon", horizon, of=self)
+            self.meta_spec = replace(self.meta_spec, horizon=horizon)
         self.num_envs = num_envs
         self.action_units = ActionUnits(self.single_action_space, type(self).__name__)
         self.action_low, self.action_high = self.action_units.low, self.action_units.high
@@ -453,8 +458,10 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
         """A picture of the current state of a sub-environment, `[height, width, 3]`."""
         raise NotImplementedError(f"{self.meta_spec.name} has no picture.")
 
-    def render(self) -> tuple[Array, ...]:
-        """A picture of every sub-environment, `[height, width, 3]` each."""
+    def render(self) -> tuple[Array, ...] | None:
+        """A picture of every sub-environment, `[height, width, 3]` each; None where `render_mode` is None."""
+        if self.render_mode is None:
+            return None
         return tuple(self.render_frame(env_id) for env_id in range(self.num_envs))
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -22,18 +22,19 @@ from envs.randomness import make_generator
 
 PAGE = Path(__file__).parent.parent / "docs" / "environments.md"
 TASKS, FEWER_TASKS = 100, 20
-COMMON_ARGUMENTS = {"num_envs", "seed", "threads", "processes"}
+COMMON_ARGUMENTS = {"num_envs", "seed", "threads", "horizon", "processes"}
 INTRODUCTION = f"""# Environments
 
 Written by `python -m envs.documentation` from the docstrings of `envs`; edit those, not this page.
 
 Every environment is a batch of sub-environments, each with its own task (`envs.MetaEnv`). All are built as
 `PointRobot(num_envs, seed, **arguments)`: `num_envs` sub-environments, and the `seed` of the environment's own random
-generator. MuJoCo environments also take `threads`, the number of native physics threads, by default one
-per core; those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). As ordinary
-Gymnasium environments they have the ids `lit_metarl/<name>-v0`
-(`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])`); `envs.torchrl_adapter.TorchRLEnv`
-makes them torchrl's. A configuration for each is in `configs/env`.
+generator. `horizon` changes the steps of an episode (by default those of the table). MuJoCo environments also take
+`threads`, the number of native physics threads, by default one per core; those of Meta-World (ML1 to ML45) take
+`processes` instead ([more](metaworld.md)). Gymnasium knows them as `lit_metarl/<name>-v0`:
+`gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])` gives a single one, `gymnasium.make_vec` the batch;
+`envs.torchrl_adapter.TorchRLEnv` makes them torchrl's ([both](python.md#environments-in-gymnasium-and-torchrl)).
+A configuration for each is in `configs/env`.
 
 The last two columns are mean returns (of the sparse reward) of one episode over {TASKS} tasks of the reference
 distribution (Meta-World: {FEWER_TASKS}): for the action 0 (the first choice, where actions are discrete)

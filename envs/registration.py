@@ -1,4 +1,4 @@
-"""Every environment as an ordinary single Gymnasium environment: `gymnasium.make("lit_metarl/PointRobot-v0")`."""
+"""Every environment by its Gymnasium id: `gymnasium.make` gives a single one, `gymnasium.make_vec` the batch."""
 
 from __future__ import annotations
 
@@ -74,11 +74,18 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
 
         Raises:
             ConfigurationError: if `options["task"]` is not one of this environment.
+            ValueError: if there are other options.
         """
         super().reset(seed=seed)
+        options = options or {}
+        unknown = options.keys() - {"task"}
+        if unknown:
+            raise ValueError(
+                f"{self._batch.meta_spec.name}: unknown reset options {sorted(unknown)}; a single environment has task."
+            )
         if seed is not None:
             self._batch.reset(seed=seed)
-        asked = (options or {}).get("task")
+        asked = options.get("task")
         task = self._task if asked is None else self._checked(asked)
         if task is None:
             (task,) = self._batch.task_distribution.sample(1, self._batch.generator)
@@ -95,10 +102,34 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         return self._batch.render_frame(0) if self.render_mode == "rgb_array" else None
 
 
+def make_batched(num_envs: int, env_class: type[MetaEnv], render_mode: str | None = None, **arguments: Any) -> MetaEnv:
+    """What `gymnasium.make_vec` returns: the batched environment itself.
+
+    Its observations, actions and rewards are torch tensors. Tasks are given by `reset(options={"tasks": …})`; without
+    them, every sub-environment keeps the task that it was built with. An episode that has ended waits for a reset.
+
+    Args:
+        num_envs: number of sub-environments.
+        env_class: the environment's class.
+        render_mode: "rgb_array" if `render` is to return pictures.
+        **arguments: further arguments of the environment, such as its `seed`.
+
+    Raises:
+        ConfigurationError: if there is no such render mode.
+    """
+    modes = MetaEnv.metadata["render_modes"]
+    hint = "Use one of them, or leave it out."
+    require(render_mode in (None, *modes), "render_mode", render_mode, f"there are {modes}", hint)
+    env = env_class(num_envs=num_envs, **arguments)
+    env.render_mode = render_mode
+    return env
+
+
 def register_environment(env_class: type[MetaEnv]) -> None:
     """Register `env_class` under the Gymnasium id `lit_metarl/<name>-v0`."""
     gymnasium.register(
         f"lit_metarl/{env_class.meta_spec.name}-v0",
         entry_point="envs.registration:SingleTaskEnv",
+        vector_entry_point="envs.registration:make_batched",
         kwargs={"env_class": env_class},
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
@@ -17,8 +19,9 @@ class TorchRLEnv(EnvBase):  # type: ignore[misc]  # torchrl ships no types
 
     Beside `observation` there are each sub-environment's `task` and, after a step, the `features` and the
     `sparse_reward` of the transition. A sub-environment whose episode has ended is reset while the others go on, as
-    torchrl's collectors do it; new tasks come by `env.set_tasks`. Actions are in the environment's own units; those of
-    a `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
+    torchrl's collectors do it, and keeps its task. New tasks come with a reset of this environment, or of a collector
+    that runs it, as in `envs.MetaEnv`: `reset(options={"tasks": tasks})`. Actions are in the environment's own units;
+    those of a `Discrete` space are one-hot vectors, whose first entry is the choice `start`.
 
     Args:
         env: the environment. Seeding this one seeds its generator.
@@ -51,10 +54,10 @@ class TorchRLEnv(EnvBase):  # type: ignore[misc]  # torchrl ships no types
             done=flag.clone(), terminated=flag.clone(), truncated=flag.clone(), shape=(num_envs,)
         )
 
-    def _reset(self, tensordict: TensorDictBase | None = None, **_: object) -> TensorDictBase:
+    def _reset(self, tensordict: TensorDictBase | None = None, options: dict[str, Any] | None = None) -> TensorDictBase:
         asked = None if tensordict is None else tensordict.get("_reset", None)
         mask = None if asked is None else asked.reshape(self.batch_size[0], -1).any(-1)
-        observation, _ = self.env.reset(options={"reset_mask": mask})
+        observation, _ = self.env.reset(options={**(options or {}), "reset_mask": mask})
         flags = torch.zeros(*self.batch_size, 1, dtype=torch.bool)
         return self._step_data(
             observation,

@@ -36,7 +36,8 @@ def run_trials(
     Raises:
         ConfigurationError: if the tasks do not fit the environment.
     """
-    agent, env = load_trained(checkpoint, num_envs=len(tasks), seed=seed)
+    trained = load_trained(checkpoint)
+    agent, env = trained.algorithm, trained.make_env(len(tasks), seed)
     wanted = checked_tasks(tasks, env)
     generator = torch.Generator().manual_seed(seed)
     number = episodes or agent.exploration_episodes + 1

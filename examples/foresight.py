@@ -165,7 +165,8 @@ def main(args: list[str] | None = None) -> int:
     print("checkpoint,episode,rank_correlation,gain_uniform,gain_under_p,entropy,largest_fifth")
     try:
         for path in options.checkpoints:
-            agent, env = load_trained(path, num_envs=options.tasks)
+            trained = load_trained(path)
+            agent, env = trained.algorithm, trained.make_env(options.tasks)
             known = isinstance(agent, PEARL) and env.meta_spec.task_changes is TaskChanges.REWARD
             hint = "Give those of PEARL in an environment whose tasks differ in the reward."
             require(known, "checkpoints", str(path), f"{type(agent).__name__} on {env.meta_spec.name}", hint)

@@ -123,7 +123,8 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 
 
 def _varibad(checkpoint: Path) -> VariBAD:
-    agent, env = load_trained(checkpoint)
+    trained = load_trained(checkpoint)
+    agent, env = trained.algorithm, trained.make_env()
     require(
         isinstance(agent, VariBAD) and isinstance(env, GridNavi),
         "checkpoints",

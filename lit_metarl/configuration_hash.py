@@ -19,6 +19,8 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
         config: the content of `config.yaml`, as primitives.
     """
     settings = {name: value for name, value in config.items() if name not in OF_THE_RUN_ONLY}
+    if settings.pop("initial_weights", None) is not None:  # seeds may start from weights of their own
+        settings["fine_tuned"] = True
     trainer = settings["trainer"]
     settings["trainer"] = {name: value for name, value in trainer.items() if name not in OF_THE_TRAINER_ONLY}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]

@@ -1,55 +1,139 @@
-"""A trained agent and its environment, for scripts and notebooks."""
+"""A trained agent out of its checkpoint, for scripts and notebooks."""
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import gymnasium
+
+from datamodules.collection import RunningTrial
 from envs import MetaEnv
 from envs.errors import require
+from envs.randomness import make_generator
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.checkpoints import CONFIGURATION, read_checkpoint
+from lit_metarl.checkpoints import CONFIGURATION, MADE_OF, read_checkpoint
+
+HINT = "Give the path of a .ckpt file that a run wrote."
 
 
-def load_trained(checkpoint: Path | str, num_envs: int = 1, seed: int = 0) -> tuple[MetaRLModule, MetaEnv]:
-    """The agent of a checkpoint, and the vectorized environment that it was trained in.
+@dataclass(frozen=True)
+class TrainedAgent:
+    """An agent that is not trained any further, and the environment that it was trained in.
 
-        agent, env = load_trained("runs/version_0/checkpoints/best.ckpt", num_envs=8)
+    In an ordinary Gymnasium loop, over the episodes of one trial:
+
+        agent = load_trained("runs/version_0/checkpoints/best.ckpt")
+        env = gymnasium.make("lit_metarl/PointRobot-v0", task=[0.5, -0.5])
+        trial = agent.begin_trial(env)
+        for _ in range(3):
+            observation, _ = env.reset()
+            trial.begin_episode(observation)
+            while trial.running.any():
+                trial.observe(env.step(trial.act()))
+
+    For many tasks at once, with `Collector` and others that take the algorithm itself:
+
+        env = agent.make_env(num_envs=8)
         tasks = env.task_distribution.sample(8, generator)
-        trials = Collector(env).collect(agent, tasks, episodes=3, generator=generator, deterministic=True)
+        trials = Collector(env).collect(agent.algorithm, tasks, episodes=3, generator=generator, deterministic=True)
 
-    To act step by step, use a `datamodules.collection.RunningTrial`: the agent's actions lie in [-1, 1], which are
-    not the units of every environment.
+    Attributes:
+        algorithm: with the checkpoint's weights, in evaluation mode. Its own actions lie in [-1, 1], which are not the
+            units of every environment.
+        env: builds the environment; called with a number of sub-environments and a seed.
+    """
+
+    algorithm: MetaRLModule
+    env: Callable[[int, int], MetaEnv]
+
+    def make_env(self, num_envs: int = 1, seed: int = 0) -> MetaEnv:
+        """A new batched environment of `num_envs` sub-environments, whose random generator has that `seed`."""
+        return self.env(num_envs, seed)
+
+    def begin_trial(
+        self, env: MetaEnv | gymnasium.Env[Any, Any], seed: int = 0, deterministic: bool = True
+    ) -> RunningTrial:
+        """A new trial, in which the agent knows nothing of its task yet.
+
+        Args:
+            env: where the agent acts: a batched environment, or a single Gymnasium environment, with the sizes of the
+                one that it was trained in.
+            seed: of the agent's randomness.
+            deterministic: whether it acts without exploration noise.
+
+        Raises:
+            ConfigurationError: if the environment has observations of another size.
+        """
+        actor: Any = env
+        space = actor.observation_space if isinstance(env, gymnasium.Env) else actor.single_observation_space
+        size = (self.algorithm.meta_spec.observation_dim,)
+        message = f"its observations have the shape {space.shape}, and those of the agent's own have {size}"
+        name = type(actor.unwrapped).__name__
+        require(space.shape == size, "env", name, message, "Use the environment that it was trained in.")
+        generator = make_generator(seed, 0, "trial")
+        return RunningTrial(self.algorithm, env, generator, deterministic=deterministic, device=self.algorithm.device)
+
+
+def load_trained(checkpoint: Path | str, env: Callable[[int, int], MetaEnv] | None = None) -> TrainedAgent:
+    """The agent of a checkpoint.
 
     Args:
-        checkpoint: a `.ckpt` that a run wrote.
-        num_envs: number of sub-environments.
-        seed: of the environment's random generator.
+        checkpoint: a `.ckpt` of a run from the command line or of a `Trainer` in Python.
+        env: builds the environment, as the argument of `RolloutDataModule`; None for the one that the checkpoint
+            names. Needed where that was built from more than numbers, texts and settings, such as functions.
 
     Raises:
-        ConfigurationError: if it is not a checkpoint of a run, or contains code.
+        ConfigurationError: if it is not a checkpoint of a run, contains code, or does not say enough.
     """
     path = Path(checkpoint)
     content = read_checkpoint(path)
-    hint = "Give the path of a .ckpt file that `train.py fit` wrote."
-    configuration = content.get(CONFIGURATION) or {}
-    require(bool(configuration), "checkpoint", str(path), "it does not say what was trained in which environment", hint)
-    env: MetaEnv = _build(path, MetaEnv, configuration["data"]["env"], num_envs=num_envs, seed=seed)
-    agent: MetaRLModule = _build(path, MetaRLModule, configuration["model"], meta_spec=env.meta_spec)
-    agent.load_state_dict(content["state_dict"])
-    return agent.eval(), env
+    model, made_in = _made_of(path, content)
+    if env is None:
+        env = _Environment(path, made_in)
+    algorithm: MetaRLModule = _build(path, MetaRLModule, model, meta_spec=env(1, 0).meta_spec)
+    algorithm.load_state_dict(content["state_dict"])
+    return TrainedAgent(algorithm.eval(), env)
 
 
-def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -> Any:
-    """The object of a configuration's `class_path` and `init_args`; `more` takes precedence.
+def _made_of(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a checkpoint says of its algorithm and its environment: `class_path` and `init_args`."""
+    configuration = content.get(CONFIGURATION)
+    if configuration:
+        return configuration["model"], configuration["data"]["env"]
+    made_of = content.get(MADE_OF)
+    message = "it does not say what was trained in which environment"
+    require(bool(made_of), "checkpoint", str(path), message, HINT)
+    assert made_of is not None
+    return made_of["model"], made_of["env"]
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """Builds the environment that a checkpoint names."""
+
+    path: Path
+    made_of: dict[str, Any]
+
+    def __call__(self, num_envs: int, seed: int) -> MetaEnv:
+        env: MetaEnv = _build(self.path, MetaEnv, self.made_of, num_envs=num_envs, seed=seed)
+        return env
+
+
+def _build(path: Path, base: type, made_of: dict[str, Any], **more: Any) -> Any:
+    """The object of a `class_path` and `init_args`; `more` takes precedence.
 
     Only a subclass of `base`, and the dataclasses of its arguments' default values, are called: a checkpoint must
     not be able to run anything else.
     """
-    name = configuration["class_path"]
+    name, unknown = made_of["class_path"], made_of.get("unknown")
+    message = f"it cannot hold what {name} was built with: {', '.join(unknown or [])}"
+    hint = "Give it to load_trained(…, env=…)." if base is MetaEnv else "Build it yourself, and load the state_dict."
+    require(not unknown, "checkpoint", str(path), message, hint)
     try:
         part = resolve_name(name)
     except (ImportError, AttributeError, ValueError):
@@ -57,10 +141,18 @@ def _build(path: Path, base: type, configuration: dict[str, Any], **more: Any) -
     right = isinstance(part, type) and issubclass(part, base)
     hint = "Run where that class can be imported."
     require(right, "checkpoint", str(path), f"it names {name}, which is no {base.__name__} here", hint)
-    given = {**(configuration.get("init_args") or {}), **more}
+    given = {**(made_of.get("init_args") or {}), **more}
     for owner in part.__mro__:  # each passes on the arguments it does not know
         for argument in signature(owner.__init__).parameters.values():
-            kind = type(argument.default)
-            if is_dataclass(kind) and isinstance(given.get(argument.name), dict):
-                given[argument.name] = kind(**given[argument.name])
+            if isinstance(given.get(argument.name), dict):
+                given[argument.name] = _settings(argument.default, given[argument.name])
     return part(**given)
+
+
+def _settings(default: Any, given: dict[str, Any]) -> Any:
+    """Settings of the class of an argument's `default`, if that is a dataclass; the same in their fields."""
+    if not is_dataclass(default) or isinstance(default, type):
+        return given
+    inner = {field.name: getattr(default, field.name) for field in fields(default)}
+    nested = {name: _settings(inner.get(name), value) for name, value in given.items() if isinstance(value, dict)}
+    return type(default)(**{**given, **nested})

@@ -71,7 +71,7 @@ def check_restores_experience(trainer: pl.Trainer) -> None:
         str(trainer.ckpt_path),
         "the Trainer does not restore the collected data, and the run would continue with an empty replay",
         "Give the callback lit_metarl.checkpoints.ExactResume() both to the Trainer that saves and to the one that "
-        "resumes; to start a new run from the weights alone, use lit_metarl.trained.load_trained.",
+        "resumes; to start a new run from the weights alone, use lit_metarl.checkpoints.load_initial_weights.",
     )
 
 

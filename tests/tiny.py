@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,7 +11,7 @@ from datamodules import RolloutDataModule
 from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan
 from datamodules.relabeling import NoRelabeler
 from datamodules.tasks import UniformTaskSampler
-from envs import PointRobot
+from envs import MetaEnv, PointRobot
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
 from lit_metarl.networks import RecurrentEncoderPlan
 
@@ -25,10 +26,10 @@ META_STEPS, INITIAL_STEPS, ITERATION_STEPS = 3, 4 * 20, 2 * 2 * 20
 """Of PEARL: meta-steps an epoch; environment steps before training and in an epoch."""
 
 
-def tiny_data() -> RolloutDataModule:
-    """Two trials on a point robot in an epoch, and three meta-steps for an algorithm with replay."""
+def tiny_data(env: Callable[[int, int], MetaEnv] = PointRobot) -> RolloutDataModule:
+    """Two trials in an epoch, on a point robot by default, and three meta-steps for an algorithm with replay."""
     return RolloutDataModule(
-        PointRobot,
+        env,
         UniformTaskSampler(),
         NoRelabeler(),
         task_slots=4,
@@ -40,9 +41,9 @@ def tiny_data() -> RolloutDataModule:
     )
 
 
-def tiny_agent(algorithm: type[MetaRLModule] = PEARL) -> MetaRLModule:
-    """An algorithm with small networks."""
-    return algorithm(PointRobot.meta_spec, **SETTINGS.get(algorithm, SETTINGS[PEARL]))
+def tiny_agent(algorithm: type[MetaRLModule] = PEARL, **settings: Any) -> MetaRLModule:
+    """An algorithm with small networks, and further `settings`."""
+    return algorithm(PointRobot.meta_spec, **{**SETTINGS.get(algorithm, SETTINGS[PEARL]), **settings})
 
 
 def tiny_trainer(**arguments: Any) -> pl.Trainer:

@@ -72,6 +72,7 @@ class Ant(MujocoEnv):
         model: its model.
         contact_forces: whether contact forces are computed; without, they are 0 in the cost.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_action_space = box(-1.0, 1.0, 8)
@@ -80,10 +81,16 @@ class Ant(MujocoEnv):
     control_cost: ClassVar[float]
 
     def __init__(
-        self, num_envs: int, seed: int, model: mujoco.MjModel, contact_forces: bool, threads: int | None
+        self,
+        num_envs: int,
+        seed: int,
+        model: mujoco.MjModel,
+        contact_forces: bool,
+        threads: int | None,
+        horizon: int | None,
     ) -> None:
         fields = ["cfrc_ext"] if contact_forces else []
-        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads, fields))
+        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads, fields), horizon)
         self.contact_forces = contact_forces
 
     def _planar_velocity(self, move: Move) -> Column:
@@ -108,13 +115,21 @@ class LowGearAnt(Ant):
         seed: seed of the environment's own random generator.
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 113)
     control_cost = HFR_CONTROL_COST
 
-    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads)
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        contact_forces: bool = True,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
+        super().__init__(num_envs, seed, low_gear_model(), contact_forces, threads, horizon)
         self._absent_forces = absent_forces(num_envs, contact_forces)
 
     def _observe(self) -> Tensor:
@@ -154,6 +169,7 @@ class AntGoal(LowGearAnt):
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
             HFR's ants ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntGoal", ["goal_x", "goal_y"], ["x", "y", "costs", "height"], 113)
@@ -166,10 +182,11 @@ class AntGoal(LowGearAnt):
         goal_radius: float = 0.8,
         contact_forces: bool = True,
         threads: int | None = None,
+        horizon: int | None = None,
     ) -> None:
         require(goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.8 metres.", of=self)
         self.goal_radius = goal_radius
-        super().__init__(num_envs, seed, contact_forces, threads)
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
 
     def _features(self, move: Move) -> Features:
         x, y, height = self._physics.positions(move.after)[:, :3].T
@@ -211,6 +228,7 @@ class AntVel(VelocityAnt):
         seed: seed of the environment's own random generator.
         contact_forces: as AntGoal's.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntVel", ["velocity"], ["velocity", "costs", "height"], 113)
@@ -242,6 +260,7 @@ class AntVelSparse(VelocityAnt):
         goal_radius: |v − v*| below which the bonus is paid, m/s.
         contact_forces: as AntGoal's.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntVelSparse", ["velocity"], ["velocity", "costs", "height"], 113)
@@ -254,12 +273,13 @@ class AntVelSparse(VelocityAnt):
         goal_radius: float = 0.5,
         contact_forces: bool = True,
         threads: int | None = None,
+        horizon: int | None = None,
     ) -> None:
         require(
             goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.5 metres a second.", of=self
         )
         self.goal_radius = goal_radius
-        super().__init__(num_envs, seed, contact_forces, threads)
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
@@ -276,13 +296,16 @@ class StrongAnt(Ant):
         seed: seed of the environment's own random generator.
         contact_forces: whether contact forces are computed; without, they are 0 in the cost.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 27)
     control_cost = 0.5
 
-    def __init__(self, num_envs: int, seed: int, contact_forces: bool, threads: int | None) -> None:
-        super().__init__(num_envs, seed, load_model("ant.xml"), contact_forces, threads)
+    def __init__(
+        self, num_envs: int, seed: int, contact_forces: bool, threads: int | None, horizon: int | None
+    ) -> None:
+        super().__init__(num_envs, seed, load_model("ant.xml"), contact_forces, threads, horizon)
 
     def _observe(self) -> Tensor:
         return joined(self._physics.positions(self._state)[:, 2:], self._physics.velocities(self._state))
@@ -308,6 +331,7 @@ class AntDir(StrongAnt):
         contact_forces: whether contact forces are computed; without, they are 0 in the cost. PEARL's ants
             ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"], 27)
@@ -319,11 +343,12 @@ class AntDir(StrongAnt):
         forward_backward: bool = False,
         contact_forces: bool = True,
         threads: int | None = None,
+        horizon: int | None = None,
     ) -> None:
         self.task_distribution: TaskDistribution = (
             FiniteTasks([[0.0], [np.pi]]) if forward_backward else UniformBox([0.0], [2.0 * np.pi])
         )
-        super().__init__(num_envs, seed, contact_forces, threads)
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
 
     def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]

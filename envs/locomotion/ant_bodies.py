@@ -27,10 +27,18 @@ class WalkingBody(StrongAnt):
         seed: seed of the environment's own random generator.
         contact_forces: whether contact forces are computed; without, they are 0 in the cost.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
-    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = False, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, contact_forces, threads)
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        contact_forces: bool = False,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
 
     def _features(self, move: Move) -> Features:
         height = self._physics.positions(move.after)[:, 2]
@@ -66,6 +74,7 @@ class AntMass(WalkingBody):
         contact_forces: whether contact forces are computed and cost something. RoML's runs used MuJoCo 2.0
             through mujoco-py, where all of them read 0.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntMass", ["mass"], FEATURES, 27, TaskChanges.DYNAMICS)
@@ -95,6 +104,7 @@ class AntBody(WalkingBody):
         update_derived: whether the bounding radius of a longer leg follows. It does not in the published
             code, so that contacts of the leg's ends are missed.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = ant_spec("AntBody", ["mass", "damping", "length"], FEATURES, 27, TaskChanges.DYNAMICS)
@@ -107,8 +117,9 @@ class AntBody(WalkingBody):
         contact_forces: bool = False,
         update_derived: bool = True,
         threads: int | None = None,
+        horizon: int | None = None,
     ) -> None:
-        super().__init__(num_envs, seed, contact_forces, threads)
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
         self.update_derived = update_derived
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:

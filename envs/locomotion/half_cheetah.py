@@ -49,6 +49,7 @@ class HalfCheetah(MujocoEnv):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 20)
@@ -56,8 +57,8 @@ class HalfCheetah(MujocoEnv):
     position_noise = 0.1
     velocity_noise = 0.1
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, BatchedPhysics(load_model("half_cheetah.xml"), SUBSTEPS, threads))
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, BatchedPhysics(load_model("half_cheetah.xml"), SUBSTEPS, threads), horizon)
 
 
 class RunningCheetah(HalfCheetah):
@@ -67,6 +68,7 @@ class RunningCheetah(HalfCheetah):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     def _features(self, move: Move) -> Features:
@@ -108,11 +110,19 @@ class HalfCheetahVel(RunningCheetah):
         seed: seed of the environment's own random generator.
         max_velocity: largest target velocity, m/s: 3 in HFR's experiments, 7 in RoML's.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = cheetah_spec("HalfCheetahVel", ["velocity"])
 
-    def __init__(self, num_envs: int, seed: int = 0, max_velocity: float = 3.0, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        max_velocity: float = 3.0,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
         require(
             max_velocity > 0,
             "max_velocity",
@@ -122,7 +132,7 @@ class HalfCheetahVel(RunningCheetah):
             of=self,
         )
         self.task_distribution = UniformBox([0.0], [max_velocity])
-        super().__init__(num_envs, seed, threads)
+        super().__init__(num_envs, seed, threads, horizon)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward = -(features[..., 0] - tasks[..., 0]).abs() - features[..., 1]
@@ -147,17 +157,25 @@ class HalfCheetahVelSparse(RunningCheetah):
         seed: seed of the environment's own random generator.
         goal_radius: largest |v − v*| that pays, m/s.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = cheetah_spec("HalfCheetahVelSparse", ["velocity"])
     task_distribution: TaskDistribution = UniformBox([0.0], [3.0])
 
-    def __init__(self, num_envs: int, seed: int = 0, goal_radius: float = 0.3, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        goal_radius: float = 0.3,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
         require(
             goal_radius > 0, "goal_radius", goal_radius, "it must be positive", "HFR uses 0.3 metres a second.", of=self
         )
         self.goal_radius = goal_radius
-        super().__init__(num_envs, seed, threads)
+        super().__init__(num_envs, seed, threads, horizon)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         error = (features[..., 0] - tasks[..., 0]).abs()
@@ -181,6 +199,7 @@ class HalfCheetahDir(RunningCheetah):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = cheetah_spec("HalfCheetahDir", ["direction"])
@@ -208,6 +227,7 @@ class HalfCheetahHighDim(HalfCheetah):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 18)
@@ -219,8 +239,8 @@ class HalfCheetahHighDim(HalfCheetah):
     )
     task_distribution: TaskDistribution = UniformBox([-1.0] * 18, [1.0] * 18)
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, threads)
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, threads, horizon)
         statistics = json.loads(STATE_STATISTICS.read_text(encoding="utf-8"))
         self._mean, self._std = np.array(statistics["mean"]), np.array(statistics["std"])
 

@@ -44,10 +44,18 @@ class HeavierCheetah(RunningBody):
         seed: seed of the environment's own random generator.
         update_derived: whether what MuJoCo derives from sizes and masses follows them.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
-    def __init__(self, num_envs: int, seed: int = 0, update_derived: bool = True, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, threads)
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        update_derived: bool = True,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
+        super().__init__(num_envs, seed, threads, horizon)
         self.update_derived = update_derived
 
 
@@ -72,6 +80,7 @@ class HalfCheetahMass(HeavierCheetah):
             that their contacts are missed until they are deep: at a mass factor of 2, random actions earn
             −82 instead of −59 (means of 400 episodes); up to a factor of 1 nothing differs.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = cheetah_spec("HalfCheetahMass", ["mass"], FEATURES, task_changes=TaskChanges.DYNAMICS)
@@ -103,6 +112,7 @@ class HalfCheetahBody(HeavierCheetah):
         seed: seed of the environment's own random generator.
         update_derived: as HalfCheetahMass's, of the head's length too.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = cheetah_spec(
@@ -138,6 +148,7 @@ class HalfCheetahMulti(RunningBody):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     properties: ClassVar[tuple[str, ...]] = (

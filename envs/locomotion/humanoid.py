@@ -53,6 +53,7 @@ class Humanoid(MujocoEnv):
         seed: seed of the environment's own random generator.
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 376)
@@ -61,9 +62,16 @@ class Humanoid(MujocoEnv):
     velocity_noise = 0.01
     normal_velocity_noise = False
 
-    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        contact_forces: bool = False,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
         fields = ["cinert", "cvel", "qfrc_actuator", *(["cfrc_ext"] if contact_forces else []), "xipos"]
-        super().__init__(num_envs, seed, BatchedPhysics(load_model("humanoid.xml"), SUBSTEPS, threads, fields))
+        super().__init__(num_envs, seed, BatchedPhysics(load_model("humanoid.xml"), SUBSTEPS, threads, fields), horizon)
         self.contact_forces = contact_forces
         self._absent_forces = absent_forces(num_envs, contact_forces)
 
@@ -131,6 +139,7 @@ class HumanoidVel(Humanoid):
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
             RoML's runs used MuJoCo 2.0 through mujoco-py, where all of them read 0.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = humanoid_spec("HumanoidVel", ["velocity"])
@@ -166,13 +175,21 @@ class HumanoidDir(Humanoid):
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
             PEARL's humanoids ran on MuJoCo 1.5, where they were real.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = humanoid_spec("HumanoidDir", ["heading"], ["velocity_x", "velocity_y", "costs", "height"])
     task_distribution: TaskDistribution = UniformBox([0.0], [2.0 * np.pi])
 
-    def __init__(self, num_envs: int, seed: int = 0, contact_forces: bool = True, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, contact_forces, threads)
+    def __init__(
+        self,
+        num_envs: int,
+        seed: int = 0,
+        contact_forces: bool = True,
+        threads: int | None = None,
+        horizon: int | None = None,
+    ) -> None:
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
 
     def _velocity_columns(self, velocity: Column) -> list[Column]:
         return [*velocity.T]

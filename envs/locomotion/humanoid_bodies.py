@@ -25,6 +25,7 @@ class HeavierHumanoid(WalkingHumanoid):
         contact_forces: whether contact forces are computed; without, they are 0 in cost and observation.
         update_derived: whether what MuJoCo derives from sizes and masses follows them.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class HeavierHumanoid(WalkingHumanoid):
         contact_forces: bool = False,
         update_derived: bool = True,
         threads: int | None = None,
+        horizon: int | None = None,
     ) -> None:
-        super().__init__(num_envs, seed, contact_forces, threads)
+        super().__init__(num_envs, seed, contact_forces, threads, horizon)
         self.update_derived = update_derived
 
 
@@ -64,6 +66,7 @@ class HumanoidMass(HeavierHumanoid):
             center of mass that cinert and cvel refer to. Neither does in the published code, so that
             contacts of thick limbs are missed.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = humanoid_spec("HumanoidMass", ["mass"], task_changes=TaskChanges.DYNAMICS)
@@ -97,6 +100,7 @@ class HumanoidBody(HeavierHumanoid):
         contact_forces: as HumanoidVel's.
         update_derived: as HumanoidMass's.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = humanoid_spec("HumanoidBody", ["mass", "damping", "length"], task_changes=TaskChanges.DYNAMICS)

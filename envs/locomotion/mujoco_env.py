@@ -116,6 +116,7 @@ class MujocoEnv(MetaEnv):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         physics: the engine.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     position_noise: ClassVar[float]
@@ -124,8 +125,8 @@ class MujocoEnv(MetaEnv):
     """Standard deviation (normal) or bound (uniform) of the noise around rest at a start, m/s or rad/s."""
     normal_velocity_noise: ClassVar[bool] = True
 
-    def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics) -> None:
-        super().__init__(num_envs, seed)
+    def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, horizon)
         self._physics = physics
         self._own_models = self.meta_spec.task_changes is not TaskChanges.REWARD
         self._models = Models(physics.model, num_envs)

@@ -62,14 +62,17 @@ class RandomParameters(MujocoEnv):
         seed: seed of the environment's own random generator.
         model: the robot's model.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     position_noise = 0.005
     velocity_noise = 0.005
     normal_velocity_noise = False
 
-    def __init__(self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None) -> None:
-        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads))
+    def __init__(
+        self, num_envs: int, seed: int, model: mujoco.MjModel, threads: int | None, horizon: int | None
+    ) -> None:
+        super().__init__(num_envs, seed, BatchedPhysics(model, SUBSTEPS, threads), horizon)
 
     def _shape_model(self, model: mujoco.MjModel, original: mujoco.MjModel, task: Column) -> None:
         start = 0
@@ -129,6 +132,7 @@ class WalkerRandParams(RandomParameters):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 17)
@@ -136,8 +140,8 @@ class WalkerRandParams(RandomParameters):
     meta_spec = _spec("WalkerRandParams", 17, 6, 8, 9, ("velocity", "control_cost", "height", "angle"))
     task_distribution: TaskDistribution = _exponents(meta_spec)
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, slow_model("walker2d.xml"), threads)
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, slow_model("walker2d.xml"), threads, horizon)
 
     def _fallen(self, features: Tensor) -> Tensor:
         _, _, height, angle, diverged = features.unbind(-1)
@@ -165,6 +169,7 @@ class HopperRandParams(RandomParameters):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 11)
@@ -174,8 +179,8 @@ class HopperRandParams(RandomParameters):
     )
     task_distribution: TaskDistribution = _exponents(meta_spec)
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, slow_model("hopper.xml"), threads)
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, slow_model("hopper.xml"), threads, horizon)
 
     def _more_columns(self, move: Move) -> list[Column]:
         positions, velocities = self._physics.positions(move.after), self._physics.velocities(move.after)

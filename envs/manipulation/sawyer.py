@@ -139,6 +139,7 @@ class Sawyer(MujocoEnv):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(-np.inf, np.inf, 6)
@@ -146,8 +147,8 @@ class Sawyer(MujocoEnv):
     hand_start: ClassVar[tuple[float, float, float]] = ABOVE_PUCK
     _physics: SawyerPhysics
 
-    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None) -> None:
-        super().__init__(num_envs, seed, SawyerPhysics(threads))
+    def __init__(self, num_envs: int, seed: int = 0, threads: int | None = None, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, SawyerPhysics(threads), horizon)
 
     def _start(self, env_ids: Tensor) -> None:
         state, readings = beginning(self.hand_start)
@@ -215,6 +216,7 @@ class SawyerReach(Reaching):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _sawyer_spec("SawyerReach", ["grip_x", "grip_y", "grip_z"])
@@ -245,6 +247,7 @@ class SawyerReachSparse(Reaching):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _sawyer_spec("SawyerReachSparse", ["grip_x", "grip_y", "grip_z"])
@@ -272,6 +275,7 @@ class SawyerPush(Pushing):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _sawyer_spec("SawyerPush", ["puck_x", "puck_y", "grip_to_puck"])
@@ -302,6 +306,7 @@ class SawyerPushSparse(Pushing):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         threads: native physics threads; None takes one per core.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _sawyer_spec("SawyerPushSparse", ["puck_x", "puck_y", "grip_to_puck"])

@@ -39,6 +39,7 @@ class GridNavi(PlanarEnv):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     single_observation_space = box(0.0, CELLS - 1.0, 2)
@@ -56,8 +57,8 @@ class GridNavi(PlanarEnv):
     )
     task_distribution: TaskDistribution = FiniteTasks(GOALS)
 
-    def __init__(self, num_envs: int, seed: int = 0) -> None:
-        super().__init__(num_envs, seed)
+    def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, horizon)
         self._cell = torch.zeros(num_envs, 2)
 
     def _start(self, env_ids: Tensor) -> None:

@@ -108,6 +108,7 @@ class KhazadDum(PlanarEnv):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         continuous: whether an action is a step of any direction and length instead of one of four moves.
+        horizon: steps of an episode; None for the environment's own. Rewards are divided by 32 in any case.
     """
 
     single_observation_space = box(0.0, 1.0, WIDTH * HEIGHT)
@@ -124,11 +125,11 @@ class KhazadDum(PlanarEnv):
     )
     task_distribution: TaskDistribution = Exponential(0.1)
 
-    def __init__(self, num_envs: int, seed: int = 0, continuous: bool = False) -> None:
+    def __init__(self, num_envs: int, seed: int = 0, continuous: bool = False, horizon: int | None = None) -> None:
         if continuous:
             self.single_action_space = box(-1.0, 1.0, 2)
             self.meta_spec = replace(self.meta_spec, action_dim=2, discrete_actions=False)
-        super().__init__(num_envs, seed)
+        super().__init__(num_envs, seed, horizon)
         self._position = np.ones((num_envs, 2))
         self._at_goal = np.zeros(num_envs, np.bool_)
         self._fallen = np.zeros(num_envs, np.bool_)

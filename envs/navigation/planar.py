@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PlanarEnv(MetaEnv):
     """An environment whose sub-environments have a position in the plane and remember the episode's path."""
 
-    def __init__(self, num_envs: int, seed: int = 0) -> None:
-        super().__init__(num_envs, seed)
+    def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, horizon)
         self._path = torch.full((num_envs, self.meta_spec.horizon + 1, 2), torch.nan)
 
     @abstractmethod

@@ -28,8 +28,8 @@ class PlanarPoint(PlanarEnv):
     single_observation_space = box(-np.inf, np.inf, 2)
     single_action_space = box(-MAX_MOVE, MAX_MOVE, 2)
 
-    def __init__(self, num_envs: int, seed: int = 0) -> None:
-        super().__init__(num_envs, seed)
+    def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
+        super().__init__(num_envs, seed, horizon)
         self._position = torch.zeros(num_envs, 2)
 
     def _start_positions(self, number: int) -> Tensor:
@@ -93,6 +93,7 @@ class PointRobot(PlanarPoint):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _point_spec("PointRobot")
@@ -126,6 +127,7 @@ class SparsePointRobot(PlanarPoint):
         goal_radius: distance within which the sparse reward is paid.
         goal_distance: distance of every goal from the start.
         shaped: whether critics learn from the distance to the goal; otherwise from the sparse reward, as the belief.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _point_spec("SparsePointRobot")
@@ -137,11 +139,12 @@ class SparsePointRobot(PlanarPoint):
         goal_radius: float = 0.2,
         goal_distance: float = 1.0,
         shaped: bool = True,
+        horizon: int | None = None,
     ) -> None:
         require_positive_and_finite("goal_radius", goal_radius, "PEARL uses 0.2.", of=self)
         require_positive_and_finite("goal_distance", goal_distance, "PEARL uses 1.", of=self)
         self.task_distribution = HalfCircle(goal_distance)
-        super().__init__(num_envs, seed)
+        super().__init__(num_envs, seed, horizon)
         self.goal_radius = goal_radius
         self.shaped = shaped
         self._warn_of_goals_out_of_reach(goal_distance - goal_radius)
@@ -152,7 +155,7 @@ class SparsePointRobot(PlanarPoint):
         if steps > self.meta_spec.horizon:
             warnings.warn(
                 f"SparsePointRobot: some goals need {steps} steps, and an episode has {self.meta_spec.horizon}. "
-                "Reduce goal_distance, or increase goal_radius.",
+                "Reduce goal_distance, or increase goal_radius or horizon.",
                 stacklevel=3,
             )
 
@@ -182,6 +185,7 @@ class FourCorners(PlanarPoint):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
+        horizon: steps of an episode; None for the environment's own.
     """
 
     meta_spec = _point_spec("FourCorners")

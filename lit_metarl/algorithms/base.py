@@ -16,11 +16,15 @@ from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.base import MetaEnvSpec
+from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
 from envs.randomness import make_generator
-from lit_metarl.evaluation import TaskResults, TrialMetrics, check_modes
+from lit_metarl.checkpoints.initial_weights import sizes_of
+from lit_metarl.checkpoints.made_of import MADE_OF, description
+from lit_metarl.evaluation import LearningCurves, TaskResults, TrialMetrics, check_modes
 from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.optim.averaged_gradients import AveragedGradients, require_equal_parameters
+from lit_metarl.optim.optimizer_plan import OptimizerPlan, RunSchedule
 from lit_metarl.rollout_data import rollout_data
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.threads import warn_of_threads
@@ -29,8 +33,10 @@ from lit_metarl.trainer_arguments import check_restores_experience, check_traine
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+CURVES = "curves"
 
-class MetaRLModule(pl.LightningModule, ABC):
+
+class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
     """A meta-RL algorithm: an adapting agent (`datamodules.contracts.Agent`) that can be trained.
 
     An algorithm defines the agent's four methods, `update` and `configure_optimizers`. Optimization
@@ -47,6 +53,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         learns_from: what `update` is given.
         remembers_trials: whether an on-policy algorithm is given earlier trials too.
         evaluated: the last validation or test, task by task; None before there is one.
+        curves: everything that was logged in training, against environment steps.
     """
 
     learns_from: ClassVar[LearnsFrom] = LearnsFrom.REPLAY
@@ -65,6 +72,8 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._seed = seed
         self._evaluation = TrialMetrics(cvar_alpha)
         self.evaluated: TaskResults | None = None
+        self.curves = LearningCurves()
+        self._made_of: dict[str, Any] = {}
         self._started = time.monotonic()
         self._seconds_before = 0.0  # of the run, before it was resumed
         self._sums: dict[str, Tensor] = {}
@@ -94,6 +103,18 @@ class MetaRLModule(pl.LightningModule, ABC):
     def update(self, batch: Any) -> dict[str, Tensor]:
         """Take the optimizer steps for one batch; returns the scalars to log, detached."""
 
+    def with_schedules(self, *planned: tuple[OptimizerPlan, torch.optim.Optimizer]) -> Any:
+        """What `configure_optimizers` returns: optimizers, and those schedules that change a learning rate."""
+        optimizers = [optimizer for _, optimizer in planned]
+        schedules = [
+            RunSchedule(optimizer, plan.schedule, self.trainer.estimated_stepping_batches)
+            for plan, optimizer in planned
+            if plan.schedule != "constant"
+        ]
+        if schedules:
+            return optimizers, schedules
+        return optimizers if len(optimizers) > 1 else optimizers[0]
+
     @property
     def environment_steps(self) -> int:
         """Environment steps collected so far."""
@@ -109,6 +130,10 @@ class MetaRLModule(pl.LightningModule, ABC):
         """
         check_trainer(self.trainer, rollout_data(self.trainer), self, fits=stage == "fit")
         check_weights_are_single(self)
+        self._made_of = {
+            "model": description(self, left_out=("meta_spec",)),
+            "env": description(rollout_data(self.trainer).env, left_out=("num_envs", "seed")),
+        }
         log_against(lambda: self.environment_steps, self.trainer.loggers)
         if stage == "fit":
             untyped: Any = self.trainer
@@ -165,6 +190,9 @@ class MetaRLModule(pl.LightningModule, ABC):
             NonFiniteUpdate: if a scalar or a gradient is not finite.
         """
         scalars = self.update(batch)
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, RunSchedule):
+                config.scheduler.step()
         count_meta_steps(self.trainer, self._meta_steps)
         check_finite(self, scalars, self._gradients, self._meta_steps, batch)
         for name, value in scalars.items():
@@ -201,6 +229,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         }
         scalars = {**averages, **data.metrics, **progress}
         self.log_dict(scalars)
+        self.curves.add(self.environment_steps, scalars)
         self._last_logged = {
             "step": self.environment_steps,
             **{name: float(value) for name, value in scalars.items()},
@@ -223,9 +252,12 @@ class MetaRLModule(pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what is in neither weights nor optimizers."""
+        checkpoint[MADE_OF] = self._made_of
+        checkpoint[CURVES] = self.curves.state_dict()
         checkpoint["algorithm"] = ranks.with_other_ranks(
             {
                 "class": type(self).__name__,
+                "sizes": sizes_of(self.meta_spec),
                 "generator": self.generator.get_state(),
                 "seconds": self.wall_clock_s,
                 "sums": {name: total.cpu() for name, total in self._sums.items()},
@@ -249,6 +281,7 @@ class MetaRLModule(pl.LightningModule, ABC):
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
         check_restores_experience(self.trainer)
+        self.curves.load_state_dict(checkpoint.get(CURVES, {}))  # older versions did not save them
         state = ranks.state_of_own_rank(state)
         self.generator.set_state(state["generator"])
         self._seconds_before = state["seconds"]
@@ -280,7 +313,9 @@ class MetaRLModule(pl.LightningModule, ABC):
         self._log_evaluation("test")
 
     def _log_evaluation(self, prefix: str) -> None:
-        metrics = self._evaluation.compute()
+        metrics = {f"{prefix}/{name}": value for name, value in self._evaluation.compute().items()}
         self.evaluated = self._evaluation.by_task()
         self._evaluation.reset()
-        self.log_dict({f"{prefix}/{name}": value for name, value in metrics.items()})
+        self.log_dict(metrics)
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            self.curves.add(self.environment_steps, metrics)

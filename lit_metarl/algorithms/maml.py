@@ -23,6 +23,7 @@ from lit_metarl.evaluation import worst
 from lit_metarl.networks import (
     ActionBounds,
     Initialization,
+    NetworkPlan,
     RunningMoments,
     TaskPolicy,
     action_distribution,
@@ -50,6 +51,7 @@ class MAML(MetaRLModule):
         inner_rate: step size α.
         first_order: treat inner gradients as constants in the outer update (first-order MAML).
         layers: widths of the policy's layers.
+        network: what lies between them; with normalization "all", without a learned scale and shift.
         initialization: of these layers.
         action_bounds: how a continuous action is brought into [-1, 1].
         initial_std: standard deviation of continuous actions at the start.
@@ -75,6 +77,7 @@ class MAML(MetaRLModule):
         inner_rate: float = 0.1,
         first_order: bool = False,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
+        network: NetworkPlan = NetworkPlan(activation="tanh"),
         initialization: Initialization = "normc",
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
@@ -96,6 +99,14 @@ class MAML(MetaRLModule):
             ("initial_std", initial_std, "MAML uses 1."),
         ):
             require_positive_and_finite(name, value, usual, of=self)
+        require(
+            network.normalization != "critics",
+            "network.normalization",
+            network.normalization,
+            "MAML has no critic: its baseline is linear",
+            "Use all or none.",
+            of=self,
+        )
         require_widths("layers", layers, "The published runs have two.", of=self)
         super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
@@ -116,7 +127,7 @@ class MAML(MetaRLModule):
             action_bounds,
             lambda layer: initialized(layer, initialization, gain=0.1),  # at first, means are near 0
         )
-        self.policy = TaskPolicy(meta_spec.observation_dim, layers, initialization, actions)
+        self.policy = TaskPolicy(meta_spec.observation_dim, layers, network, initialization, actions)
         self.input_moments = RunningMoments(meta_spec.observation_dim)
 
     # The agent.
@@ -245,8 +256,9 @@ class MAML(MetaRLModule):
             optimizer.step()
         return {"policy_loss": loss.detach(), "kl": kl.detach(), "gradient_norm": norm.detach()}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD that applies the trust region step as it is, or Adam."""
+    def configure_optimizers(self) -> Any:
+        """SGD that applies the trust region step as it is, or the optimizer of the clipped gradient steps."""
         if self.outer == "trpo":
             return torch.optim.SGD(self.policy.parameters(), lr=1.0, fused=True)
-        return torch.optim.Adam(self.policy.parameters(), self.ppo.learning_rate, fused=True)
+        plan = self.ppo.optimizer
+        return self.with_schedules((plan, plan.build(self.policy.parameters(), self.ppo.learning_rate)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from tensordict import TensorDict
@@ -23,12 +23,14 @@ from lit_metarl.networks import (
     ActionBounds,
     ActorCritic,
     Initialization,
+    NetworkPlan,
     RecurrentEncoder,
     RecurrentEncoderPlan,
     RunningMoments,
     action_distribution,
     initialized,
 )
+from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 LARGEST_REWARD = 10.0  # in standard deviations of the return
 
@@ -67,6 +69,7 @@ class OnPolicyModule(MetaRLModule):
         belief_dim: size of what the policy sees of the recurrent state.
         normalize_belief: normalize it by running statistics.
         layers: widths of the layers of policy and value, each.
+        network: what lies between them; with normalization "critics", the value alone is normalized.
         policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
         policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
         initialization: of the layers of policy and value.
@@ -93,6 +96,7 @@ class OnPolicyModule(MetaRLModule):
         belief_dim: int,
         normalize_belief: bool,
         layers: list[int] = [64, 64],  # noqa: B006 - read only; jsonargparse shows it
+        network: NetworkPlan = NetworkPlan(activation="tanh"),
         policy_state_embedding: int | None = 64,
         policy_belief_embedding: int | None = 64,
         initialization: Initialization = "normc",
@@ -140,28 +144,12 @@ class OnPolicyModule(MetaRLModule):
             policy_state_embedding,
             policy_belief_embedding,
             layers,
+            network,
             initialization,
             actions,
         )
         self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalize_belief else 0))
         self.return_moments = RunningMoments(1)
-
-    def setup(self, stage: str) -> None:
-        """Refuse to anneal the learning rate in a run without a number of epochs.
-
-        Raises:
-            ConfigurationError: if there is none.
-        """
-        super().setup(stage)
-        epochs = self.trainer.max_epochs
-        require(
-            stage != "fit" or not self.ppo.anneal_learning_rate or (epochs is not None and epochs > 0),
-            "max_epochs",
-            epochs,
-            "ppo.anneal_learning_rate decreases the rate to 0 over a known number of epochs",
-            "Give that number, also beside max_steps or max_time, or do not anneal.",
-            of=self.trainer,
-        )
 
     @abstractmethod
     def belief_features(self, hidden: Tensor) -> Tensor:
@@ -320,17 +308,12 @@ class OnPolicyModule(MetaRLModule):
         self.return_moments.update(sums[valid][:, None])
         return (reward * self.return_moments.scale).clamp(-LARGEST_REWARD, LARGEST_REWARD)
 
-    def _policy_optimizer(self) -> torch.optim.Optimizer:
-        """PPO's optimizer, with the current learning rate."""
-        optimizers = self.optimizers()
-        optimizer = cast(torch.optim.Optimizer, optimizers[0] if isinstance(optimizers, list) else optimizers)
-        if self.ppo.anneal_learning_rate:
-            total = float(self.trainer.max_epochs or 1) * float(self.trainer.num_training_batches)
-            left = max(0.0, 1.0 - self.trainer.fit_loop.total_batch_idx / total)
-            for group in optimizer.param_groups:
-                group["lr"] = self.ppo.learning_rate * left
-        return optimizer
+    def _policy_optimizer(self) -> Any:
+        """PPO's optimizer, as Lightning wraps it."""
+        optimizers: Any = self.optimizers()
+        return optimizers[0] if isinstance(optimizers, list) else optimizers
 
-    def adam(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
-        """Adam in its fast form."""
-        return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    def policy_optimizer(self) -> tuple[OptimizerPlan, torch.optim.Optimizer]:
+        """A new optimizer of what PPO trains, with its plan."""
+        plan = self.ppo.optimizer
+        return plan, plan.build(self.policy_parameters(), self.ppo.learning_rate)

@@ -18,7 +18,16 @@ from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac
 from lit_metarl.losses.gaussian import kl_to_standard_normal, mean_of_valid, product_of_gaussians
-from lit_metarl.networks import MLPInitialization, TanhGaussianPolicy, bounded, evaluate_frozen, relu_mlp, squash
+from lit_metarl.networks import (
+    MLPInitialization,
+    NetworkPlan,
+    TanhGaussianPolicy,
+    bounded,
+    build_mlp,
+    evaluate_frozen,
+    squash,
+)
+from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 CONTEXT_CHUNK = 256
 
@@ -37,11 +46,13 @@ class PEARL(MetaRLModule):
         latent_dim: size of z.
         layers: widths of the hidden layers of policy, critics and value network.
         encoder_layers: widths of the encoder's hidden layers.
+        network: what lies between the layers; with normalization "critics", critics and value network are normalized.
         discount: γ.
         reward_scale: factor on rewards, the inverse of the fixed entropy temperature.
         kl_weight: weight of the KL between belief and prior, summed over the tasks of a batch.
         target_rate: Polyak rate of the target value network.
-        learning_rate: of all networks (Adam).
+        learning_rate: of all networks.
+        optimizer: of all networks.
         learned_temperature: learn the entropy temperature towards an entropy of −|A| instead of
             keeping it at 1 (use reward_scale 1 with it): beyond the paper, and much faster to learn.
         context_next_observation: whether a context transition includes the next observation.
@@ -61,11 +72,13 @@ class PEARL(MetaRLModule):
         latent_dim: int = 5,
         layers: list[int] = [300, 300, 300],  # noqa: B006 - read only; jsonargparse shows it
         encoder_layers: list[int] = [200, 200, 200],  # noqa: B006
+        network: NetworkPlan = NetworkPlan(),
         discount: float = 0.99,
         reward_scale: float = 5.0,
         kl_weight: float = 0.1,
         target_rate: float = 0.005,
         learning_rate: float = 3e-4,
+        optimizer: OptimizerPlan = OptimizerPlan(),
         learned_temperature: bool = False,
         context_next_observation: bool = False,
         deterministic_context: bool = False,
@@ -112,6 +125,7 @@ class PEARL(MetaRLModule):
         self.kl_weight = kl_weight
         self.target_rate = target_rate
         self.learning_rate = learning_rate
+        self.optimizer_plan = optimizer
         self.learned_temperature = learned_temperature
         self.context_next_observation = context_next_observation
         self.deterministic_context = deterministic_context
@@ -122,12 +136,14 @@ class PEARL(MetaRLModule):
         observation, action = meta_spec.observation_dim, meta_spec.action_dim
         self.context_dim = observation + action + 1 + (observation if context_next_observation else 0)
         z = latent_dim
-        self.encoder = relu_mlp(
-            self.context_dim, (1 if deterministic_context else 2) * z, encoder_layers, initialization
+        parameters = (1 if deterministic_context else 2) * z
+        self.encoder = build_mlp(self.context_dim, parameters, encoder_layers, network, initialization=initialization)
+        self.policy = TanhGaussianPolicy(observation + z, action, layers, network, initialization)
+        self.critics = nn.ModuleList(
+            build_mlp(observation + action + z, 1, layers, network, critic=True, initialization=initialization)
+            for _ in range(2)
         )
-        self.policy = TanhGaussianPolicy(observation + z, action, layers, initialization)
-        self.critics = nn.ModuleList([relu_mlp(observation + action + z, 1, layers, initialization) for _ in range(2)])
-        self.value = relu_mlp(observation + z, 1, layers, initialization)
+        self.value = build_mlp(observation + z, 1, layers, network, critic=True, initialization=initialization)
         self.target_value = copy.deepcopy(self.value).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.zeros(()), requires_grad=learned_temperature)
 
@@ -334,16 +350,14 @@ class PEARL(MetaRLModule):
         parameters = [*self.value.parameters(), *self.policy.parameters()]
         return [*parameters, self.log_temperature] if self.learned_temperature else parameters
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """One Adam for encoder and critics, one for value network, policy and temperature.
+    def configure_optimizers(self) -> Any:
+        """One optimizer for encoder and critics, one for value network, policy and temperature.
 
-        Adam works parameter by parameter, so this equals one optimizer a network.
+        Each works parameter by parameter, so this equals one optimizer a network.
         """
         critic_side = [*self.encoder.parameters(), *self.critics.parameters()]
-        return [
-            torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
-            for parameters in (critic_side, self._actor_parameters())
-        ]
+        plan, sides = self.optimizer_plan, (critic_side, self._actor_parameters())
+        return self.with_schedules(*((plan, plan.build(side, self.learning_rate)) for side in sides))
 
 
 def _context_to_infer_from(belief: TensorDict, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from envs.errors import require, require_finite, require_limit, require_positive, require_positive_and_finite
+from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 
 @dataclass(frozen=True)
@@ -12,16 +13,18 @@ class PPOStepsPlan:
     """Gradient steps on the clipped objective (MAML's outer update, if it is not a trust region step).
 
     Attributes:
-        epochs: gradient steps (Adam), each on all trials.
+        epochs: gradient steps, each on all trials.
         clip: ε of the clipped objective.
-        learning_rate: of Adam.
+        learning_rate: of the optimizer.
         max_grad_norm: largest norm of the gradient.
+        optimizer: which one, and its schedule.
     """
 
     epochs: int = 5
     clip: float = 0.2
     learning_rate: float = 1e-3
     max_grad_norm: float = 0.5
+    optimizer: OptimizerPlan = OptimizerPlan()
 
     def __post_init__(self) -> None:
         require_positive("epochs", self.epochs, of=self)
@@ -39,12 +42,12 @@ class PPOPlan(PPOStepsPlan):
     Attributes:
         epochs: passes over the data.
         clip: ε of the clipped objective, and of the clipped value loss.
-        learning_rate: of policy and value (Adam).
+        learning_rate: of policy and value.
         max_grad_norm: largest norm of their gradient.
+        optimizer: of policy and value; published code that anneals its learning rate has a "linear" schedule.
         minibatches: gradient steps in a pass; at most as many as a rank has trials, or steps, to divide.
         entropy_weight: weight of the policy's entropy.
         value_weight: weight of the value loss.
-        anneal_learning_rate: decrease it linearly to 0 over the run's `trainer.max_epochs`.
         discount: γ.
         gae_lambda: λ of the advantages.
         proper_time_limits: exclude what follows a time limit from the advantages (also between the episodes of a
@@ -59,7 +62,6 @@ class PPOPlan(PPOStepsPlan):
     minibatches: int = 8
     entropy_weight: float = 0.05
     value_weight: float = 0.5
-    anneal_learning_rate: bool = False
     discount: float = 0.999
     gae_lambda: float = 0.9
     proper_time_limits: bool = True

@@ -57,6 +57,6 @@ class RL2(OnPolicyModule):
         """Nothing: PPO trains the belief too."""
         return {}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam for policy, value and recurrent network."""
-        return self.adam(self.policy_parameters(), self.ppo.learning_rate)
+    def configure_optimizers(self) -> Any:
+        """One optimizer for policy, value and recurrent network."""
+        return self.with_schedules(self.policy_optimizer())

@@ -23,7 +23,8 @@ from envs.errors import (
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
-from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, relu_mlp
+from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, build_mlp
+from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class ELBOPlan:
         kl_weight: weight of the KL between consecutive posteriors, summed over the trials of an update.
         terms: posteriors of a trial that are decoded, sampled at random.
         decoded_steps: steps of the trial that each is decoded to, sampled at random.
-        learning_rate: of the belief model (Adam).
+        learning_rate: of the belief model.
+        optimizer: of the belief model.
         max_grad_norm: largest norm of the gradient of the encoder, and of each decoder.
     """
 
@@ -55,6 +57,7 @@ class ELBOPlan:
     terms: int = 50
     decoded_steps: int = 50
     learning_rate: float = 1e-3
+    optimizer: OptimizerPlan = OptimizerPlan()
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
@@ -124,7 +127,7 @@ class VariBAD(OnPolicyModule):
         if elbo.state_weight > 0:
             self.decoders["state"] = step_decoder(1, self.state_dim)
         if elbo.task_weight > 0:
-            self.decoders["task"] = relu_mlp(latent_dim, meta_spec.task_dim, layers)
+            self.decoders["task"] = build_mlp(latent_dim, meta_spec.task_dim, layers)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
         features: Tensor = self.posterior(hidden)
@@ -219,13 +222,11 @@ class VariBAD(OnPolicyModule):
         limit = below.view(-1, *[1] * (len(shape) - 1))
         return (unit * limit).long().minimum(limit - 1)
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """One Adam for policy and value, one for the belief model."""
+    def configure_optimizers(self) -> Any:
+        """One optimizer for policy and value, one for the belief model."""
         belief = [*self.encoder.parameters(), *self.posterior.parameters(), *self.decoders.parameters()]
-        return [
-            self.adam(self.policy_parameters(), self.ppo.learning_rate),
-            self.adam(belief, self.elbo.learning_rate),
-        ]
+        plan = self.elbo.optimizer
+        return self.with_schedules(self.policy_optimizer(), (plan, plan.build(belief, self.elbo.learning_rate)))
 
 
 def _at(times: Tensor, values: Tensor) -> Tensor:

@@ -4,14 +4,17 @@ from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
 from lit_metarl.checkpoints.errors import CheckpointNotWritten, UnusableCheckpoint
 from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, checkpoint_folder, whole
 from lit_metarl.checkpoints.files import write_whole
+from lit_metarl.checkpoints.initial_weights import different_weights, load_initial_weights, shapes_of
 from lit_metarl.checkpoints.interruption import Interrupted
 from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint, best_of
+from lit_metarl.checkpoints.made_of import MADE_OF
 from lit_metarl.checkpoints.reading import read_checkpoint
 from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
 
 __all__ = [
     "CONFIGURATION",
     "LAST",
+    "MADE_OF",
     "CheckpointNotWritten",
     "ExactResume",
     "Interrupted",
@@ -22,9 +25,12 @@ __all__ = [
     "best_of",
     "check_configuration",
     "checkpoint_folder",
+    "different_weights",
     "folders_of_runs",
+    "load_initial_weights",
     "newest_whole",
     "read_checkpoint",
+    "shapes_of",
     "whole",
     "write_whole",
 ]

@@ -11,22 +11,24 @@ import torch
 from envs.errors import ConfigurationError
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, key: str = "ckpt_path") -> dict[str, Any]:
     """The content of a checkpoint.
+
+    Args:
+        path: of the `.ckpt`.
+        key: the setting that names it.
 
     Raises:
         ConfigurationError: if it is none, or cannot be loaded without running code.
     """
     hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
     if not path.is_file():
-        raise ConfigurationError("ckpt_path", str(path), "there is no such file", hint)
+        raise ConfigurationError(key, str(path), "there is no such file", hint)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigurationError(
-            "ckpt_path", str(path), f"it cannot be read as a checkpoint ({reason})", hint
-        ) from error
+        raise ConfigurationError(key, str(path), f"it cannot be read as a checkpoint ({reason})", hint) from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise ConfigurationError("ckpt_path", str(path), "it holds no model", hint)
+        raise ConfigurationError(key, str(path), "it holds no model", hint)
     return content

@@ -60,14 +60,15 @@ def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[s
     Raises:
         UnusableCheckpoint: naming the keys that differ.
     """
-    parts = ("seed_everything", "model", "data")
+    parts = ("seed_everything", "initial_weights", "model", "data")
     different = [line for part in parts for line in _differences(saved.get(part), current.get(part), part)]
     if different:
         more = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
         raise UnusableCheckpoint(
             checkpoint,
             f"it was written under another configuration: {'; '.join(different[:SHOWN])}{more}",
-            "Give the run's own configuration (config.yaml in its folder), or leave ckpt_path out to start afresh.",
+            "Give the run's own configuration (config.yaml in its folder), or leave ckpt_path out to start afresh; "
+            f"--initial_weights {checkpoint} starts a new run from its weights (fine-tuning).",
         )
 
 

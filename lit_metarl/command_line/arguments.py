@@ -101,6 +101,14 @@ class ArgumentsCLI(LightningCLI):
         if subcommand not in self._wanted:
             return self.init_parser(**kwargs)
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.add_argument(
+            "--initial_weights",
+            type=str | None,
+            default=None,
+            help="A checkpoint (.ckpt) whose weights a new run starts from (fine-tuning); nothing else of it is used."
+            if subcommand == "fit"
+            else SUPPRESS,  # of the run whose config.yaml is given
+        )
         use = "to resume from: its path, or 'last' for the newest" if subcommand == "fit" else "to load (its path)"
         for group in parser._action_groups:
             for action in group._group_actions:

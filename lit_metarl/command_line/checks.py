@@ -15,7 +15,7 @@ from pytorch_lightning.profilers import PyTorchProfiler
 from envs.base import MetaEnv
 from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.checkpoints import RunCheckpoint
+from lit_metarl.checkpoints import RunCheckpoint, different_weights, shapes_of
 
 CALLBACK = "trainer.callbacks.init_args"
 COUNTERS = ("step", "epoch")  # known to a checkpoint callback in addition to the metrics
@@ -159,16 +159,14 @@ def check_early_stopping(stopping: EarlyStopping, trainer: pl.Trainer) -> None:
 
 def check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLModule) -> None:
     """Raise a `ConfigurationError` unless the weights of a checkpoint, by name and shape, fit the algorithm."""
-    own = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    different = next((name for name in sorted(saved | own) if saved.get(name) != own.get(name)), None)
-    if different is not None:
-        there, here = (str(list(shapes[different])) if different in shapes else "missing" for shapes in (saved, own))
-        raise ConfigurationError(
-            "ckpt_path",
-            str(path),
-            f"its networks are not those of this configuration ({different} is {there} there, {here} here)",
-            "Give the configuration that it was trained under: config.yaml in the run's folder.",
-        )
+    different = different_weights(saved, shapes_of(model.state_dict()))
+    require(
+        not different,
+        "ckpt_path",
+        str(path),
+        f"its networks are not those of this configuration ({different})",
+        "Give the configuration that it was trained under: config.yaml in the run's folder.",
+    )
 
 
 def check_writable(folder: Path) -> None:

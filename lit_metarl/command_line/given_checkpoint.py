@@ -17,6 +17,7 @@ from lit_metarl.checkpoints import (
     folders_of_runs,
     newest_whole,
     read_checkpoint,
+    shapes_of,
     whole,
 )
 from lit_metarl.command_line.messages import tell
@@ -57,7 +58,7 @@ def open_checkpoint(path: Path, resuming: ExactResume | None, configuration: dic
         whole(path)
         check_configuration(path, saved, configuration)
         resuming.load_state_dict(content["callbacks"][resuming.state_key])
-    return GivenCheckpoint(path, saved, {name: tuple(weight.shape) for name, weight in content["state_dict"].items()})
+    return GivenCheckpoint(path, saved, shapes_of(content["state_dict"]))
 
 
 def find_checkpoint(keyword: str, trainer: pl.Trainer, run_folder: Path, last_folder: str | None) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from envs import MetaEnv
 from envs.errors import require
-from lit_metarl.checkpoints import best_of
+from lit_metarl.checkpoints import best_of, load_initial_weights
 from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
@@ -30,6 +30,9 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
         if found is not None:
             open_checkpoint(found, run.exact_resume, run.configuration)
         given = None if found is None else str(found)
+    initial_weights = run.options.initial_weights
+    if not given and initial_weights is not None:  # a run that goes on has its own
+        load_initial_weights(run.model, run.datamodule.meta_spec, Path(initial_weights))
     if not given:
         run.exact_resume.before = run.test(None)
     before = run.exact_resume.before

@@ -1,6 +1,7 @@
 """Evaluation of finished trials, and by Meta-World's own protocol."""
 
 from lit_metarl.evaluation.direction import against_nature, better_mode, check_modes, wrong_mode
+from lit_metarl.evaluation.learning_curves import LearningCurves
 from lit_metarl.evaluation.meta_world_protocol import MetaWorldProtocol
 from lit_metarl.evaluation.metrics import TaskResults, TrialMetrics, cvar, worst
 from lit_metarl.evaluation.task_rows import (
@@ -8,6 +9,7 @@ from lit_metarl.evaluation.task_rows import (
     TASK_ROWS,
     RunFacts,
     read_task_rows,
+    result_rows,
     task_rows,
     write_task_rows,
 )
@@ -15,6 +17,7 @@ from lit_metarl.evaluation.task_rows import (
 __all__ = [
     "COORDINATE",
     "TASK_ROWS",
+    "LearningCurves",
     "MetaWorldProtocol",
     "RunFacts",
     "TaskResults",
@@ -24,6 +27,7 @@ __all__ = [
     "check_modes",
     "cvar",
     "read_task_rows",
+    "result_rows",
     "task_rows",
     "worst",
     "write_task_rows",

@@ -39,12 +39,12 @@ class RunFacts:
     environment_steps: int
 
 
-def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
-    """The rows; several trials of one task are averaged.
+def result_rows(results: TaskResults, meta_spec: MetaEnvSpec) -> pd.DataFrame:
+    """One row for each task and episode; several trials of one task are averaged.
 
-    Columns: `environment`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter),
-    `task` (number), `episode` (from 1), `exploration` (whether the episode only gathered information), `return`,
-    `success` (share of the trials; only in an environment that defines it), and every coordinate as `task/<name>`.
+    Columns: `task` (number), `episode` (from 1), `exploration` (whether the episode only gathered information),
+    `return`, `success` (share of the trials; only in an environment that defines it), and every coordinate as
+    `task/<name>`.
     """
     import pandas as pd
 
@@ -55,8 +55,18 @@ def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
     rows["return"] = results.returns.flatten().cpu().numpy()
     if results.success is not None:
         rows["success"] = results.success.flatten().cpu().numpy()
-    for name, values in zip(run.meta_spec.task_names, results.tasks.T.cpu()):
+    for name, values in zip(meta_spec.task_names, results.tasks.T.cpu()):
         rows[COORDINATE + name] = values.repeat_interleave(episodes).numpy()
+    return rows
+
+
+def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
+    """The rows of `result_rows` behind what they have in common.
+
+    Columns: `environment`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter), and
+    those of `result_rows`.
+    """
+    rows = result_rows(results, run.meta_spec)
     common: dict[str, Any] = {
         "environment": run.meta_spec.name,
         "seed": run.seed,

@@ -10,7 +10,8 @@ from lit_metarl.networks.action_distributions import (
 from lit_metarl.networks.actor_critic import ActorCritic, Initialization, initialized
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate_frozen
-from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
+from lit_metarl.networks.mlp import MLPInitialization, build_mlp
+from lit_metarl.networks.network_plan import Activation, NetworkPlan, Normalization
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder, RecurrentEncoderPlan
 from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
@@ -20,11 +21,14 @@ from lit_metarl.networks.task_policy import TaskPolicy
 __all__ = [
     "ActionBounds",
     "ActionDistribution",
+    "Activation",
     "ActorCritic",
     "CategoricalActions",
     "GaussianActions",
     "Initialization",
     "MLPInitialization",
+    "NetworkPlan",
+    "Normalization",
     "PolicySample",
     "RecurrentEncoder",
     "RecurrentEncoderPlan",
@@ -36,8 +40,8 @@ __all__ = [
     "TaskPolicy",
     "action_distribution",
     "bounded",
+    "build_mlp",
     "evaluate_frozen",
     "initialized",
-    "relu_mlp",
     "squash",
 ]

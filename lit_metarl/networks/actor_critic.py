@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_metarl.networks.action_distributions import ActionDistribution
+from lit_metarl.networks.network_plan import ACTIVATIONS, NetworkPlan
 
 Initialization = Literal["normc", "orthogonal"]
 
@@ -25,7 +26,7 @@ def initialized(layer: nn.Linear, initialization: Initialization, gain: float) -
 
 
 class ActorCritic(nn.Module):
-    """Embeds state and belief, then runs two towers of tanh layers, one for the policy, one for the value.
+    """Embeds state and belief, then runs two towers of layers, one for the policy, one for the value.
 
     Args:
         state_dim: size of the state.
@@ -33,6 +34,7 @@ class ActorCritic(nn.Module):
         state_embedding: size of the state's embedding; None passes it on as it is.
         belief_embedding: size of the belief's embedding; None passes it on as it is.
         layers: widths of each tower's layers.
+        network: what follows each of them; embeddings have its activation too.
         initialization: of the towers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
     """
@@ -44,20 +46,21 @@ class ActorCritic(nn.Module):
         state_embedding: int | None,
         belief_embedding: int | None,
         layers: list[int],
+        network: NetworkPlan,
         initialization: Initialization,
         actions: ActionDistribution,
     ) -> None:
         super().__init__()
         self.sizes = [state_dim, belief_dim]
-        self.state = nn.Identity() if state_embedding is None else embedding(state_dim, state_embedding)
-        self.belief = nn.Identity() if belief_embedding is None else embedding(belief_dim, belief_embedding)
+        self.state = nn.Identity() if state_embedding is None else embedding(state_dim, state_embedding, network)
+        self.belief = nn.Identity() if belief_embedding is None else embedding(belief_dim, belief_embedding, network)
         inputs = (state_embedding or state_dim) + (belief_embedding or belief_dim)
-        gain = nn.init.calculate_gain("tanh")
         towers = []
-        for _ in range(2):
+        for critic in (False, True):
             tower: list[nn.Module] = []
             for width_in, width in zip([inputs, *layers], layers):
-                tower += [initialized(nn.Linear(width_in, width), initialization, gain), nn.Tanh()]
+                linear = initialized(nn.Linear(width_in, width), initialization, network.gain)
+                tower += [linear, *network.between(width, critic)]
             towers.append(nn.Sequential(*tower))
         self.actor, self.critic = towers
         self.actions = actions
@@ -80,6 +83,6 @@ class ActorCritic(nn.Module):
         return log_probability, entropy, self.value(self.critic(embedded))[..., 0]
 
 
-def embedding(inputs: int, size: int) -> nn.Sequential:
-    """A linear layer with tanh."""
-    return nn.Sequential(nn.Linear(inputs, size), nn.Tanh())
+def embedding(inputs: int, size: int, network: NetworkPlan) -> nn.Sequential:
+    """A linear layer with the network's activation."""
+    return nn.Sequential(nn.Linear(inputs, size), ACTIVATIONS[network.activation]())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lit_metarl.networks.mlp import relu_mlp
+from lit_metarl.networks.mlp import build_mlp
 
 
 class StepDecoder(nn.Module):
@@ -40,7 +40,7 @@ class StepDecoder(nn.Module):
         self.state = nn.Linear(state_dim, state_embedding)
         self.action = nn.Linear(action_dim, action_embedding)
         self.first = nn.Linear(latent_dim + states * state_embedding + action_embedding, layers[0])
-        self.rest = relu_mlp(layers[0], outputs, layers[1:])
+        self.rest = build_mlp(layers[0], outputs, layers[1:])
 
     def forward(self, states: Tensor, action: Tensor, latent: Tensor, steps: Tensor) -> Tensor:
         """Predictions for pairs of a belief sample and a step.
@@ -81,7 +81,7 @@ class StateHeads(nn.Module):
     def __init__(self, states: Tensor, latent_dim: int, layers: list[int]) -> None:
         super().__init__()
         self.register_buffer("states", states, persistent=False)
-        self.heads = relu_mlp(latent_dim, len(states), layers)
+        self.heads = build_mlp(latent_dim, len(states), layers)
 
     def forward(self, states: Tensor, action: Tensor, latent: Tensor, steps: Tensor) -> Tensor:
         """As `StepDecoder`; the first of `states` begins with the observation after the step.

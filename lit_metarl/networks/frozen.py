@@ -24,14 +24,14 @@ def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
     are used again for every chunk of rows.
 
     Args:
-        network: an MLP with ReLU between its layers.
+        network: an MLP.
         parts: `[..., rows, features of the part]`; leading dimensions and rows broadcast. Dimensions
             that were expanded (stride 0) count as shared.
 
     Returns:
         `[..., rows, outputs]`.
     """
-    layers = [module for module in network if isinstance(module, nn.Linear)]
+    layers, between = _parts_of(network)
     *leading, rows = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     groups = torch.Size(leading).numel()
     own, own_weights, shared = [], [], []
@@ -44,8 +44,21 @@ def evaluate_frozen(network: MLP, parts: Sequence[Tensor]) -> Tensor:
             shared.append((weight @ grouped.flatten(0, 1).T).view(-1, *grouped.shape[:2]))
     inputs = torch.cat(own, -1) if own else layers[0].weight.new_zeros(groups, rows, 0)
     first_weight = torch.cat(own_weights, 1) if own else layers[0].weight[:, :0]
-    outputs = _in_chunks(layers, inputs, first_weight, shared)
+    outputs = _in_chunks(layers, between, inputs, first_weight, shared)
     return outputs.view(-1, *leading, rows).movedim(0, -1)
+
+
+def _parts_of(network: MLP) -> tuple[list[nn.Linear], list[list[nn.Module]]]:
+    """The linear layers, and what follows each of them."""
+    layers: list[nn.Linear] = []
+    between: list[list[nn.Module]] = []
+    for module in network:
+        if isinstance(module, nn.Linear):
+            layers.append(module)
+            between.append([])
+        else:
+            between[-1].append(module)
+    return layers, between
 
 
 def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
@@ -60,13 +73,20 @@ def _grouped(part: Tensor, leading: Sequence[int]) -> Tensor:
     return part.expand(*leading, *part.shape[-2:]).reshape(-1, *part.shape[-2:])
 
 
-def _in_chunks(layers: Sequence[nn.Linear], inputs: Tensor, first_weight: Tensor, shared: Sequence[Tensor]) -> Tensor:
+def _in_chunks(
+    layers: Sequence[nn.Linear],
+    between: Sequence[Sequence[nn.Module]],
+    inputs: Tensor,
+    first_weight: Tensor,
+    shared: Sequence[Tensor],
+) -> Tensor:
     """The layers on groups of rows, some groups at a time.
 
     Activations are transposed, units in front: of the layouts, the one whose products run fastest.
 
     Args:
         layers: the network's linear layers.
+        between: what follows each of them.
         inputs: the part of the input that every row has of its own, `[groups, rows, features]`.
         first_weight: the first layer's weight on that part, `[units, features]`.
         shared: what other parts add to the first layer, `[units, groups or 1, rows or 1]`.
@@ -92,6 +112,8 @@ def _in_chunks(layers: Sequence[nn.Linear], inputs: Tensor, first_weight: Tensor
         for product in shared:
             grouped += product[:, start : start + size] if product.shape[1] > 1 else product
         for index, layer in enumerate(layers[1:], 1):
-            hidden = torch.addmm(layer.bias[:, None], layer.weight, hidden.relu_(), out=space(index))
+            for module in between[index - 1]:
+                hidden = module(hidden.T).T if isinstance(module, nn.LayerNorm) else module(hidden)
+            hidden = torch.addmm(layer.bias[:, None], layer.weight, hidden, out=space(index))
         outputs[:, start * rows : start * rows + width] = hidden
     return outputs

@@ -8,38 +8,52 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from lit_metarl.networks.network_plan import ACTIVATIONS, NetworkPlan
+
 if TYPE_CHECKING:
     from torchrl.modules import MLP
 
 MLPInitialization = Literal["published", "torch"]
 
 
-def relu_mlp(
+def build_mlp(
     inputs: int,
     outputs: int,
     layers: list[int],
+    network: NetworkPlan = NetworkPlan(),
+    critic: bool = False,
     initialization: MLPInitialization = "torch",
     last_layer_bound: float = 3e-3,
 ) -> MLP:
-    """An MLP with ReLU layers of widths `layers`.
+    """An MLP with hidden layers of widths `layers`.
 
-    Activations are in place: on a CPU, allocating a tensor can cost more than the arithmetic. Where gradients
+    ReLUs are in place: on a CPU, allocating a tensor can cost more than the arithmetic. Where gradients
     are needed, pass rows (two dimensions); in-place operations on views are slow.
 
     Args:
         inputs: size of the input.
         outputs: size of the output.
         layers: widths of the hidden layers.
+        network: what lies between the layers.
+        critic: whether it estimates values.
         initialization: "torch" for the defaults of `torch.nn.Linear`; "published" for what PEARL's published
             code does (`initialize_as_published`).
         last_layer_bound: with "published", the largest weight and bias of the last layer.
     """
     from torchrl.modules import MLP  # slow to import
 
-    network = MLP(inputs, outputs, num_cells=layers, activation_class=nn.ReLU, activation_kwargs={"inplace": True})
+    made = MLP(
+        inputs,
+        outputs,
+        num_cells=layers,
+        activation_class=ACTIVATIONS[network.activation],
+        activation_kwargs={"inplace": True} if network.activation == "relu" else None,
+        norm_class=nn.LayerNorm if network.normalizes(critic) else None,
+        norm_kwargs=[{"normalized_shape": width} for width in layers],
+    )
     if initialization == "published":
-        initialize_as_published(network, last_layer_bound)
-    return network
+        initialize_as_published(made, last_layer_bound)
+    return made
 
 
 @torch.no_grad()

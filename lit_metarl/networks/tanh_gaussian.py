@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lit_metarl.networks.mlp import MLPInitialization, relu_mlp
+from lit_metarl.networks.mlp import MLPInitialization, build_mlp
+from lit_metarl.networks.network_plan import NetworkPlan
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
@@ -60,15 +61,23 @@ class TanhGaussianPolicy(nn.Module):
         input_dim: size of the input.
         action_dim: size of an action.
         layers: widths of the hidden layers.
-        initialization: see `relu_mlp`; the published one samples the last layer from ±1e-3, so that means start near 0
+        network: what lies between the layers.
+        initialization: see `build_mlp`; the published one samples the last layer from ±1e-3, so that means start near 0
             and standard deviations near 1.
     """
 
     def __init__(
-        self, input_dim: int, action_dim: int, layers: list[int], initialization: MLPInitialization = "torch"
+        self,
+        input_dim: int,
+        action_dim: int,
+        layers: list[int],
+        network: NetworkPlan = NetworkPlan(),
+        initialization: MLPInitialization = "torch",
     ) -> None:
         super().__init__()
-        self.network = relu_mlp(input_dim, 2 * action_dim, layers, initialization, last_layer_bound=1e-3)
+        self.network = build_mlp(
+            input_dim, 2 * action_dim, layers, network, initialization=initialization, last_layer_bound=1e-3
+        )
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-std before squashing, `[..., action_dim]` each."""

@@ -7,7 +7,7 @@ import torch
 from torchrl.collectors import Collector
 from torchrl.envs.utils import RandomPolicy, check_env_specs
 
-from envs import GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv
+from envs import GridNavi, HalfCheetahVel, HopperRandParams, MetaEnv, PointRobot
 from envs.torchrl_adapter import TorchRLEnv
 from tests.environments import QUICK_ENVS
 
@@ -39,3 +39,17 @@ def test_a_partial_reset_leaves_the_other_sub_environments_alone() -> None:
     after = environment.reset(mask)
     assert not torch.equal(after["observation"][0], before["observation"][0])
     assert torch.equal(after["observation"][1:], before["observation"][1:])
+
+
+def test_a_reset_of_a_collector_gives_the_tasks_of_its_next_frames() -> None:
+    environment = TorchRLEnv(PointRobot(3))
+    collector = Collector(environment, RandomPolicy(environment.action_spec), frames_per_batch=90, total_frames=180)
+    frames = iter(collector)
+    tasks = torch.tensor([[0.5, -0.5], [0.25, 0.75], [-1.0, 1.0]])
+    next(frames)
+    collector.reset(options={"tasks": tasks})
+    batch = next(frames)
+    assert torch.equal(batch["task"], tasks[:, None].expand(3, 30, 2))
+    assert bool(batch["next", "done"].any())  # tasks are kept over the ends of episodes
+    distance = torch.linalg.vector_norm(batch["next", "observation"] - tasks[:, None], dim=-1)
+    assert torch.allclose(batch["next", "reward"][..., 0], -distance)

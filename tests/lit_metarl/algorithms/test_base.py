@@ -41,7 +41,7 @@ def test_what_is_logged_of_an_epoch_are_the_means_of_its_own_updates() -> None:
     model, logged = training(), []
     data = MagicMock(spec=RolloutDataModule, environment_steps=5, metrics={})
     fit_loop = pl.Trainer(logger=False, accelerator="cpu").fit_loop
-    model._trainer = SimpleNamespace(datamodule=data, fit_loop=fit_loop)  # type: ignore[assignment]
+    model._trainer = SimpleNamespace(datamodule=data, fit_loop=fit_loop, lr_scheduler_configs=[])  # type: ignore[assignment]
     model.update = lambda batch: {"loss": torch.tensor(batch)}  # type: ignore[method-assign]
     model.log_dict = logged.append  # type: ignore[method-assign,assignment]
     for epoch in ([1.0, 3.0], [10.0, 20.0, 60.0]):

@@ -30,12 +30,14 @@ def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
     assert set(json.loads(versions.read_text())) == {"torch", "gymnasium", "mujoco"}
 
 
-def test_the_learning_rate_is_annealed_to_zero_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
+def test_the_learning_rate_decreases_to_zero_if_asked(run_tiny: Run, configs: Path, tmp_path: Path) -> None:
     algorithm = f"--config={configs}/algorithm/rl2.yaml"
-    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.ppo.anneal_learning_rate=true")
+    run_tiny("fit", algorithm, "--data.collection.iterations=3", "--model.init_args.ppo.optimizer.schedule=linear")
     checkpoint = torch.load(next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt")), weights_only=True)
     (group,) = checkpoint["optimizer_states"][0]["param_groups"]
-    assert group["lr"] == pytest.approx(7e-4 / 6)  # in the last of 2 × 3 updates
+    (schedule,) = checkpoint["lr_schedulers"]
+    assert (schedule["meta_steps"], schedule["last_epoch"]) == (6, 6)  # 2 × 3 updates
+    assert (group["initial_lr"], group["lr"]) == (7e-4, 0.0)
 
 
 def test_a_sanity_check_before_training_tells_the_task_sampler_nothing(

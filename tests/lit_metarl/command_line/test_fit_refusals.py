@@ -16,9 +16,8 @@ LATE = "--trainer.callbacks.check_on_train_epoch_end"
 def test_annealing_the_learning_rate_over_an_unknown_number_of_epochs_is_refused(
     run_tiny: Run, configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.ppo.anneal_learning_rate=true"]
-    limits = ["--trainer.max_epochs=null", "--trainer.max_steps=3"]
-    message = refused(lambda: run_tiny("fit", *annealed, *limits), capsys)
+    annealed = [f"--config={configs}/algorithm/rl2.yaml", "--model.init_args.ppo.optimizer.schedule=linear"]
+    message = refused(lambda: run_tiny("fit", *annealed, "--trainer.max_epochs=-1"), capsys)
     assert "trainer.max_epochs = -1" in message
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from envs import PointRobot
-from lit_metarl.networks import ActorCritic, action_distribution, initialized
+from lit_metarl.networks import ActorCritic, NetworkPlan, action_distribution, initialized
 
 
 def build() -> ActorCritic:
@@ -13,7 +13,7 @@ def build() -> ActorCritic:
     actions = action_distribution(
         PointRobot.meta_spec, 8, 0.5, "clip", lambda layer: initialized(layer, "orthogonal", gain=1.0)
     )
-    return ActorCritic(3, 4, 5, None, [6, 8], "orthogonal", actions)
+    return ActorCritic(3, 4, 5, None, [6, 8], NetworkPlan("tanh"), "orthogonal", actions)
 
 
 def test_an_evaluation_is_of_the_features_that_act_and_of_the_value() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_metarl.networks import evaluate_frozen, frozen, relu_mlp
+from lit_metarl.networks import build_mlp, evaluate_frozen, frozen
 
 
 def direct(network: torch.nn.Module, parts: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -32,7 +32,7 @@ def direct(network: torch.nn.Module, parts: list[Tensor], shape: tuple[int, ...]
 def test_it_equals_the_network_on_the_expanded_concatenation(shapes: list[tuple[int, ...]], layers: list[int]) -> None:
     torch.manual_seed(0)
     parts = [torch.randn(*shape, 2 + index) for index, shape in enumerate(shapes)]
-    network = relu_mlp(sum(part.shape[-1] for part in parts), 3, layers)
+    network = build_mlp(sum(part.shape[-1] for part in parts), 3, layers)
     expected = direct(network, parts, tuple(torch.broadcast_shapes(*shapes)))
     torch.testing.assert_close(evaluate_frozen(network, parts), expected)
 
@@ -40,7 +40,7 @@ def test_it_equals_the_network_on_the_expanded_concatenation(shapes: list[tuple[
 def test_parts_that_were_expanded_give_the_same_as_copies_of_them() -> None:
     torch.manual_seed(0)
     part, other = torch.randn(1, 9, 4), torch.randn(6, 9, 2)
-    network = relu_mlp(6, 3, [8, 8])
+    network = build_mlp(6, 3, [8, 8])
     torch.testing.assert_close(
         evaluate_frozen(network, (part.expand(6, 9, 4), other)), evaluate_frozen(network, (part.repeat(6, 1, 1), other))
     )
@@ -50,14 +50,14 @@ def test_parts_that_were_expanded_give_the_same_as_copies_of_them() -> None:
 def test_the_size_of_chunks_changes_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     parts = [torch.randn(5, rows, 3), torch.randn(5, 1, 2)]
-    network = relu_mlp(5, 2, [16, 16])
+    network = build_mlp(5, 2, [16, 16])
     whole = evaluate_frozen(network, parts)
     monkeypatch.setattr(frozen, "CPU_CHUNK_ROWS", 20)
     torch.testing.assert_close(evaluate_frozen(network, parts), whole)
 
 
 def test_it_leaves_inputs_weights_and_autograd_alone() -> None:
-    network, inputs = relu_mlp(4, 2, [8, 8]), torch.randn(3, 5, 4)
+    network, inputs = build_mlp(4, 2, [8, 8]), torch.randn(3, 5, 4)
     before, weights = inputs.clone(), [p.clone() for p in network.parameters()]
     outputs = evaluate_frozen(network, (inputs,))
     assert not outputs.requires_grad

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from lit_metarl.networks import ActionDistribution, CategoricalActions, GaussianActions, TaskPolicy, initialized
+from lit_metarl.networks import (
+    ActionDistribution,
+    CategoricalActions,
+    GaussianActions,
+    NetworkPlan,
+    TaskPolicy,
+    initialized,
+)
 
 TASKS, ROWS, INPUTS, ACTIONS = 4, 5, 3, 2
 
@@ -19,7 +26,7 @@ def policy(discrete: bool) -> TaskPolicy:
         actions = CategoricalActions(8, ACTIONS)
     else:
         actions = GaussianActions(8, ACTIONS, 0.7, "clip", lambda layer: initialized(layer, "normc", 0.1))
-    return TaskPolicy(INPUTS, [8, 8], "normc", actions).double()
+    return TaskPolicy(INPUTS, [8, 8], NetworkPlan("tanh"), "normc", actions).double()
 
 
 @pytest.mark.parametrize("discrete", [True, False])
