@@ -1,7 +1,7 @@
-"""What the documentation needs beyond MkDocs: equations as MathML, and the pages and figures of `results/`.
+"""What the documentation needs beyond MkDocs: typeset equations, and the pages and figures of `results/`.
 
-Equations are LaTeX in the Markdown files, which code hosts typeset too. As MathML they need no script and no font from
-elsewhere.
+Equations are LaTeX in the Markdown files, which code hosts typeset too. On the site they are SVG pictures in the text,
+which need no script, no network and no font of the reader's.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 import re
 from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
 
-from latex2mathml.converter import convert
+import ziamath
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 EQUATION = re.compile(r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL)
+ziamath.config.svg2 = False  # whose symbols would have the same ids in every picture
+
+EM = 16.0  # units of a picture to an em of the text
+SIZE = 17.5  # of the letters, in these units: as large as those of the text to the eye
 RESULTS = ("benchmarks.md", "*/README.md", "*/report/figures/*.png", "roml/grid_navi_belief/*.png")
 
 
@@ -34,11 +39,18 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Every equation as MathML."""
-    return EQUATION.sub(lambda equation: mathml(unescape(equation["latex"]), display=equation["tag"] == "div"), html)
+    """Every equation as a picture."""
+    return EQUATION.sub(lambda equation: picture(unescape(equation["latex"]), display=equation["tag"] == "div"), html)
 
 
-def mathml(latex: str, *, display: bool) -> str:
-    """An equation as MathML, in a line of its own (`display`) or within the text."""
+def picture(latex: str, *, display: bool) -> str:
+    """An equation as SVG in the size and color of the text, in a line of its own (`display`) or within the text."""
+    equation = ziamath.Latex(latex, size=SIZE, inline=not display, color="currentColor")
+    svg = equation.svgxml()
+    width, height = (float(svg.attrib.pop(side)) / EM for side in ("width", "height"))
+    baseline = equation.getyofst() / EM
+    svg.set("style", f"width: {width:.3f}em; height: {height:.3f}em; vertical-align: {baseline:.3f}em")
+    svg.set("role", "img")
+    svg.set("aria-label", " ".join(latex.split()))
     tag = "div" if display else "span"
-    return f'<{tag} class="equation">{convert(latex.strip(), display="block" if display else "inline")}</{tag}>'
+    return f'<{tag} class="equation">{ElementTree.tostring(svg, encoding="unicode")}</{tag}>'
