@@ -51,6 +51,8 @@ def picture(latex: str, *, display: bool) -> str:
     baseline = equation.getyofst() / EM
     svg.set("style", f"width: {width:.3f}em; height: {height:.3f}em; vertical-align: {baseline:.3f}em")
     svg.set("role", "img")
-    svg.set("aria-label", " ".join(latex.split()))
+    title = ElementTree.Element("title")  # what a screen reader and the search find
+    title.text = " ".join(latex.split())
+    svg.insert(0, title)
     tag = "div" if display else "span"
     return f'<{tag} class="equation">{ElementTree.tostring(svg, encoding="unicode")}</{tag}>'

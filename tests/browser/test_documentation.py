@@ -29,11 +29,11 @@ CLIPPED = """() => {
     const clipped = [];
     for (const svg of document.querySelectorAll(".equation svg")) {
         if (![...svg.querySelectorAll("path, rect")].every(letter => inside(box(letter), box(svg))))
-            clipped.push(`letters of ${svg.ariaLabel}`);
+            clipped.push(`letters of ${svg.textContent}`);
         const line = svg.parentElement;
         if (line.localName === "div" && (box(svg).height > line.clientHeight + 1
                 || box(svg).width > line.clientWidth + 1 && !scrolls(line)))
-            clipped.push(`line of ${svg.ariaLabel}`);
+            clipped.push(`line of ${svg.textContent}`);
     }
     for (const table of document.querySelectorAll(".md-content table:not(.highlighttable)")) {
         const scroller = table.closest(".md-typeset__scrollwrap");
@@ -82,9 +82,7 @@ def open_page(browser: Any, address: str) -> Iterator[Any]:
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: complaints.append(request.url))
-        page.on(
-            "request", lambda sent: None if sent.url.startswith((address, "blob:")) else complaints.append(sent.url)
-        )
+        page.on("request", lambda sent: complaints.extend([] if sent.url.startswith(address) else [sent.url]))
         page.goto(f"{address}/{name}.html", wait_until="load")
         return page
 
