@@ -41,7 +41,7 @@ lint: tools
 	$(BIN)/mypy
 
 docs: tools
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 setup: $(STAMP)
 

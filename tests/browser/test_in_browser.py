@@ -1,14 +1,9 @@
-"""What a person sees: TensorBoard on a run's logs, and the report, in headless Chromium.
-
-Kept out of the default suite (`python -m pytest -m browser` runs it); skipped where playwright or Chromium is missing.
-Screenshots are written to build/screenshots.
-"""
+"""What a person sees: TensorBoard on a run's logs, and the report, in headless Chromium."""
 
 from __future__ import annotations
 
 import csv
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,26 +16,11 @@ import pytest
 from lit_metarl import cli
 from lit_metarl.callbacks import TensorBoardFigures
 from lit_metarl.report.__main__ import main as report
+from tests.browser.conftest import PATIENCE_MS, SCREENSHOTS
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.report.synthetic_rows import write_synthetic
 
 pytestmark = pytest.mark.browser
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-
-SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
-PATIENCE_MS = 180_000  # on a slow and busy machine, rendering in software
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("there is no Chromium")
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=PATIENCE_MS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
