@@ -28,6 +28,7 @@ from lit_metarl.command_line.checks import (
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, GivenCheckpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import missing_requirement
+from lit_metarl.command_line.naming import named_loggers, run_name
 from lit_metarl.command_line.parsing import ParsingCLI
 from lit_metarl.command_line.run import Run
 from lit_metarl.threads import use_threads
@@ -74,9 +75,11 @@ class MetaRLCLI(ParsingCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything."""
-        check_switches(self.config[self.config.subcommand].trainer)
+        trainer = self.config[self.config.subcommand].trainer
+        check_switches(trainer)
         try:
-            super().instantiate_classes()
+            with named_loggers(trainer.logger, run_name(self.configuration)):
+                super().instantiate_classes()
         except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it
             if isinstance(error.__cause__, ConfigurationError):
                 raise error.__cause__ from error

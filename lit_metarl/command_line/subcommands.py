@@ -12,6 +12,7 @@ from lit_metarl.checkpoints import best_of
 from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
+from lit_metarl.command_line.next_steps import next_steps
 from lit_metarl.command_line.results_table import print_results
 from lit_metarl.command_line.run import Run
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
@@ -56,6 +57,8 @@ def _compare(run: Run) -> None:
         run.write_json("results.json", results)
     if best and run.trainer.is_global_zero:
         print(f"Best checkpoint: {best}")
+    if run.keeps_results:
+        print(f"From here:\n{next_steps(run, best)}")
 
 
 def validate(run: Run, arguments: dict[str, Any]) -> None:
