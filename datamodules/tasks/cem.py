@@ -300,7 +300,8 @@ class CEMTaskSampler(TaskSampler):
 
     def metrics(self) -> dict[str, float]:
         row = self._history[-1] if self._history else self._row()
-        return {f"cem/{name}": value for name, value in row.items() if name != "round"}
+        left_out = {"round"} if any(row.get("collapsed") for row in self._history) else {"round", "collapsed"}
+        return {f"cem/{name}": value for name, value in row.items() if name not in left_out}
 
     def example_tasks(self, n: int) -> tuple[Tensor, Tensor]:
         """`n` tasks each from D_φ and from the reference distribution, `[n, task_dim]`, for a figure.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import torch
@@ -18,13 +17,18 @@ MIN_PICTURES, MAX_PICTURES = 5, 40
 """Pictures of an episode: fewer show too little, more make large files."""
 
 
+class NoVideos(Exception):
+    """Why a run ends without videos."""
+
+
 def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) -> dict[str, list[Picture]]:
     """Pictures of a trial each on the `best`, `median` and `worst` task of the last evaluation.
 
-    Empty if there was none, if this machine cannot render the environment, or not within `seconds`.
+    Raises:
+        NoVideos: if there was none, if this machine cannot render the environment, or not within `seconds`.
     """
-    if agent.evaluated is None or seconds <= 0.0:
-        return {}
+    if agent.evaluated is None:
+        raise NoVideos("there was no validation to choose tasks from.")
     env = data.make_env(1, data.evaluation.seed)
     env.reset()
     try:
@@ -32,8 +36,7 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
         start = time.monotonic()
         env.render_frame(0)
     except (NotImplementedError, RuntimeError) as error:
-        print(f"No videos: {error}", file=sys.stderr)
-        return {}
+        raise NoVideos(str(error)) from error
     a_picture_s = time.monotonic() - start
     adapted = agent.evaluated.returns[:, -1]
     order = adapted.argsort()
@@ -41,7 +44,11 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     episodes = agent.exploration_episodes + data.evaluation.adapted_episodes
     affordable = int(seconds / a_picture_s / len(chosen) / episodes) - 1  # an episode's start has one more
     if affordable < MIN_PICTURES:
-        return {}
+        needed = a_picture_s * len(chosen) * episodes * (MIN_PICTURES + 1)
+        raise NoVideos(
+            f"they would take {needed:.1f} s, more than the {seconds:.1f} s that --figures.share leaves them. "
+            "Raise it, or film tasks with 'predict --video'."
+        )
     films: dict[str, list[Picture]] = {name: [] for name in chosen}
     camera = Camera([film.append for film in films.values()], agent.exploration_episodes, min(affordable, MAX_PICTURES))
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()
