@@ -61,7 +61,9 @@ class TensorBoardFigures(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logger = _logger_of(trainer)
-        if logger is not None and layout_of(self._scalars):  # a resumed run has the charts of the one before from the start
+        if logger is not None and layout_of(
+            self._scalars
+        ):  # a resumed run has the charts of the one before from the start
             logger.experiment.add_custom_scalars(layout_of(self._scalars))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

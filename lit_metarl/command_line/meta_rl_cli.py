@@ -50,7 +50,7 @@ class MetaRLCLI(ParsingCLI):
         super().parse_arguments(parser, args)
         config, fits = self.config[self.config.subcommand], self.config.subcommand == "fit"
         self._exact_resume = ExactResume(self.configuration)
-        self._hyperparameters = HyperParameters(self.configuration)
+        self._hyperparameters = HyperParameters(self.configuration, self.typed)
         self.trainer_defaults["callbacks"] = [
             *([] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]),
             EvaluationReporter(),
