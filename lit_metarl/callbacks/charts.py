@@ -11,7 +11,7 @@ OVERVIEW = "0_overview"
 
 HEADLINES = {
     "val/return": f"{OVERVIEW}/return",
-    "val/cvar": f"{OVERVIEW}/cvar",
+    "val/cvar": f"{OVERVIEW}/return_cvar",
     "val/return_episode_1": f"{OVERVIEW}/return_of_first_episode",
     "val/success": f"{OVERVIEW}/success",
 }

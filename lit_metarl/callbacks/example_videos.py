@@ -22,7 +22,7 @@ class NoVideos(Exception):
 
 
 def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) -> dict[str, list[Picture]]:
-    """Pictures of a trial each on the `best`, `median` and `worst` task of the last evaluation.
+    """Pictures of a trial each on the `median`, `worst` and `best` task of the last evaluation, as far as time allows.
 
     Raises:
         NoVideos: if there was none, if this machine cannot render the environment, or not within `seconds`.
@@ -38,17 +38,18 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     except (NotImplementedError, RuntimeError) as error:
         raise NoVideos(str(error)) from error
     a_picture_s = time.monotonic() - start
-    adapted = agent.evaluated.returns[:, -1]
-    order = adapted.argsort()
-    chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
+    order = agent.evaluated.returns[:, -1].argsort()
+    chosen = {"median": order[len(order) // 2], "worst": order[0], "best": order[-1]}
     episodes = agent.exploration_episodes + data.evaluation.adapted_episodes
-    affordable = int(seconds / a_picture_s / len(chosen) / episodes) - 1  # an episode's start has one more
-    if affordable < MIN_PICTURES:
-        needed = a_picture_s * len(chosen) * episodes * (MIN_PICTURES + 1)
+    a_task_s = a_picture_s * episodes * (MIN_PICTURES + 1)  # an episode's start has one more
+    number = min(int(seconds / a_task_s), len(chosen))
+    if number == 0:
         raise NoVideos(
-            f"they would take {needed:.1f} s, more than the {seconds:.1f} s that --figures.share leaves them. "
+            f"one of them would take {a_task_s:.1f} s, more than the {seconds:.1f} s that --figures.share leaves. "
             "Raise it, or film tasks with 'predict --video'."
         )
+    chosen = dict(list(chosen.items())[:number])
+    affordable = int(seconds / a_picture_s / number / episodes) - 1
     films: dict[str, list[Picture]] = {name: [] for name in chosen}
     camera = Camera([film.append for film in films.values()], agent.exploration_episodes, min(affordable, MAX_PICTURES))
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()

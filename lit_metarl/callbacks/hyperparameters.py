@@ -59,9 +59,9 @@ def _parts(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _changes(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given on the command line, by short keys."""
+    """What was given on the command line, by short keys; TensorBoard sorts them, so `with` puts them last."""
     return {
-        key.replace("init_args.", ""): value if isinstance(value, (bool, int, float, str)) else str(value)
+        f"with {key.replace('init_args.', '')}": value if isinstance(value, (bool, int, float, str)) else str(value)
         for key, value in typed.items()
         if not key.startswith(ELSEWHERE)
     }
