@@ -28,9 +28,9 @@ from lit_metarl.command_line.checks import (
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, GivenCheckpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import missing_requirement
-from lit_metarl.command_line.naming import named_loggers, run_name
 from lit_metarl.command_line.parsing import ParsingCLI
 from lit_metarl.command_line.run import Run
+from lit_metarl.naming import named_loggers, run_name
 from lit_metarl.threads import use_threads
 from lit_metarl.trainer_arguments import check_trainer
 

@@ -24,7 +24,7 @@ MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 
 Pictures = Iterable[tuple[bytes, str]]
-"""SVGs and their captions."""
+"""SVGs or GIFs, and their captions."""
 
 
 def rounded(value: float) -> str:
@@ -52,6 +52,7 @@ def page(
     analysis: Analysis,
     across: Across | None,
     pictures: Mapping[str, Pictures],
+    films: Mapping[str, Pictures],
 ) -> str:
     """The page.
 
@@ -62,6 +63,7 @@ def page(
         analysis: the tables.
         across: of what the rows about all experiments together are made.
         pictures: figures by experiment, or by `ACROSS`.
+        films: by experiment.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"rounded": rounded, "steps": steps, "interval": interval}
@@ -86,6 +88,7 @@ def page(
                     if (rows := [row for row in _rows(analysis, "final", experiment.name) if row["metric"] == metric])
                 },
                 "figures": _embedded(pictures.get(experiment.name, [])),
+                "films": _embedded(films.get(experiment.name, [])),
                 "to_reference": _rows(analysis, "steps_to_reference", experiment.name),
                 "improvement": _rows(analysis, "probability_of_improvement", experiment.name),
             }

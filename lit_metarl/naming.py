@@ -35,14 +35,20 @@ def run_name(configuration: dict[str, Any]) -> str:
 
 def default_name(configuration: dict[str, Any]) -> str:
     """The name of a run that was given none, such as `pearl_point_robot_hfr_roml_seed1`."""
+    env = _words(class_name(configuration["data"]["env"]))
+    algorithm, *others = method_of(configuration)
+    return "_".join([algorithm, env, *others, f"seed{configuration['seed_everything']}"])
+
+
+def method_of(configuration: dict[str, Any]) -> list[str]:
+    """The algorithm, then what relabels its data and samples its tasks, if they do more than the plain ones."""
     data = configuration["data"]
-    algorithm, env = class_name(configuration["model"]).lower(), _words(class_name(data["env"]))
-    methods = [
+    others = [
         METHODS.get(name, _words(name.removesuffix(kind)))
         for part, kind in (("relabeler", "Relabeler"), ("task_sampler", "TaskSampler"))
         if (name := class_name(data.get(part)))
     ]
-    return "_".join(filter(None, [algorithm, env, *methods, f"seed{configuration['seed_everything']}"]))
+    return [class_name(configuration["model"]).lower(), *filter(None, others)]
 
 
 def class_name(part: Any) -> str:
