@@ -32,7 +32,7 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
             open_checkpoint(found, run.exact_resume, run.configuration)
         given = None if found is None else str(found)
     if not given:
-        run.exact_resume.before = run.test(None)
+        run.exact_resume.before = run.test(None, "the untrained agent")
     before = run.exact_resume.before
     check_monitor("checkpoint.monitor", run.options.checkpoint.monitor, before)
     check_callbacks(run.trainer, before)
@@ -48,7 +48,10 @@ def _compare(run: Run) -> None:
     if not best:
         tell("warning: there is no best checkpoint, for there was no validation: 'after' is the agent as it is now.")
     steps = run.datamodule.environment_steps
-    results = {"before": run.exact_resume.before, "after": run.test(best or None)}
+    results = {
+        "before": run.exact_resume.before,
+        "after": run.test(best or None, "the best checkpoint" if best else "the agent"),
+    }
     run.hyperparameters.log_results(run.trainer, results["after"], steps)
     if run.trainer.is_global_zero:
         print_results(results, f"{run.title}, {steps:,} environment steps")
