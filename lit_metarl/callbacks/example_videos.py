@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 import torch
 
@@ -33,11 +33,11 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     env.reset()
     try:
         env.render_frame(0)  # the first one opens libraries
-        start = time.monotonic()
+        start = monotonic()
         env.render_frame(0)
     except (NotImplementedError, RuntimeError) as error:
         raise NoVideos(str(error)) from error
-    a_picture_s = time.monotonic() - start
+    a_picture_s = monotonic() - start
     order = agent.evaluated.returns[:, -1].argsort()
     chosen = {"median": order[len(order) // 2], "worst": order[0], "best": order[-1]}
     episodes = agent.exploration_episodes + data.evaluation.adapted_episodes

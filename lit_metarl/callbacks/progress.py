@@ -114,14 +114,12 @@ class EvaluationReporter(Callback):
     """Prints one line per validation during training, so that a log file shows how a run is going."""
 
     _began: tuple[float, int] | None = None
-    """Minutes and iterations when training began, after what precedes the first iteration."""
+    """Minutes and iterations after the first iteration of this process, with which initial data are collected."""
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._began is None:
             assert isinstance(pl_module, MetaRLModule)
-            self._began = pl_module.wall_clock_s / 60, trainer.current_epoch
+            self._began = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":

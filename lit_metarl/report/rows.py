@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
 from dataclasses import dataclass
@@ -101,14 +102,15 @@ def read_table(path: Path, required: list[str]) -> pd.DataFrame:
     """
     require(path.is_file(), "rows", str(path), "there is no such file", REMAKE)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' own errors are ValueErrors
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="") as file:
+            header, *lines = [line for line in csv.reader(file) if line] or [[]]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError("rows", str(path), f"it is damaged ({error})", REMAKE) from error
-    lacking = [name for name in required if name not in table]
+    lacking = [name for name in required if name not in header]
     require(not lacking, "rows", str(path), f"it lacks the columns {lacking}", REMAKE)
-    aligned = isinstance(table.index, pd.RangeIndex) and not table.isna().any(axis=None)
+    aligned = all(len(line) == len(header) for line in lines)  # pandas would fill short rows silently
     require(aligned, "rows", str(path), "a row has more or fewer cells than the header", REMAKE)
-    return table
+    return pd.DataFrame(lines, columns=header, dtype=str)
 
 
 def load_experiments(folder: Path) -> list[Experiment]:
