@@ -35,9 +35,9 @@ class TimeColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         now = task.get_time()
-        if task.completed <= self._first.get(task.id, (0.0, now))[0]:  # it has not begun, or begins anew
-            self._first[task.id] = (task.completed, now)
-        done, since = self._first[task.id]
+        done, since = self._first.get(task.id, (0.0, now))
+        if done == 0.0 or task.completed < done:  # it had not begun, or begins anew
+            done, since = self._first[task.id] = task.completed, now
         remaining = None
         if task.completed > done and task.total is not None and math.isfinite(task.total):
             remaining = (now - since) / (task.completed - done) * (task.total - task.completed)
