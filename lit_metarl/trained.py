@@ -17,7 +17,7 @@ from lit_metarl.checkpoints import CONFIGURATION, read_checkpoint
 def load_trained(checkpoint: Path | str, num_envs: int = 1, seed: int = 0) -> tuple[MetaRLModule, MetaEnv]:
     """The agent of a checkpoint, and the vectorized environment that it was trained in.
 
-        agent, env = load_trained("runs/version_0/checkpoints/best.ckpt", num_envs=8)
+        agent, env = load_trained("runs/NAME/version_0/checkpoints/best.ckpt", num_envs=8)
         tasks = env.task_distribution.sample(8, generator)
         trials = Collector(env).collect(agent, tasks, episodes=3, generator=generator, deterministic=True)
 
