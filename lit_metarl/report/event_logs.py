@@ -40,9 +40,10 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...], whole: bool = T
             if name.startswith(prefixes):
                 scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
         if (folder / TABLE).is_file():
-            table = pd.read_csv(folder / TABLE).set_index("step")
+            table = pd.read_csv(folder / TABLE)
             for name in filter(lambda name: name.startswith(prefixes), map(str, table)):
-                scalars.setdefault(name, {}).update((int(step), value) for step, value in table[name].dropna().items())
+                logged = table[["step", name]].dropna()
+                scalars.setdefault(name, {}).update(zip(logged["step"].astype(int), logged[name]))
     return dict(sorted(scalars.items()))
 
 
