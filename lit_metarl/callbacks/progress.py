@@ -42,7 +42,7 @@ class TimeColumn(ProgressColumn):
         if task.completed > done and task.total is not None and math.isfinite(task.total):
             remaining = (now - since) / (task.completed - done) * (task.total - task.completed)
         elapsed = task.finished_time if task.finished else task.elapsed
-        return Text(f"{_clock(elapsed)} • {_clock(remaining)} left", style=self._style)
+        return Text(f"{_clock(elapsed)} • {_clock(remaining)}", style=self._style)
 
 
 def _clock(seconds: float | None) -> str:

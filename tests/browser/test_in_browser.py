@@ -91,7 +91,7 @@ def test_tensorboards_custom_charts_are_all_filled_and_losses_apart(browser: Any
     page.goto(f"{tensorboard}#custom_scalars")
     for title in ("Held-out tasks", "Return and CVaR", "Adaptation: return by episode", "Losses"):
         page.get_by_text(title, exact=True).first.wait_for()
-    page.get_by_text("critic loss", exact=True).first.wait_for()
+    page.get_by_text("critic loss", exact=True).first.wait_for(state="attached")  # its group may be folded
     matches = page.get_by_text(re.compile("Matches"))
     charts = page.locator("tf-custom-scalar-multi-line-chart-card")
     page.wait_for_timeout(10_000)  # the charts ask for their data one by one
