@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -60,7 +61,8 @@ def make_report(
         if across is not None:
             pictures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
     analysis.write(output / "tables")
-    text = page(f"Report: {rows.resolve().name}", command, experiments, analysis, across, pictures, films)
+    about = (rows.parent if output == rows else rows).resolve().name
+    text = page(f"Report: {about}", command, experiments, analysis, across, pictures, films)
     try:
         (output / PAGE).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -85,4 +87,7 @@ def _check_metrics(experiments: Sequence[Experiment], metrics: Sequence[str]) ->
 
 
 def _save(drawn: Iterable[Plotted], output: Path, prefix: str) -> list[tuple[bytes, str]]:
-    return [(save_figure(figure, output / "figures" / f"{prefix}_{name}"), caption) for name, figure, caption in drawn]
+    beginning = re.sub(r"[^\w.-]+", "_", prefix)
+    return [
+        (save_figure(figure, output / "figures" / f"{beginning}_{name}"), caption) for name, figure, caption in drawn
+    ]

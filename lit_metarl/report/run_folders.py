@@ -94,14 +94,20 @@ def described(part: Any) -> str:
     return f"{class_name(part)}({given})" if given else class_name(part)
 
 
+def _environment(config: dict[str, Any]) -> str:
+    """The environment of a single run, with those of its arguments that are not null."""
+    env = config["data"]["env"]
+    arguments = (env.get("init_args") or {}) if isinstance(env, dict) else {}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return described({"class_path": class_name(env), "init_args": given})
+
+
 def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
     """Add a run that is in no batch; of several with one configuration the newest one counts, finished ones first."""
     try:
         config = read_configuration(chain[-1])
         given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "")
-        name = RunName(
-            described(config["data"]["env"]), given or "_".join(method_of(config)), config["seed_everything"]
-        )
+        name = RunName(_environment(config), given or "_".join(method_of(config)), config["seed_everything"])
     except (OSError, ValueError):
         config, name = {}, RunName("unreadable", "/".join(chain[-1].parts[-2:]), 0)
     other = runs.get(name)
