@@ -455,10 +455,11 @@ class RolloutDataModule(pl.LightningDataModule):
         returns = torch.stack(self._returns).mean(0)
         schedule = self.collection.schedule(self.agent.exploration_episodes)
         exploration = self.agent.exploration_episodes if schedule is None else schedule.prior_episodes
+        diverged = float(ranks.total(self.env.diverged))
         return {
             "collect/return": float(returns[-1]),
             **({"collect/return_exploration": float(returns[:exploration].mean())} if exploration else {}),
-            "collect/diverged_episodes": float(ranks.total(self.env.diverged)),
+            **({"collect/diverged_episodes": diverged} if diverged else {}),
             **self.task_sampler.metrics(),
             **ranks.mean_by_name(self.experience.metrics()),
         }

@@ -1,6 +1,6 @@
 """A picture of adapting: what an agent does in every episode of a trial, on several tasks.
 
-    python examples/adaptation_picture.py runs/version_0/checkpoints/best.ckpt adaptation.png --tasks "[[0.5], [2.5]]"
+    python examples/adaptation_picture.py runs/NAME/version_0/checkpoints/best.ckpt out.png --tasks "[[0.5], [2.5]]"
 
 In velocity environments it plots the velocity over time and the hidden target; in goal environments, the paths and the
 hidden goal.

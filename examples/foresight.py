@@ -1,6 +1,6 @@
 """Whether foresight foresees: the utilities of hindsight foresight relabeling against what adapting really brings.
 
-    python examples/foresight.py runs/version_0/checkpoints/last.ckpt
+    python examples/foresight.py runs/NAME/version_0/checkpoints/last.ckpt
 
 An agent runs a trial on every one of many tasks. Then, for a trajectory τ and every task ψ, it is given the belief that
 τ with ψ's rewards leads to, and acts on ψ. The return of that episode is compared with U_ψ(τ) − log Z_ψ, from which the

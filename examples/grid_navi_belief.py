@@ -1,6 +1,6 @@
 """How VariBAD's belief about the goal of GridNavi sharpens while the agent searches.
 
-    python examples/grid_navi_belief.py results/roml/grid_navi_belief runs/version_0/checkpoints/best.ckpt …
+    python examples/grid_navi_belief.py results/roml/grid_navi_belief runs/NAME/version_0/checkpoints/best.ckpt …
 
 For every step of test trials, samples of the belief are decoded to what every cell pays. The chance that it pays
 the goal's reward, averaged over the samples, is the belief's probability of the goal being there; its entropy is set

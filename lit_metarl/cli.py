@@ -27,6 +27,7 @@ from lit_metarl.checkpoints import (
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import Mistake
+from lit_metarl.command_line.next_steps import program, short
 from lit_metarl.optim.averaged_gradients import register
 
 CLI = TypeVar("CLI", bound=MetaRLCLI)
@@ -67,16 +68,7 @@ def _how_to_resume(args: list[str], checkpoint: Path) -> str:
             next(given, None)
         elif not argument.startswith("--ckpt_path="):
             kept.append(argument)
-    path = checkpoint.relative_to(Path.cwd()) if checkpoint.is_relative_to(Path.cwd()) else checkpoint
-    return shlex.join([*_program(), *kept, "--ckpt_path", str(path)])
-
-
-def _program() -> list[str]:
-    """How this program was started."""
-    path = Path(sys.argv[0])
-    if path.parts[-2:] == ("lit_metarl", "__main__.py"):
-        return ["python", "-m", "lit_metarl"]
-    return ["python", sys.argv[0] if path.name == "train.py" else "train.py"]
+    return shlex.join([*program(), *kept, "--ckpt_path", short(checkpoint)])
 
 
 def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
@@ -96,7 +88,7 @@ def command_line(kind: type[CLI], args: list[str] | None) -> CLI:
         auto_configure_optimizers=False,
         parser_class=ConciseParser,
         parser_kwargs={
-            "prog": shlex.join(_program()),
+            "prog": shlex.join(program()),
             "description": "Train and evaluate agents that adapt to new tasks.",
         },
         trainer_defaults={

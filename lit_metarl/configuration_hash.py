@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-OF_THE_RUN_ONLY = ("seed_everything", "threads", "ckpt_path", "verbose", "figures", "csv", "tasks", "video")
+OF_THE_RUN_ONLY = ("name", "seed_everything", "threads", "ckpt_path", "verbose", "figures", "csv", "tasks", "video")
 OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
 DIGITS = 12
 

@@ -27,7 +27,7 @@ class TrainedAgent:
 
     In an ordinary Gymnasium loop, over the episodes of one trial:
 
-        agent = load_trained("runs/version_0/checkpoints/best.ckpt")
+        agent = load_trained("runs/NAME/version_0/checkpoints/best.ckpt")
         env = gymnasium.make("lit_metarl/PointRobot-v0", task=[0.5, -0.5])
         trial = agent.begin_trial(env)
         for _ in range(3):

@@ -13,6 +13,7 @@ from lit_metarl import cli
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 TINY = [
+    "--name=",
     "--trainer.max_epochs=2",
     "--trainer.check_val_every_n_epoch=1",
     "--trainer.accelerator=cpu",

@@ -303,7 +303,11 @@ class CEMTaskSampler(TaskSampler):
 
     def metrics(self) -> dict[str, float]:
         row = self._history[-1] if self._history else self._row()
-        return {f"cem/{name}": value for name, value in row.items() if name != "round"}
+        left_out = {"round"}
+        for name, ordinary in (("collapsed", 0.0), ("selected_share", self.selection_share)):
+            if all(math.isclose(row.get(name, ordinary), ordinary, rel_tol=0.1) for row in self._history):
+                left_out.add(name)  # until there is something to see
+        return {f"cem/{name}": value for name, value in row.items() if name not in left_out}
 
     def example_tasks(self, n: int) -> tuple[Tensor, Tensor]:
         """`n` tasks each from D_φ and from the reference distribution, `[n, task_dim]`, for a figure.

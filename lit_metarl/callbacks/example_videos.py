@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import time
+from time import monotonic
 
 import torch
 
@@ -18,30 +17,39 @@ MIN_PICTURES, MAX_PICTURES = 5, 40
 """Pictures of an episode: fewer show too little, more make large files."""
 
 
-def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) -> dict[str, list[Picture]]:
-    """Pictures of a trial each on the `best`, `median` and `worst` task of the last evaluation.
+class NoVideos(Exception):
+    """Why a run ends without videos."""
 
-    Empty if there was none, if this machine cannot render the environment, or not within `seconds`.
+
+def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) -> dict[str, list[Picture]]:
+    """Pictures of a trial each on the `median`, `worst` and `best` task of the last evaluation, as far as time allows.
+
+    Raises:
+        NoVideos: if there was none, if this machine cannot render the environment, or not within `seconds`.
     """
-    if agent.evaluated is None or seconds <= 0.0:
-        return {}
+    if agent.evaluated is None:
+        raise NoVideos("there was no validation to choose tasks from.")
     env = data.make_env(1, data.evaluation.seed)
     env.reset()
     try:
         env.render_frame(0)  # the first one opens libraries
-        start = time.monotonic()
+        start = monotonic()
         env.render_frame(0)
     except (NotImplementedError, RuntimeError) as error:
-        print(f"No videos: {error}", file=sys.stderr)
-        return {}
-    a_picture_s = time.monotonic() - start
-    adapted = agent.evaluated.returns[:, -1]
-    order = adapted.argsort()
-    chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
+        raise NoVideos(str(error)) from error
+    a_picture_s = monotonic() - start
+    order = agent.evaluated.returns[:, -1].argsort()
+    chosen = {"median": order[len(order) // 2], "worst": order[0], "best": order[-1]}
     episodes = agent.exploration_episodes + data.evaluation.adapted_episodes
-    affordable = int(seconds / a_picture_s / len(chosen) / episodes) - 1  # an episode's start has one more
-    if affordable < MIN_PICTURES:
-        return {}
+    a_task_s = a_picture_s * episodes * (MIN_PICTURES + 1)  # an episode's start has one more
+    number = min(int(seconds / a_task_s), len(chosen))
+    if number == 0:
+        raise NoVideos(
+            f"one of them would take {a_task_s:.1f} s, more than the {seconds:.1f} s that --figures.share leaves. "
+            "Raise it, or film tasks with 'predict --video'."
+        )
+    chosen = dict(list(chosen.items())[:number])
+    affordable = int(seconds / a_picture_s / number / episodes) - 1
     films: dict[str, list[Picture]] = {name: [] for name in chosen}
     camera = Camera([film.append for film in films.values()], agent.exploration_episodes, min(affordable, MAX_PICTURES))
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()

@@ -1,11 +1,12 @@
-"""What TensorBoard shows besides scalars: figures, videos, and the layout of its custom scalars."""
+"""What TensorBoard opens on, and what it shows besides scalars: figures, videos, and the layout of its charts."""
 
 from __future__ import annotations
 
-import re
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, takewhile
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,42 +14,16 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from datamodules import RolloutDataModule
 from envs.errors import require
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.callbacks.example_videos import film_examples
+from lit_metarl.callbacks.charts import ADAPTATION, HEADLINES, SPEED, layout_of
+from lit_metarl.callbacks.example_videos import NoVideos, film_examples
 from lit_metarl.rollout_data import rollout_data
 from lit_metarl.videos import animated_gif
 
-FIRST_GUESS_S = 1.0  # the time to plot all figures, before it was measured
-
-CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "Held-out tasks": {
-        "Return and CVaR": (r"val/return$", r"val/cvar$"),
-        "Adaptation: return by episode": (r"val/return_episode_\d+$",),
-        "Success": (r"val/success$",),
-    },
-    "Training": {
-        "Losses": (r"train/.*loss$", r"train/.*kl$"),
-        "Return while collecting": (r"collect/return.*",),
-    },
-    "Task sampling": {"Mean of the sampled tasks": (r"cem/mean_.*",)},
-    "Relabeling": {"Share that was relabeled": (r"relabel/rate$",)},
-}
-"""Charts by group, each with the patterns of the scalars that it shows together."""
-
-
-def layout_of(scalars: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """TensorBoard's custom layout with those of the `CHARTS` that there are `scalars` for."""
-    names = list(scalars)
-    groups = {
-        group: {
-            title: ["Multiline", list(patterns)]
-            for title, patterns in charts.items()
-            if any(re.match(pattern, name) for pattern in patterns for name in names)
-        }
-        for group, charts in CHARTS.items()
-    }
-    return {group: charts for group, charts in groups.items() if charts}
+TEXT_SIZE = 14  # points; TensorBoard shows a figure at half its size
+VIDEOS_SHARE = 0.5  # of the time for figures; what is left of it when training ends
 
 
 class TensorBoardFigures(Callback):
@@ -59,7 +34,8 @@ class TensorBoardFigures(Callback):
 
     Args:
         share: largest share of the run's time that plotting may take, in [0, 1]; figures are plotted more
-            rarely, and videos have fewer pictures or are left out, to keep to it. 0 for no figures at all.
+            rarely, and videos have fewer pictures or are left out, to keep to it, but the first and the last validation
+            are always plotted. 0 for no figures at all.
         videos: whether to film videos.
     """
 
@@ -68,45 +44,67 @@ class TensorBoardFigures(Callback):
         self.share = share
         self.videos = videos
         self.seconds = 0.0
-        self._last_s = FIRST_GUESS_S
-        self._has_layout = False
+        self._last_s = 0.0  # so the first validation is plotted
         self._outdated = False  # whether there was a validation since
+        self._scalars: set[str] = set()  # that there are charts of
+        self._adaptation: dict[int, list[float]] = {}
 
-    def state_dict(self) -> dict[str, float]:
-        """The time spent on figures so far, and the time that plotting them takes."""
-        return {"seconds": self.seconds, "last_s": self._last_s}
+    def state_dict(self) -> dict[str, Any]:
+        """The time spent on figures so far, the time that plotting them takes, and what they show of the past."""
+        past = {"scalars": sorted(self._scalars), "adaptation": dict(self._adaptation)}
+        return {"seconds": self.seconds, "last_s": self._last_s, **past}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self._last_s = state_dict["seconds"], state_dict["last_s"]
+        self._scalars = set(state_dict.get("scalars", []))  # version 0.1 did not save these
+        self._adaptation = dict(state_dict.get("adaptation", {}))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        logger = _logger_of(trainer)
+        if logger is not None and layout_of(
+            self._scalars
+        ):  # a resumed run has the charts of the one before from the start
+            logger.experiment.add_custom_scalars(layout_of(self._scalars))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self._outdated = True
-        if self._budget(pl_module) >= self._last_s:
+        self._write_headlines(trainer, pl_module)
+        self._write_layout(trainer)
+        budget = (1.0 - VIDEOS_SHARE * self.videos) * self._budget(pl_module)
+        if self.share > 0.0 and self.seconds + self._last_s <= budget:
             self._plot(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch > 0:  # before, it is unknown what will be logged
-            self._write_layout(trainer)
+        self._write_layout(trainer)  # the epoch before may have logged what there was no chart of
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.share == 0.0:
-            return
         self._write_layout(trainer)
+        logger = _logger_of(trainer)
+        if self.share == 0.0 or logger is None:
+            return
         if self._outdated:
             self._plot(trainer, pl_module)
-        logger, data = _logger_of(trainer), rollout_data(trainer)
-        if self.videos and logger is not None:
-            assert isinstance(pl_module, MetaRLModule)
-            with self._clocked():
-                for name, pictures in film_examples(data, pl_module, self._budget(pl_module)).items():
+        if self.videos:
+            self._film(rollout_data(trainer), pl_module, logger)
+
+    def _film(self, data: RolloutDataModule, pl_module: pl.LightningModule, logger: TensorBoardLogger) -> None:
+        """Film the examples that there is time for, or say why not."""
+        assert isinstance(pl_module, MetaRLModule)
+        budget = self._budget(pl_module)
+        seconds = max(budget - self.seconds, VIDEOS_SHARE * budget)
+        with self._clocked():
+            try:
+                for name, pictures in film_examples(data, pl_module, seconds).items():
                     _add_gif(logger, f"videos/{name}", animated_gif(pictures), data.environment_steps)
+            except NoVideos as reason:
+                print(f"No videos: {reason}", file=sys.stderr)
 
     def _budget(self, pl_module: pl.LightningModule) -> float:
-        """Seconds that may still be spent."""
+        """Seconds that figures and videos may take so far."""
         assert isinstance(pl_module, MetaRLModule)
-        return self.share * pl_module.wall_clock_s - self.seconds
+        return self.share * pl_module.wall_clock_s
 
     @contextmanager
     def _clocked(self) -> Iterator[None]:
@@ -115,19 +113,40 @@ class TensorBoardFigures(Callback):
         self._last_s = time.monotonic() - start
         self.seconds += self._last_s
 
-    def _write_layout(self, trainer: pl.Trainer) -> None:
+    def _write_headlines(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Repeat the most important metrics of a validation where TensorBoard opens."""
+        assert isinstance(pl_module, MetaRLModule)
+        metrics, steps = trainer.callback_metrics, pl_module.environment_steps
+        headlines = {own: float(metrics[name]) for name, own in HEADLINES.items() if name in metrics}
+        headlines[SPEED] = steps / max(pl_module.wall_clock_s, 1e-9)
+        episodes = (f"val/return_episode_{episode}" for episode in count(1))
+        self._adaptation[steps] = [float(metrics[name]) for name in takewhile(metrics.__contains__, episodes)]
         logger = _logger_of(trainer)
-        if logger is not None and not self._has_layout and self.share > 0.0:
-            logger.experiment.add_custom_scalars(layout_of(trainer.callback_metrics))
-            self._has_layout = True
+        for name, value in headlines.items() if logger is not None else ():
+            logger.experiment.add_scalar(name, value, steps)
+
+    def _write_layout(self, trainer: pl.Trainer) -> None:
+        """Write the layout of the charts whenever there is something new to chart."""
+        scalars = {*self._scalars, *trainer.callback_metrics, *([SPEED] if self._adaptation else [])}
+        logger = _logger_of(trainer)
+        if logger is not None and layout_of(scalars) != layout_of(self._scalars):
+            logger.experiment.add_custom_scalars(layout_of(scalars))
+        self._scalars = scalars
 
     def _plot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        import matplotlib as mpl  # slow to import
+
+        from lit_metarl.figures import plot_adaptation
+
         data, logger = rollout_data(trainer), _logger_of(trainer)
         if logger is None:
             return
         assert isinstance(pl_module, MetaRLModule)
-        with self._clocked():
-            for name, figure in {**pl_module.figures(), **data.figures()}.items():
+        with self._clocked(), mpl.rc_context({"font.size": TEXT_SIZE}):
+            figures = {**pl_module.figures(), **data.figures()}
+            if self._adaptation and len(self._adaptation[max(self._adaptation)]) > 1:
+                figures[ADAPTATION] = plot_adaptation(self._adaptation)
+            for name, figure in figures.items():
                 logger.experiment.add_figure(name, figure, data.environment_steps)
         self._outdated = False
 

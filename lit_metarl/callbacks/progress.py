@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +23,32 @@ class SpeedColumn(ProgressColumn):
         return Text(f"{task.speed or 0.0:,.1f} {task.fields.get('unit', 'it')}/s")
 
 
+class TimeColumn(ProgressColumn):
+    """Time so far, and time left at the mean pace since the first step: a pause between steps does not change it."""
+
+    max_refresh = 0.5  # seconds
+
+    def __init__(self, style: Any) -> None:
+        super().__init__()
+        self._style = style
+        self._first: dict[TaskID, tuple[float, float]] = {}  # steps that were done, and when
+
+    def render(self, task: Task) -> Text:
+        now = task.get_time()
+        done, since = self._first.get(task.id, (0.0, now))
+        if done == 0.0 or task.completed < done:  # it had not begun, or begins anew
+            done, since = self._first[task.id] = task.completed, now
+        remaining = None
+        if task.completed > done and task.total is not None and math.isfinite(task.total):
+            remaining = (now - since) / (task.completed - done) * (task.total - task.completed)
+        elapsed = task.finished_time if task.finished else task.elapsed
+        return Text(f"{_clock(elapsed)} • {_clock(remaining)}", style=self._style)
+
+
+def _clock(seconds: float | None) -> str:
+    return "-:--:--" if seconds is None else str(timedelta(seconds=int(seconds)))
+
+
 class MetaRLProgressBar(RichProgressBar):
     """Lightning's progress bar, with an additional one for collection.
 
@@ -28,16 +56,25 @@ class MetaRLProgressBar(RichProgressBar):
 
     Args:
         refresh_rate: refreshes a second.
+
+    Attributes:
+        tested: what a test is of, as its bar names it.
     """
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate)
         self._collection: TaskID | None = None
+        self.tested = "the agent"
+
+    @property
+    def test_description(self) -> str:
+        """What runs during a test."""
+        return f"Testing {self.tested}"
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Lightning's columns, with a unit for the speed."""
-        *others, _ = super().configure_columns(trainer)
-        return [*others, SpeedColumn()]
+        """Lightning's columns, with a steady estimate of the time left and a unit for the speed."""
+        *others, _, _ = super().configure_columns(trainer)
+        return [*others, TimeColumn(self.theme.time), SpeedColumn()]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """What is shown beside the bar, without the number of the run's folder."""
@@ -76,6 +113,14 @@ class MetaRLProgressBar(RichProgressBar):
 class EvaluationReporter(Callback):
     """Prints one line per validation during training, so that a log file shows how a run is going."""
 
+    _began: tuple[float, int] | None = None
+    """Minutes and iterations after the first iteration of this process, with which initial data are collected."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._began is None:
+            assert isinstance(pl_module, MetaRLModule)
+            self._began = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
@@ -89,7 +134,9 @@ class EvaluationReporter(Callback):
         minutes, done = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
         speed = data.environment_steps / max(pl_module.wall_clock_s, 1e-9)
         total = trainer.max_epochs or -1  # without a limit there is no end to wait for
-        left = f"  {minutes / done * (total - done):5.1f} min left" if total > 0 else ""
+        began, before = self._began or (0.0, 0)
+        pace = (minutes - began) / (done - before)
+        left = f"  {pace * (total - done):5.1f} min left" if total > 0 else ""
         Console().print(
             f"iteration {done:4d}  {data.environment_steps:>9,} environment steps  {speed:>6,.0f} steps/s  "
             f"{minutes:5.1f} min{left}  {text}",

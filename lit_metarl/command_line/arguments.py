@@ -55,7 +55,12 @@ class ArgumentsCLI(LightningCLI):
             default=1,
             help="Seed of the weights and of every random stream of the run.",
         )
-
+        parser.add_argument(
+            "--name",
+            type=str | None,
+            default=None,
+            help="Name of the run and of its folder (null: from algorithm, environment, method and seed).",
+        )
         parser.add_argument(
             "--threads",
             type=PositiveInt | None,

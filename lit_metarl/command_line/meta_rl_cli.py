@@ -31,6 +31,7 @@ from lit_metarl.command_line.mistakes import missing_requirement
 from lit_metarl.command_line.parsing import ParsingCLI
 from lit_metarl.command_line.run import Run
 from lit_metarl.command_line.sections import placed
+from lit_metarl.naming import named_loggers, run_name
 from lit_metarl.threads import use_threads
 from lit_metarl.trainer_arguments import check_trainer
 
@@ -58,7 +59,7 @@ class MetaRLCLI(ParsingCLI):
         super().parse_arguments(parser, args)
         config, fits = self.config[self.config.subcommand], self.config.subcommand == "fit"
         self._exact_resume = ExactResume(self.configuration)
-        self._hyperparameters = HyperParameters(self.configuration)
+        self._hyperparameters = HyperParameters(self.configuration, self.typed)
         self.trainer_defaults["callbacks"] = [
             *([] if config.trainer.enable_progress_bar is False else [MetaRLProgressBar()]),
             EvaluationReporter(),
@@ -83,9 +84,11 @@ class MetaRLCLI(ParsingCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything."""
-        check_switches(self.config[self.config.subcommand].trainer)
+        trainer = self.config[self.config.subcommand].trainer
+        check_switches(trainer)
         try:
-            super().instantiate_classes()
+            with named_loggers(trainer.logger, run_name(self.configuration)):
+                super().instantiate_classes()
         except ConfigurationError:
             raise
         except ValueError as error:  # what a constructor refuses; jsonargparse may wrap it

@@ -23,15 +23,18 @@ class ParsingCLI(ArgumentsCLI):
     Attributes:
         config: by subcommand, as jsonargparse parsed it.
         configuration: the subcommand's, as primitives.
+        typed: by key, what was given on the command line and not in files.
     """
 
     config: Any
     configuration: dict[str, Any]
+    typed: dict[str, Any]
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse files before arguments, so that what is typed counts, and say where a mistake was given."""
         arguments = sys.argv[1:] if args is None else args
         layers = Layers(typed(arguments))
+        self.typed = {given.key: given.loaded for given in layers.arguments}
         parsers: list[Any] = [parser, *self._subcommand_parsers.values()]
         for own in parsers:
             own.layers = layers

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 
 from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.callbacks import HyperParameters
+from lit_metarl.callbacks import HyperParameters, MetaRLProgressBar
 from lit_metarl.checkpoints import ExactResume
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
@@ -59,8 +59,16 @@ class Run:
         metrics = self.trainer.callback_metrics
         return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
 
-    def test(self, checkpoint: str | None) -> dict[str, float]:
-        """Evaluate a checkpoint (None: the agent as it is) on the test tasks; the metrics."""
+    def test(self, checkpoint: str | None, tested: str) -> dict[str, float]:
+        """Evaluate a checkpoint (None: the agent as it is) on the test tasks; the metrics.
+
+        Args:
+            checkpoint: its path.
+            tested: what the progress bar calls it.
+        """
+        bar = self.trainer.progress_bar_callback
+        if isinstance(bar, MetaRLProgressBar):
+            bar.tested = tested
         self.trainer.test(
             self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
         )

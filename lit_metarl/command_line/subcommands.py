@@ -12,6 +12,7 @@ from lit_metarl.checkpoints import best_of, load_initial_weights
 from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
+from lit_metarl.command_line.next_steps import next_steps
 from lit_metarl.command_line.results_table import print_results
 from lit_metarl.command_line.run import Run
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
@@ -34,7 +35,7 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
     if not given and initial_weights is not None:  # a run that goes on has its own
         load_initial_weights(run.model, run.datamodule.meta_spec, Path(initial_weights))
     if not given:
-        run.exact_resume.before = run.test(None)
+        run.exact_resume.before = run.test(None, "the untrained agent")
     before = run.exact_resume.before
     check_monitor("checkpoint.monitor", run.options.checkpoint.monitor, before)
     check_callbacks(run.trainer, before)
@@ -50,7 +51,10 @@ def _compare(run: Run) -> None:
     if not best:
         tell("warning: there is no best checkpoint, for there was no validation: 'after' is the agent as it is now.")
     steps = run.datamodule.environment_steps
-    results = {"before": run.exact_resume.before, "after": run.test(best or None)}
+    results = {
+        "before": run.exact_resume.before,
+        "after": run.test(best or None, "the best checkpoint" if best else "the agent"),
+    }
     run.hyperparameters.log_results(run.trainer, results["after"], steps)
     if run.trainer.is_global_zero:
         print_results(results, f"{run.title}, {steps:,} environment steps")
@@ -59,6 +63,8 @@ def _compare(run: Run) -> None:
         run.write_json("results.json", results)
     if best and run.trainer.is_global_zero:
         print(f"Best checkpoint: {best}")
+    if run.keeps_results:
+        print(f"From here:\n{next_steps(run, best)}")
 
 
 def validate(run: Run, arguments: dict[str, Any]) -> None:

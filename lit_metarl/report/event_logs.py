@@ -1,25 +1,28 @@
-"""Scalars from a run's TensorBoard event files."""
+"""Scalars that a run logged with TensorBoard or as CSV."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+import pandas as pd
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 
+TABLE = "metrics.csv"  # of Lightning's CSVLogger
 EVERYTHING = {"scalars": 0}  # tensorboard thins out long series unless told otherwise
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)
 
 
-def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, dict[int, float]]:
+def read_scalars(folders: list[Path], prefixes: tuple[str, ...], whole: bool = True) -> dict[str, dict[int, float]]:
     """Scalars by name and environment step; of values logged at one step, the last counts.
 
     Args:
         folders: with the event files of one run; several if it was resumed, the newest last.
         prefixes: of the names that are wanted.
+        whole: whether the run has ended, so that its last event files must not be cut off.
 
     Raises:
         ValueError: if an event file is damaged that the last process of the newest folder wrote. One that an
@@ -27,7 +30,7 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, di
     """
     paths = sorted(folders[-1].glob("*tfevents*"))
     for path in paths:
-        if _process(path) == _process(paths[-1]):
+        if whole and _process(path) == _process(paths[-1]):
             _check_whole(path)
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
@@ -36,6 +39,11 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...]) -> dict[str, di
         for name in events.Tags()["scalars"]:
             if name.startswith(prefixes):
                 scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
+        if (folder / TABLE).is_file():
+            table = pd.read_csv(folder / TABLE)
+            for name in filter(lambda name: name.startswith(prefixes), map(str, table)):
+                logged = table[["step", name]].dropna()
+                scalars.setdefault(name, {}).update(zip(logged["step"].astype(int), logged[name]))
     return dict(sorted(scalars.items()))
 
 

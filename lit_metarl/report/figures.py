@@ -42,8 +42,10 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
         caption = f"{metric} against environment steps. IQM over seeds; shaded: 95 % interval."
         if reference in set(curves["method"]):
             caption += f" Dotted: where {reference} ends."
-        label = _curve_label(str(metric), experiment)
-        yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference), caption
+        label, untrained = _curve_label(str(metric), experiment), _untrained(str(metric), experiment)
+        if len(untrained):
+            caption += " Circles: the untrained agent, on test tasks."
+        yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
     finals = analysis.table("final", name)
     returns = finals[finals["metric"] == FINAL_RETURN]
     if len(returns):
@@ -109,13 +111,25 @@ def _curve_label(metric: str, experiment: Experiment) -> str:
     }.get(metric, metric)
 
 
-def _learning_curves(curves: pd.DataFrame, label: str, styles: Styles, reference: str | None) -> Figure:
+def _untrained(metric: str, experiment: Experiment) -> pd.Series[float]:
+    """By method, the mean of a validation metric's test before training; empty if there was none."""
+    finals = experiment.finals[np.isfinite(experiment.finals["value"]) & (experiment.finals["training"] == "before")]
+    own = finals[finals["metric"] == metric.replace("val/", "test/")]
+    return own.groupby("method")["value"].mean()
+
+
+def _learning_curves(
+    curves: pd.DataFrame, label: str, styles: Styles, reference: str | None, untrained: pd.Series[float]
+) -> Figure:
     """Interquartile means over seeds against environment steps, with intervals and the reference's last value."""
     figure, axes = new_figure()
     for method, curve in curves.groupby("method", sort=False):
         steps, (color, line) = curve["environment_steps"], styles[str(method)]
         marker = "o" if len(curve) == 1 else ""  # one point makes no line
         axes.plot(steps, curve["value"], line, color=color, label=method, marker=marker)
+        if method in untrained:
+            start = [0, steps.iloc[0]], [untrained[method], curve["value"].iloc[0]]
+            axes.plot(*start, ":", color=color, marker="o", markevery=[0], markerfacecolor="white", linewidth=1.2)
         if curve["low"].notna().any():
             axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=INTERVAL_OPACITY, linewidth=0)
     goal = curves.loc[curves["method"] == reference, "value"]

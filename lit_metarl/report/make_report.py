@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from envs.errors import require
 from lit_metarl.report.analysis import ACROSS, Analysis
 from lit_metarl.report.figure_style import RC, save_figure, styles_of
 from lit_metarl.report.figures import Plotted, figures_across, figures_of
+from lit_metarl.report.films import Film
 from lit_metarl.report.page import page
 from lit_metarl.report.rows import Experiment, load_experiments, unwritable
 from lit_metarl.report.statistics import Bootstrap
@@ -27,6 +29,7 @@ def make_report(
     metrics: Sequence[str] = ALWAYS,
     bootstrap: Bootstrap = Bootstrap(),  # noqa: B008  immutable
     command: str = "",
+    films: Mapping[str, list[Film]] = {},
 ) -> Path:
     """Plot everything; the path of the page.
 
@@ -36,7 +39,8 @@ def make_report(
         reference: the method that others are measured against, if any.
         metrics: validation metrics to draw curves of.
         bootstrap: how resamples are drawn.
-        command: that draws it again; shown on the page.
+        command: that plots it again; shown on the page.
+        films: by experiment.
 
     Raises:
         ConfigurationError: if the rows are wrong, the reference or a metric is in none of them, or a file cannot be
@@ -57,7 +61,8 @@ def make_report(
         if across is not None:
             pictures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
     analysis.write(output / "tables")
-    text = page(f"Report: {rows.resolve().name}", command, experiments, analysis, across, pictures)
+    about = (rows.parent if output == rows else rows).resolve().name
+    text = page(f"Report: {about}", command, experiments, analysis, across, pictures, films)
     try:
         (output / PAGE).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -75,11 +80,14 @@ def _methods(experiments: Sequence[Experiment], reference: str | None) -> list[s
 
 def _check_metrics(experiments: Sequence[Experiment], metrics: Sequence[str]) -> None:
     known = sorted({name for experiment in experiments for name in experiment.metrics if name.startswith("val/")})
-    for metric in metrics:
+    for metric in set(metrics) - set(ALWAYS):  # whatever was not validated lacks those, and the page says so
         nearest = get_close_matches(metric, known, n=1)
         hint = f"Did you mean {nearest[0]}? " if nearest else ""
         require(metric in known, "metrics", metric, "no run has it", f"{hint}The rows have {', '.join(known)}.")
 
 
 def _save(drawn: Iterable[Plotted], output: Path, prefix: str) -> list[tuple[bytes, str]]:
-    return [(save_figure(figure, output / "figures" / f"{prefix}_{name}"), caption) for name, figure, caption in drawn]
+    beginning = re.sub(r"[^\w.-]+", "_", prefix)
+    return [
+        (save_figure(figure, output / "figures" / f"{beginning}_{name}"), caption) for name, figure, caption in drawn
+    ]

@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import COORDINATE, TASK_ROWS, read_task_rows
 from lit_metarl.report.event_logs import read_scalars
-from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEAN, TASKS, write_table
-from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, find_runs, newest_finished
+from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEAN, TASKS, UNFINISHED, write_table
+from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, described, find_runs, read_configuration
 
 
 def make_rows(runs: Path, rows: Path) -> list[str]:
-    """Read all runs below `runs` and write their rows into the folder `rows`.
+    """Read all runs in and below `runs` and write their rows into the folder `rows`.
 
     Returns:
-        One line for each run that was left out, with the reason; `runs.csv` records it too.
+        One line for each run that was found: what there is of it, or why it cannot be used; `runs.csv` records it too.
 
     Raises:
-        ConfigurationError: if there is no finished run, or a file cannot be written.
+        ConfigurationError: if no run can be used, or a file cannot be written.
     """
-    collected: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    skipped = []
-    for name, place in find_runs(runs).items():
+    collected: dict[str, list[pd.DataFrame]] = {file: [pd.DataFrame(columns=COLUMNS[file])] for file in COLUMNS}
+    statuses = {}
+    for name, folders in find_runs(runs).items():
         try:
-            tables = _tables_of(place)
+            tables = _tables_of(folders)
         except (OSError, ValueError) as error:
-            reason = _reason(error)
-            tables = {RUNS: pd.DataFrame([{"status": reason}])}
-            skipped.append(f"{name}: {reason}")
+            tables = {RUNS: pd.DataFrame([{"status": _reason(error)}])}
         for file, table in tables.items():
             collected[file].append(table.assign(**name._asdict()))
-    message = f"none of its {len(skipped)} runs can be used ({'; '.join(skipped[:3])})"
-    require(len(skipped) < len(collected[RUNS]), "runs", str(runs), message, "Wait until a run has finished.")
-    (rows / TASKS).unlink(missing_ok=True)  # of an earlier call
+        statuses[name] = tables[RUNS]["status"].iloc[0]
+    found = [f"{name}: {status}" for name, status in statuses.items()]
+    message = f"none of its {len(found)} runs can be used ({'; '.join(found[:3])})"
+    usable = any(status in (FINISHED, UNFINISHED) for status in statuses.values())
+    require(usable, "runs", str(runs), message, "Wait until a run has finished or validated once.")
     for file, of_runs in collected.items():
-        table = pd.concat(of_runs)
+        table = pd.concat([one for one in of_runs if len(one)] or of_runs)
         metrics = sorted(set(table.columns) - set(COLUMNS[file]))
-        write_table(rows / file, table.reindex(columns=[*COLUMNS[file], *metrics]))
-    return skipped
+        if file == TASKS and table.empty:
+            (rows / TASKS).unlink(missing_ok=True)  # of an earlier call
+        else:
+            write_table(rows / file, table.reindex(columns=[*COLUMNS[file], *metrics]))
+    return found
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -57,37 +56,42 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error).splitlines()[0]
 
 
-def _tables_of(place: Path) -> dict[str, pd.DataFrame]:
-    """Rows of a run's newest finished version, by file.
+def _tables_of(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Rows of a run, by file.
 
     Raises:
-        ValueError: if no version has finished, or one of its files is damaged.
+        ValueError: if it neither finished nor validated, or one of its files is damaged.
         OSError: if a file cannot be read.
     """
-    folders = newest_finished(place)
-    if not folders:
-        raise ValueError(f"it has not finished (no {RESULTS})")
     folder = folders[-1]
-    scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN))
+    finished = (folder / RESULTS).is_file()
+    scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN), finished)
     steps = sorted(scalars.get("val/return", {}))
-    if not steps:
-        raise ValueError("its event files hold no val/return")
+    if not finished and not steps:
+        raise ValueError(f"it has not finished (no {RESULTS}), nor validated once")
     curves = {
         metric: pd.Series(values).map(_single) for metric, values in scalars.items() if not metric.startswith("test/")
     }
-    ends = {"before": 0, "after": max([*steps, *scalars.get("test/return", {})])}
+    ends = {"before": 0, "after": max([0, *steps, *scalars.get("test/return", {})])}
     finals = [
         {"training": training, "environment_steps": ends[training], **metrics}
-        for training, metrics in _results(folder / RESULTS).items()
+        for training, metrics in (_results(folder / RESULTS) if finished else _untrained(scalars)).items()
     ]
     tables = {
-        RUNS: pd.DataFrame([{"status": FINISHED, **_configuration(folder / CONFIGURATION)}]),
-        CURVES: pd.DataFrame(curves).loc[steps].rename_axis("environment_steps").reset_index(),
+        RUNS: pd.DataFrame([{"status": FINISHED if finished else UNFINISHED, **_facts(folder)}]),
         FINALS: pd.DataFrame(finals),
     }
+    if steps:
+        tables[CURVES] = pd.DataFrame(curves).loc[steps].rename_axis("environment_steps").reset_index()
     if (folder / TASK_ROWS).is_file():  # older versions did not write it
         tables[TASKS] = _task_rows(folder / TASK_ROWS)
     return tables
+
+
+def _untrained(scalars: dict[str, dict[int, float]]) -> dict[str, dict[str, str]]:
+    """The test before training of a run that has not finished."""
+    before = {name: _single(values[0]) for name, values in scalars.items() if name.startswith("test/") and 0 in values}
+    return {"before": before} if before else {}
 
 
 def _single(value: float) -> str:
@@ -113,26 +117,13 @@ def _results(path: Path) -> dict[str, dict[str, str]]:
         raise ValueError(f"its {path.name} is damaged") from error
 
 
-def _configuration(path: Path) -> dict[str, str | float | None]:
+def _facts(folder: Path) -> dict[str, str | float | None]:
     """What a report must know of a run's configuration."""
-    text = path.read_text(encoding="utf-8")
-    try:
-        config: dict[str, Any] = yaml.safe_load(text)
-        env, alpha = config["data"]["env"], (config["model"].get("init_args") or {}).get("cvar_alpha")
-        name = configuration_hash(config)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"its {path.name} is damaged") from error
-    first = text.splitlines()[0]
+    config = read_configuration(folder)
+    first = (folder / CONFIGURATION).read_text(encoding="utf-8").splitlines()[0]
     return {
-        "environment": _described(env),
-        "cvar_alpha": alpha,
-        "configuration": name,
+        "environment": described(config["data"]["env"]),
+        "cvar_alpha": (config["model"].get("init_args") or {}).get("cvar_alpha"),
+        "configuration": configuration_hash(config),
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }
-
-
-def _described(env: Mapping[str, Any] | str) -> str:
-    """An environment's class, with its arguments if it was given any, such as `PointRobot(horizon=20)`."""
-    path, given = (env, {}) if isinstance(env, str) else (env["class_path"], env.get("init_args") or {})
-    name = path.rpartition(".")[2]
-    return f"{name}({', '.join(f'{key}={value}' for key, value in sorted(given.items()))})" if given else name

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a comparison, in plain words."""
+"""What a reader must know before believing the numbers, in plain words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lit_metarl.report.rows import Experiment
+from lit_metarl.report.rows import FINISHED, Experiment
 from lit_metarl.report.statistics import MINIMUM_SEEDS
 
 ADVISED_SEEDS = 5
@@ -25,6 +25,13 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
     for method, own in runs.groupby("method"):
         if own["configuration"].nunique() > 1:
             notes.append(f"The seeds of {method} were not run with one configuration.")
+    if len(unfinished := runs.loc[runs["status"] != FINISHED, "run"]):
+        notes.append(f"Not finished, so there is no test after training: {_listed(unfinished)}.")
+    if len(blind := sorted(set(runs["run"]) - set(experiment.curves["run"]))):
+        notes.append(
+            f"No validation, so there is neither a curve nor a best checkpoint, and what was tested is the agent at "
+            f"the end: {_listed(blind)}."
+        )
     ends = experiment.curves.groupby("run", sort=False)["environment_steps"].max()
     if len(ends) and ends.min() < 0.95 * ends.max():
         notes.append(
@@ -33,10 +40,8 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
         )
     for metric in metrics if len(runs) else []:
         logged = set(experiment.curves.dropna(subset=[metric])["run"]) if metric in experiment.metrics else set()
-        lacking = [run for run in runs["run"] if run not in logged]
-        if len(lacking) == len(runs):
-            notes.append(f"{metric} is in none of its rows.")
-        elif lacking:
+        lacking = [run for run in runs["run"] if run not in logged and run not in blind]
+        if lacking:
             notes.append(f"{metric} is not in the rows of {_listed(lacking)}.")
     lost = experiment.finals[~np.isfinite(experiment.finals["value"])]
     for (run, training), own in lost.groupby(["run", "training"], sort=False):
@@ -54,7 +59,7 @@ def _on_seeds(experiment: Experiment) -> Iterator[str]:
         if missing := sorted(expected - set(own)):
             yield f"{method} lacks seed {_listed(missing)} ({len(own)} of {len(expected)} seeds are there)."
     if few := [method for method, own in seeds.items() if len(own) < MINIMUM_SEEDS]:
-        yield f"Fewer than {MINIMUM_SEEDS} seeds, so no intervals are drawn: {_listed(few)}."
+        yield f"Fewer than {MINIMUM_SEEDS} seeds, so no intervals, and differences may be chance: {_listed(few)}."
     if some := [method for method, own in seeds.items() if MINIMUM_SEEDS <= len(own) < ADVISED_SEEDS]:
         yield f"Fewer than {ADVISED_SEEDS} seeds, so intervals are rough and likely too narrow: {_listed(some)}."
 

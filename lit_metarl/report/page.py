@@ -21,10 +21,10 @@ from lit_metarl.report.statistics import MINIMUM_SEEDS
 PACKAGES = ("lit_metarl", "numpy", "scipy", "pandas", "matplotlib", "tensorboard")
 SHOWN_FINALS = ("test/return", "test/cvar", "test/success")  # the others are in the tables
 MINUS = "\N{MINUS SIGN}"
-NONE = "\N{EN DASH}"
+TOO_FEW = f"fewer than {MINIMUM_SEEDS} seeds"
 
 Pictures = Iterable[tuple[bytes, str]]
-"""SVGs and their captions."""
+"""SVGs or GIFs, and their captions."""
 
 
 def rounded(value: float) -> str:
@@ -41,8 +41,8 @@ def steps(value: float) -> str:
 
 
 def interval(row: Mapping[str, float]) -> str:
-    """The interval of a row, or a dash where it has none."""
-    return NONE if math.isnan(row["low"]) else f"[{rounded(row['low'])}, {rounded(row['high'])}]"
+    """The interval of a row, or why it has none."""
+    return TOO_FEW if math.isnan(row["low"]) else f"[{rounded(row['low'])}, {rounded(row['high'])}]"
 
 
 def page(
@@ -52,6 +52,7 @@ def page(
     analysis: Analysis,
     across: Across | None,
     pictures: Mapping[str, Pictures],
+    films: Mapping[str, Pictures],
 ) -> str:
     """The page.
 
@@ -62,6 +63,7 @@ def page(
         analysis: the tables.
         across: of what the rows about all experiments together are made.
         pictures: figures by experiment, or by `ACROSS`.
+        films: by experiment.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"rounded": rounded, "steps": steps, "interval": interval}
@@ -80,12 +82,9 @@ def page(
                 "environments": experiment.environments,
                 "seeds": experiment.seeds,
                 "notes": notes_on(experiment, analysis.metrics, analysis.reference),
-                "finals": {
-                    metric: rows
-                    for metric in SHOWN_FINALS
-                    if (rows := [row for row in _rows(analysis, "final", experiment.name) if row["metric"] == metric])
-                },
+                "finals": _finals(experiment, analysis),
                 "figures": _embedded(pictures.get(experiment.name, [])),
+                "films": _embedded(films.get(experiment.name, [])),
                 "to_reference": _rows(analysis, "steps_to_reference", experiment.name),
                 "improvement": _rows(analysis, "probability_of_improvement", experiment.name),
             }
@@ -107,6 +106,17 @@ def page(
         versions=[f"{name} {version(name)}" for name in PACKAGES],
         lightning=sorted(set(runs["lightning"]) - {""}),
     )
+
+
+def _finals(experiment: Experiment, analysis: Analysis) -> dict[str, list[dict[Any, Any]]]:
+    """By metric that is shown, the rows of the table after training, each with the untrained agent's mean."""
+    before = experiment.finals[experiment.finals["training"] == "before"].groupby(["metric", "method"])["value"].mean()
+    rows = [
+        {**row, "untrained": before.get((row["metric"], row["method"]), math.nan)}
+        for row in _rows(analysis, "final", experiment.name)
+    ]
+    shown = {metric: [row for row in rows if row["metric"] == metric] for metric in SHOWN_FINALS}
+    return {metric: own for metric, own in shown.items() if own}
 
 
 def _rows(analysis: Analysis, table: str, experiment: str) -> list[dict[Any, Any]]:

@@ -23,7 +23,7 @@ COLUMNS = {
 }
 """By file, the columns that it must have; further ones are metrics and coordinates of tasks."""
 
-FINISHED = "finished"
+FINISHED, UNFINISHED = "finished", "not finished"
 SUCCESS = "val/success"
 TASK_MEAN = "cem/mean_"
 """Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
@@ -36,8 +36,9 @@ class Experiment:
 
     Attributes:
         name: of the experiment.
-        runs: finished runs as in `runs.csv`, ordered by method and seed; all columns but `seed` are text.
-        unused: runs that cannot be used; `status` says why.
+        runs: used runs as in `runs.csv`, ordered by method and seed; all columns but `seed` are text. They have
+            finished, except where no run of their method has.
+        unused: the others; `status` says why.
         curves: one row a validation of `runs`; NaN where a metric was not logged.
         finals: one row a test metric (`training`, `metric`, `value`).
         tasks: one row a test task, of the adapted (last) episode; coordinates as `task/<name>`.
@@ -52,7 +53,7 @@ class Experiment:
 
     @property
     def seeds(self) -> dict[str, list[int]]:
-        """Seeds of the finished runs, by method."""
+        """Seeds of the runs, by method."""
         return {str(method): own["seed"].tolist() for method, own in self.runs.groupby("method")}
 
     @property
@@ -96,8 +97,8 @@ def read_table(path: Path, required: list[str]) -> pd.DataFrame:
     """A table as text; what is left empty is "".
 
     Raises:
-        ConfigurationError: if the file is missing or damaged, lacks a required column, repeats one, or has a row of
-            another length than its header.
+        ConfigurationError: if the file is missing or damaged, lacks a required column, or has a row of another length
+            than its header.
     """
     require(path.is_file(), "rows", str(path), "there is no such file", REMAKE)
     try:
@@ -107,11 +108,8 @@ def read_table(path: Path, required: list[str]) -> pd.DataFrame:
         raise ConfigurationError("rows", str(path), f"it is damaged ({error})", REMAKE) from error
     lacking = [name for name in required if name not in header]
     require(not lacking, "rows", str(path), f"it lacks the columns {lacking}", REMAKE)
-    require(len(set(header)) == len(header), "rows", str(path), "it names a column twice", REMAKE)
-    for number, line in enumerate(lines, start=2):  # pandas would fill short rows silently
-        if len(line) != len(header):
-            message = f"row {number} has {len(line)} cells under {len(header)} columns"
-            raise ConfigurationError("rows", str(path), message, REMAKE)
+    aligned = all(len(line) == len(header) for line in lines)  # pandas would fill short rows silently
+    require(aligned, "rows", str(path), "a row has more or fewer cells than the header", REMAKE)
     return pd.DataFrame(lines, columns=header, dtype=str)
 
 
@@ -130,10 +128,10 @@ def load_experiments(folder: Path) -> list[Experiment]:
         strangers = sorted(set(table["run"]) - set(runs["run"]))
         require(not strangers, "rows", str(folder / file), f"{RUNS} does not list {strangers[:3]}", REMAKE)
     runs = runs.sort_values(NAME)
-    finished = runs[runs["status"] == FINISHED]
-    require(not finished.empty, "rows", str(folder), "it holds no finished run", REMAKE)
-    lacking = sorted(set(finished["run"]) - set(curves["run"]))
-    require(not lacking, "rows", str(folder / CURVES), f"it has no rows of {lacking[:3]}", REMAKE)
+    finished = runs["status"] == FINISHED
+    alone = ~finished.groupby([runs["experiment"], runs["method"]]).transform("any")
+    used = finished | (runs["status"] == UNFINISHED) & alone
+    require(used.any(), "rows", str(folder), "it holds no run that can be used", REMAKE)
 
     curves, tasks = _with_numbers(folder / CURVES, curves), _with_numbers(folder / TASKS, tasks)
     steps = curves["environment_steps"]
@@ -145,9 +143,9 @@ def load_experiments(folder: Path) -> list[Experiment]:
     return [
         Experiment(
             str(name),
-            own[own["status"] == FINISHED],
-            own[own["status"] != FINISHED],
-            *(table[table["run"].isin(own["run"][own["status"] == FINISHED])] for table in (curves, finals, adapted)),
+            own[used[own.index]],
+            own[~used[own.index]],
+            *(table[table["run"].isin(own["run"][used[own.index]])] for table in (curves, finals, adapted)),
         )
         for name, own in runs.groupby("experiment")
     ]

@@ -1,18 +1,20 @@
-"""Which runs a folder holds: `FOLDER/<experiment>/<method>/seed_<n>/[version_<k>/]`."""
+"""Which runs a folder holds: those of batches, and single ones, each of which may continue others."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from envs.errors import require
+from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.naming import class_name, method_of
 
-LAYOUT = "FOLDER/<experiment>/<method>/seed_<number>/"
-RESULTS = "results.json"
-CONFIGURATION = "config.yaml"
+LAYOUT = "<experiment>/<method>/seed_<number>/"
+RESULTS, CONFIGURATION, VERSIONS = "results.json", "config.yaml", "versions.json"
 
 
 class RunName(NamedTuple):
@@ -26,37 +28,124 @@ class RunName(NamedTuple):
         return f"{self.experiment}/{self.method}/seed_{self.seed}"
 
 
-def find_runs(folder: Path) -> dict[RunName, Path]:
-    """All runs below `folder`, finished or not, in the order of their names.
+def find_runs(folder: Path) -> dict[RunName, list[Path]]:
+    """All runs in and below `folder`, finished or not, in the order of their names.
+
+    Runs of a batch are named by their folders, `<experiment>/<method>/seed_<number>/[version_<k>/]`; others by their
+    configuration: environment, method (or the name that they were given), and seed.
+
+    Returns:
+        By name, the folders of the run's newest finished version, or of its newest one. There are several where it
+        was interrupted and resumed: each continues the one before. There is none in an empty folder of a batch.
 
     Raises:
-        ConfigurationError: if the folder does not exist or holds no run in the expected layout.
+        ConfigurationError: if the folder does not exist or holds no run.
     """
-    hint = f"Give a folder with runs as {LAYOUT}."
+    hint = "Give the folder of a run, or one with several: runs of train.py, or of a batch (lit_metarl.batch)."
     require(folder.is_dir(), "runs", str(folder), "there is no such folder", hint)
-    runs = {}
-    for place in folder.glob("*/*/seed_*"):
+    runs: dict[RunName, list[Path]] = {}
+    of_batches = {}
+    for place in sorted((folder.resolve(), *folder.resolve().rglob("seed_*"))):
         number = re.fullmatch(r"seed_(\d+)", place.name)
         if number is not None and place.is_dir():
-            runs[RunName(place.parts[-3], place.parts[-2], int(number[1]))] = place
-    require(bool(runs), "runs", str(folder), "it holds no run", hint)
+            of_batches[place] = RunName(place.parts[-3], place.parts[-2], int(number[1]))
+    for place, name in of_batches.items():
+        runs[_unused(name, runs, place)] = newest_finished(place) or _chains(_versions(place) or [place])[-1]
+    single = defaultdict(list)
+    for path in folder.resolve().rglob(CONFIGURATION):
+        if _trained(path.parent) and not any(place in path.parents for place in of_batches):
+            single[path.parent.parent].append(path.parent)
+    for versions in single.values():
+        for chain in _chains(sorted(versions, key=_number)):
+            _add_single(runs, chain)
+    require(bool(runs), "runs", str(folder), "it holds no run that began to train", hint)
     return dict(sorted(runs.items()))
 
 
 def newest_finished(place: Path) -> list[Path]:
-    """The folders of a run's newest finished version, the newest last; empty if there is none.
-
-    There are several where a run was interrupted and resumed (`ckpt_path`): each continues the one before.
-    """
-    versions = sorted(place.glob("version_*"), key=lambda path: (len(path.name), path.name))
+    """The folders of a run's newest finished version, the newest last; empty if there is none."""
+    versions = _versions(place)
     while versions and not (versions[-1] / RESULTS).is_file():
         versions.pop()
     if not versions:
         return [place] if (place / RESULTS).is_file() else []
-    first = len(versions) - 1
-    while first > 0 and _resumed(versions[first]):
-        first -= 1
-    return versions[first:]
+    return _chains(versions)[-1]
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """The configuration of a run, as primitives.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged.
+    """
+    try:
+        config: dict[str, Any] = yaml.safe_load((folder / CONFIGURATION).read_text(encoding="utf-8"))
+        configuration_hash({**config, "env": config["data"]["env"], "model": config["model"]["class_path"]})
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its {CONFIGURATION} is damaged") from error
+    return config
+
+
+def described(part: Any) -> str:
+    """The class of a part of a configuration, with its arguments if it has any, such as `PointRobot(horizon=20)`."""
+    arguments = part.get("init_args") if isinstance(part, dict) else None
+    given = ", ".join(f"{key}={value}" for key, value in sorted((arguments or {}).items()))
+    return f"{class_name(part)}({given})" if given else class_name(part)
+
+
+def _environment(config: dict[str, Any]) -> str:
+    """The environment of a single run, with those of its arguments that are not null."""
+    env = config["data"]["env"]
+    arguments = (env.get("init_args") or {}) if isinstance(env, dict) else {}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return described({"class_path": class_name(env), "init_args": given})
+
+
+def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
+    """Add a run that is in no batch; of several with one configuration the newest one counts, finished ones first."""
+    try:
+        config = read_configuration(chain[-1])
+        given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "")
+        name = RunName(_environment(config), given or "_".join(method_of(config)), config["seed_everything"])
+    except (OSError, ValueError):
+        config, name = {}, RunName("unreadable", "/".join(chain[-1].parts[-2:]), 0)
+    other = runs.get(name)
+    if other is not None and config and _trained(other[-1]):
+        if configuration_hash(read_configuration(other[-1])) != configuration_hash(config):
+            name = _unused(name, runs, chain[-1])
+        elif (other[-1] / RESULTS).is_file() > (chain[-1] / RESULTS).is_file():
+            return
+    runs[name] = chain
+
+
+def _unused(name: RunName, runs: dict[RunName, list[Path]], place: Path) -> RunName:
+    """The name, or if another run has it already, one with the folder that tells them apart."""
+    return name if name not in runs else name._replace(method=f"{name.method} ({'/'.join(place.parts[-2:])})")
+
+
+def _versions(place: Path) -> list[Path]:
+    return sorted((path for path in place.glob("version_*") if path.is_dir()), key=_number)
+
+
+def _number(version: Path) -> tuple[int, str]:
+    return len(version.name), version.name
+
+
+def _trained(folder: Path) -> bool:
+    """Whether a run with this folder trained, or began to; other subcommands leave neither file."""
+    return (folder / RESULTS).is_file() or (folder / VERSIONS).is_file()
+
+
+def _chains(versions: list[Path]) -> list[list[Path]]:
+    """Versions in order, those together of which each continues the one before."""
+    chains: list[list[Path]] = []
+    for version in versions:
+        if chains and _resumed(version):
+            chains[-1].append(version)
+        else:
+            chains.append([version])
+    return chains
 
 
 def _resumed(version: Path) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import MetaEnv
-from lit_metarl.videos.captions import with_caption
+from lit_metarl.videos.captions import achieved_values, values_of, with_caption
 
 Picture = NDArray[np.uint8]
 Film = Callable[[Picture], object]
@@ -19,7 +19,7 @@ Film = Callable[[Picture], object]
 
 
 class Camera:
-    """Takes pictures of whole trials, with task, episode, reward and return written under them.
+    """Takes pictures of whole trials, with task, achieved values, episode, reward and return written under them.
 
     Args:
         films: one for every task, in the order in which the environment is given the tasks.
@@ -44,12 +44,22 @@ class Camera:
         self._episode += 1
         self._time = 0
         self._reward, self._return = torch.zeros(env.num_envs), torch.zeros(env.num_envs)
+        self._features = self._sums = torch.zeros(env.num_envs, len(env.meta_spec.feature_names))
         for env_id in self._filmed(env):
             self._take(env, env_id)
 
-    def step_was_made(self, env: MetaEnv, reward: Tensor, acted: Tensor) -> None:
-        """The sub-environments that `acted` `[num_envs]` have made a step and received a `reward` `[num_envs]`."""
+    def step_was_made(self, env: MetaEnv, reward: Tensor, features: Tensor, acted: Tensor) -> None:
+        """The sub-environments that `acted` `[num_envs]` have made a step.
+
+        Args:
+            env: of which they are part.
+            reward: that they received, `[num_envs]`.
+            features: of the step, `[num_envs, features]`.
+            acted: which of them were running, `[num_envs]`.
+        """
         self._time += 1
+        self._features = features
+        self._sums = self._sums + features
         self._reward = reward
         self._return = self._return + reward
         every = -(-env.meta_spec.horizon // self._pictures_per_episode)
@@ -63,12 +73,14 @@ class Camera:
         return range(min(env.num_envs, len(self._films) - self._first_task))
 
     def _take(self, env: MetaEnv, env_id: int) -> None:
-        task = "  ".join(
-            f"{name} {value:.2f}" for name, value in zip(env.meta_spec.task_names, env.tasks[env_id].tolist())
-        )
+        spec = env.meta_spec
+        means = self._sums[env_id] / max(self._time, 1)
+        task = values_of(spec.task_names, env.tasks[env_id])
+        achieved = achieved_values(spec.feature_names, self._features[env_id], means)
         exploring = " (exploration)" if self._episode < self._exploration_episodes else ""
         lines = (
-            f"{env.meta_spec.name}  {task}",
+            f"{spec.name}, task: {task}",
+            *([f"achieved: {achieved}"] if achieved else []),
             f"episode {self._episode + 1}{exploring}  step {self._time}",
             f"reward {float(self._reward[env_id]):.2f}  return {float(self._return[env_id]):.2f}",
         )
@@ -101,7 +113,7 @@ class FilmedEnv:
         """As the environment's, with a picture of every sub-environment that acted."""
         acted = self._env.running
         outcome = self._env.step(actions)
-        self._camera.step_was_made(self._env, outcome[4]["sparse_reward"], acted)
+        self._camera.step_was_made(self._env, outcome[4]["sparse_reward"], outcome[4]["features"], acted)
         return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,14 +11,39 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 FONT_SIZE, LINE_HEIGHT, MARGIN = 13, 18, 6
+SPEEDS, PLACES = re.compile(r"velocity(_[xyz])?"), re.compile(r"(\w+_)?[xyz]")
+"""Features that a task may ask for: mean velocities, and where something is at last."""
 
 
 @lru_cache(maxsize=1)
 def _font() -> ImageFont.FreeTypeFont:
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # has a minus sign, unlike Pillow's own
     return ImageFont.truetype(path, FONT_SIZE)
+
+
+def values_of(names: Sequence[str], values: Tensor) -> str:
+    """Names with their `values` `[names]`, in two decimals."""
+    return "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in zip(names, values.tolist()))
+
+
+def achieved_values(names: Sequence[str], features: Tensor, means: Tensor) -> str:
+    """What an episode has achieved so far; "" in an environment whose features are neither speeds nor places.
+
+    Args:
+        names: of the features.
+        features: of the last step, `[features]`.
+        means: over the steps of the episode, `[features]`.
+    """
+    parts = []
+    for place, name in enumerate(names):
+        if SPEEDS.fullmatch(name):
+            parts.append(values_of([f"mean_{name}"], means[place : place + 1]))
+        elif PLACES.fullmatch(name):
+            parts.append(values_of([name], features[place : place + 1]))
+    return "  ".join(parts)
 
 
 def with_caption(picture: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:

@@ -33,6 +33,7 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--data.task_sampler.init_args.round_size=5",
         "--trainer.max_epochs=3",
         "--figures.share=1",
+        "--name=null",
         f"--trainer.logger.init_args.save_dir={folder}",
     ]
     with pytest.MonkeyPatch.context() as patch:
@@ -49,19 +50,51 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
 
 
-def test_tensorboard_shows_the_layout_the_density_of_tasks_and_a_video(browser: Any, tensorboard: str) -> None:
+def test_tensorboard_opens_on_held_out_tasks_adaptation_and_speed(browser: Any, tensorboard: str) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 1400})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(tensorboard)
+    titles = page.locator("scalar-card .tag, image-card .tag")
+    titles.nth(4).wait_for()
+    page.locator("image-card img").first.wait_for()
+    page.screenshot(path=SCREENSHOTS / "tensorboard.png")
+    shown = [text.replace("\n", "") for text in titles.all_inner_texts()]
+    overview = ["adaptation", "return", "return_cvar", "return_of_first_episode", "steps_per_second"]
+    assert shown[:5] == [f"0_overview/{name}" for name in overview]
+    assert page.get_by_text("pearl_short_point_hfr_roml_seed1").count() > 0
+    page.close()
+
+
+def test_tensorboards_custom_charts_are_all_filled_and_losses_apart(browser: Any, tensorboard: str) -> None:
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{tensorboard}#custom_scalars")
-    for title in ("Held-out tasks", "Return and CVaR", "Adaptation: return by episode"):
+    for title in ("Held-out tasks", "Return and CVaR", "Adaptation: return by episode", "Losses"):
         page.get_by_text(title, exact=True).first.wait_for()
+    page.get_by_text("critic loss", exact=True).first.wait_for(state="attached")  # its group may be folded
+    matches = page.get_by_text(re.compile("Matches"))
+    charts = page.locator("tf-custom-scalar-multi-line-chart-card")
+    page.wait_for_timeout(10_000)  # the charts ask for their data one by one
     page.screenshot(path=SCREENSHOTS / "custom_scalars.png")
+    counts = [int(re.findall(r"\d+", text)[0]) for text in matches.all_inner_texts()]
+    assert len(counts) == charts.count() > 5
+    assert all(counts), "a chart is empty"
+    page.close()
+
+
+def test_tensorboards_images_are_legible_and_its_table_names_the_parts(browser: Any, tensorboard: str) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
     for tag in ("cem/density", "videos/worst"):
         page.goto(f"{tensorboard}?only={tag}#images&tagFilter={tag}")
         image = page.locator("tf-image-loader img").first
         image.wait_for()
         assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 200
         page.screenshot(path=SCREENSHOTS / f"{tag.replace('/', '_')}.png")
+    page.goto(f"{tensorboard}?table#hparams")
+    for text in ("algorithm", "environment", "relabeler", "sampler", "seed", "PEARL", "ShortPoint", "CEMTaskSampler"):
+        page.get_by_text(text, exact=True).first.wait_for()
+    page.screenshot(path=SCREENSHOTS / "hparams.png")
     page.close()
 
 
@@ -86,7 +119,7 @@ def test_the_report_opens_without_a_network_and_shows_what_follows_from_the_rows
 
     with (tmp_path / "finals.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["training"] == "after" and row["experiment"] == "cheetah"]
-    for method, seeds, middle, _, mean, *_ in cells:
+    for method, seeds, _, middle, _, mean, *_ in cells:
         returns = np.sort([float(row["test/return"]) for row in rows if row["method"] == method])
         assert len(returns) == int(seeds) == 5
         assert number(middle) == pytest.approx(returns[1:-1].mean(), abs=0.005)

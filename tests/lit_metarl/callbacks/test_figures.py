@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from envs.errors import ConfigurationError
 from lit_metarl.callbacks import TensorBoardFigures
-from lit_metarl.callbacks.figures import layout_of
+from lit_metarl.callbacks.charts import ADAPTATION, HEADLINES, SPEED, layout_of
 
 Run = Callable[..., int]
 
@@ -40,7 +41,7 @@ def test_a_run_is_drawn_and_filmed_and_ends_with_the_same_weights_as_one_that_is
 
     events = events_of(drawn)
     images = set(events.Tags()["images"])
-    figures = {"tasks/return", "tasks/belief", "cem/density", "relabel/collected_for_kept_for"}
+    figures = {"tasks/return", "tasks/belief", "cem/density", "relabel/collected_for_kept_for", ADAPTATION}
     assert images == figures | {"videos/best", "videos/median", "videos/worst"}
     steps = [event.step for event in events.Scalars("val/return")]
     assert len(steps) == 3
@@ -54,8 +55,19 @@ def test_a_run_is_drawn_and_filmed_and_ends_with_the_same_weights_as_one_that_is
     titles = [chart.title for category in layout.category for chart in category.chart]
     assert titles[:2] == ["Return and CVaR", "Adaptation: return by episode"]
     assert "Success" not in titles
-    parameters = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
-    assert b"data/relabeler/class_path" in parameters
+    values = {name: [event.value for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    for name, headline in HEADLINES.items():
+        assert values.get(headline) == values.get(name)
+    flat = [name for name, logged in values.items() if len(logged) > 1 and len(set(logged)) == 1]
+    assert not [name for name in flat if not name.startswith("relabel/")]
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    parameters = HParamsPluginData.FromString(content).session_start_info.hparams
+    parts = {"environment": "ShortPoint", "algorithm": "PEARL", "sampler": "CEMTaskSampler"}
+    for name, value in {**parts, "relabeler": "HFRRelabeler"}.items():
+        assert parameters[name].string_value == value
+    assert parameters["seed"].number_value == 1
+    assert parameters["with trainer.max_epochs"].number_value == 3
+    assert not [name for name in parameters if "figures" in name or "logger" in name]
 
     assert not events_of(plain).Tags()["images"]
     weights = [torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (drawn, plain)]
@@ -67,10 +79,63 @@ def test_a_run_is_drawn_and_filmed_and_ends_with_the_same_weights_as_one_that_is
 
 
 def test_charts_are_those_that_there_are_scalars_for() -> None:
-    layout = layout_of(["val/return", "val/cvar", "val/return_episode_1", "train/kl"])
-    assert list(layout) == ["Held-out tasks", "Training"]
+    layout = layout_of(["val/return", "val/cvar", "val/return_episode_1", "train/kl", "train/critic_loss"])
+    assert list(layout) == ["Held-out tasks", "Losses"]
     assert list(layout["Held-out tasks"]) == ["Return and CVaR", "Adaptation: return by episode"]
-    assert list(layout["Training"]) == ["Losses"]
+    losses = {title: chart[1] for title, chart in layout["Losses"].items()}
+    assert losses == {"critic loss": [r"train/critic_loss$"], "kl": [r"train/kl$"]}, "each on axes of its own"
+
+
+def test_the_overview_sorts_before_everything_else() -> None:
+    for name in ("cem/density", "collect/return", "relabel/rate", "tasks/return", "Validation", "_hparams_"):
+        assert min(*HEADLINES.values(), SPEED, ADAPTATION, name) != name
+
+
+def layouts(folder: Path) -> list[list[str]]:
+    """The groups of charts of a run, layout by layout."""
+    written = []
+    for event in events_of(folder).Tensors("custom_scalars__config__"):
+        layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+        written.append([category.title for category in layout.category])
+    return written
+
+
+def test_charts_are_complete_after_a_late_first_validation_and_in_a_resumed_run(run_tiny: Run, tmp_path: Path) -> None:
+    late = "--trainer.check_val_every_n_epoch=2"
+    run_tiny("fit", late)
+    first = tmp_path / "runs" / "version_0"
+    groups = layouts(first)
+    assert "Held-out tasks" not in groups[0]
+    assert "Held-out tasks" in groups[-1]
+    run_tiny("fit", late, f"--ckpt_path={first}/checkpoints/last.ckpt", "--trainer.max_epochs=3")
+    assert layouts(tmp_path / "runs" / "version_1")[0] == groups[-1], "before it validated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--data.env=tests.environments.ShortPoint", "--figures.share=1e-9"], "more than the 0.0 s"),
+        (["--data.env=tests.environments.Unrendered", "--figures.share=1"], "Unrendered"),
+    ],
+)
+def test_a_run_without_videos_says_why(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    assert run_tiny("fit", "--trainer.max_epochs=1", *arguments) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("No videos: "))
+    assert reason in line
+
+
+def test_as_many_examples_are_filmed_as_there_is_time_for(
+    run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_metarl.callbacks.example_videos.MIN_PICTURES", 1)
+    clock = iter([0.0, 1.0])  # a picture takes a second, and a trial two episodes
+    monkeypatch.setattr("lit_metarl.callbacks.example_videos.monotonic", lambda: next(clock))
+    monkeypatch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: 11.0)
+    run_tiny("fit", "--data.env=tests.environments.ShortPoint", "--figures.share=1", "--trainer.max_epochs=1")
+    images = events_of(tmp_path / "runs" / "version_0").Tags()["images"]
+    assert {name for name in images if name.startswith("videos/")} == {"videos/median", "videos/worst"}
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
@@ -82,7 +147,6 @@ def test_a_share_of_time_that_is_none_is_refused(share: float) -> None:
 def test_a_resumed_run_counts_the_time_that_was_drawn_in_before(
     run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lit_metarl.callbacks.figures.FIRST_GUESS_S", 0.0)
     run_tiny("fit", "--figures.share=1", "--figures.videos=false", "--trainer.max_epochs=1")
     checkpoint = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
     before = torch.load(checkpoint, weights_only=True)["callbacks"]["TensorBoardFigures"]

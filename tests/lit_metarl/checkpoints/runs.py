@@ -173,7 +173,7 @@ def scalars(folder: Path) -> dict[tuple[str, int], set[float]]:
         events.Reload()
         for name in events.Tags()["scalars"]:
             for event in events.Scalars(name):
-                if not name.endswith("wall_clock_s"):
+                if not name.endswith(("wall_clock_s", "steps_per_second")):
                     logged.setdefault((name, event.step), set()).add(event.value)
     return logged
 

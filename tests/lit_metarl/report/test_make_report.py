@@ -80,9 +80,9 @@ def test_the_page_needs_nothing_from_elsewhere(report: Path) -> None:
 def test_the_page_says_what_a_reader_must_know(report: Path) -> None:
     text = Links((report / "index.html").read_text(encoding="utf-8")).text
     for part in (
-        "15 finished runs of 2 methods (hfr, none) in 2 experiments, with 5 seeds (1, 2, 3, 4, 5).",
+        "15 runs of 2 methods (hfr, none) in 2 experiments, with 5 seeds (1, 2, 3, 4, 5).",
         "none lacks seed 3 (2 of 3 seeds are there).",
-        "Fewer than 3 seeds, so no intervals are drawn: none.",
+        "Fewer than 3 seeds, so no intervals, and differences may be chance: none.",
         "Fewer than 5 seeds, so intervals are rough and likely too narrow: hfr.",
         "--reference none --resamples 200",
         "pytorch-lightning 2.6.6",
@@ -237,7 +237,7 @@ def test_a_mistake_is_told_in_one_message(
     ("file", "old", "new", "parts"),
     [
         ("runs.csv", "method,seed", "method,sead", ["runs.csv", "'seed'"]),
-        ("curves.csv", "val/return,", "", ["curves.csv", "cells under"]),
+        ("curves.csv", "val/return,", "", ["curves.csv", "cells than the header"]),
         ("curves.csv", "cheetah,hfr,1,1007", "cheetah,hfr,1,9007", ["cheetah/hfr/seed_1", "do not ascend"]),
         ("curves.csv", "cheetah,hfr,1,", "cheetah,hfr,7,", ["curves.csv", "cheetah/hfr/seed_7"]),
         ("finals.csv", "cheetah,hfr,1,before,0,-170.0", "cheetah,hfr,1,before,0,low", ["finals.csv", "'low'"]),

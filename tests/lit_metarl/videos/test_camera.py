@@ -13,7 +13,7 @@ from PIL import Image
 from datamodules.collection import Collector
 from envs import PointRobot
 from lit_metarl.videos import Camera, animated_gif, film_in
-from lit_metarl.videos.captions import with_caption
+from lit_metarl.videos.captions import achieved_values, values_of, with_caption
 from tests.environments import Blind, EndingPoint
 
 
@@ -24,6 +24,15 @@ def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
     assert (short[:40] == picture).all()
     assert short[40:].max() > 200
     assert not long[40:, -2:].any()
+
+
+def test_a_caption_says_what_was_to_be_achieved_and_what_was() -> None:
+    features, means = torch.tensor([2.0, 0.1, -1.0, 0.0]), torch.tensor([1.5, 0.2, -0.5, 0.0])
+    assert values_of(["goal_x", "velocity"], torch.tensor([0.5, -2.0])) == "goal x 0.50  velocity -2.00"
+    velocities = ("velocity", "control_cost", "velocity_y", "diverged")
+    assert achieved_values(velocities, features, means) == "mean velocity 1.50  mean velocity y -0.50"
+    assert achieved_values(("x", "costs", "puck_y", "height"), features, means) == "x 2.00  puck y -1.00"
+    assert achieved_values(("reward", "success", "state_0", "max"), features, means) == ""
 
 
 def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> None:

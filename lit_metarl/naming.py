@@ -1,0 +1,85 @@
+"""What a run is called: the folder of its files, and its name in TensorBoard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from envs.errors import require
+
+METHODS = {"CEMTaskSampler": "roml", "UniformTaskSampler": "", "NoRelabeler": ""}
+"""What a class is called in a name where its own name says less; "" for what needs no mention."""
+
+
+def run_name(configuration: dict[str, Any]) -> str:
+    """`name` of a configuration, or algorithm, environment, relabeler, task sampler and seed.
+
+    Args:
+        configuration: of a subcommand, as primitives.
+
+    Raises:
+        ConfigurationError: if the name is not that of a single folder.
+    """
+    given = configuration["name"]
+    if given is None:
+        return default_name(configuration)
+    hint = "Choose a name without '/'; --trainer.logger.init_args.save_dir sets the folder of all runs."
+    require(Path(given).name == given != "..", "name", given, "it must be the name of one folder", hint)
+    return str(given)
+
+
+def default_name(configuration: dict[str, Any]) -> str:
+    """The name of a run that was given none, such as `pearl_point_robot_hfr_roml_seed1`."""
+    env = _words(class_name(configuration["data"]["env"]))
+    algorithm, *others = method_of(configuration)
+    return "_".join([algorithm, env, *others, f"seed{configuration['seed_everything']}"])
+
+
+def method_of(configuration: dict[str, Any]) -> list[str]:
+    """The algorithm, then what relabels its data and samples its tasks, if they do more than the plain ones."""
+    data = configuration["data"]
+    others = [
+        METHODS.get(name, _words(name.removesuffix(kind)))
+        for part, kind in (("relabeler", "Relabeler"), ("task_sampler", "TaskSampler"))
+        if (name := class_name(data.get(part)))
+    ]
+    return [class_name(configuration["model"]).lower(), *filter(None, others)]
+
+
+def class_name(part: Any) -> str:
+    """The class of a part of a configuration, without its module; "" if it has none."""
+    path = part.get("class_path", "") if isinstance(part, dict) else part or ""
+    return str(path).rpartition(".")[2]
+
+
+@contextmanager
+def named_loggers(loggers: Any, name: str) -> Iterator[None]:
+    """Inside, the configurations of loggers that have no name have this one.
+
+    It is not kept in the run's `config.yaml`, with which other runs may be started.
+
+    Args:
+        loggers: `trainer.logger` of a parsed configuration.
+        name: of the run.
+    """
+    arguments = [
+        logger.init_args
+        for logger in (loggers if isinstance(loggers, list) else [loggers])
+        if isinstance(logger, Namespace) and "name" in (logger.get("init_args") or {})
+    ]
+    nameless = [own for own in arguments if own["name"] is None]
+    for own in nameless:
+        own["name"] = name
+    yield
+    for own in nameless:
+        own["name"] = None
+
+
+def _words(name: str) -> str:
+    """`HalfCheetahVel` as `half_cheetah_vel`, `HFR` as `hfr`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

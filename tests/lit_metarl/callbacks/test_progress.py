@@ -1,0 +1,54 @@
+"""Progress bars say what runs, and how long it will take."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress
+
+from lit_metarl.callbacks import MetaRLProgressBar
+from lit_metarl.callbacks.progress import TimeColumn
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+def test_a_bar_names_what_it_tests(run_tiny: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[str] = []
+    monkeypatch.setattr(
+        MetaRLProgressBar, "on_test_batch_start", lambda bar, *given, **named_: named.append(bar.test_description)
+    )
+    assert run_tiny("fit", "--trainer.enable_progress_bar=true", "--trainer.max_epochs=1") == 0
+    assert list(dict.fromkeys(named)) == ["Testing the untrained agent", "Testing the best checkpoint"]
+
+
+def test_the_time_left_follows_the_mean_pace_and_not_a_pause_before_the_first_step() -> None:
+    now = [0.0]
+    progress, column = Progress(get_time=lambda: now[0], auto_refresh=False), TimeColumn("")
+    number = progress.add_task("", total=100)
+    (task,) = progress.tasks
+    shown = []
+    for step, seconds in enumerate([50.0, 1.0, 1.0, 1.0, 2.0, 1.0]):  # collection, then steps
+        shown.append(str(column.render(task)))
+        now[0] += seconds
+        progress.update(number, completed=step + 1)
+        column._renderable_cache.clear()
+    assert shown[0] == "0:00:00 • -:--:--"
+    assert [text.split("• ")[1] for text in shown[2:]] == ["0:01:38", "0:01:37", "0:01:36", "0:01:58"]
+
+
+def test_ctrl_c_while_it_starts_ends_it_in_one_line() -> None:
+    handled = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = f"{handled} runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", "--help"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.decode()) == (130, "Stopped before the run began.\n")

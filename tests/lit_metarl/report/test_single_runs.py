@@ -1,0 +1,128 @@
+"""`python -m lit_metarl.report FOLDER` on runs that belong to no batch, and on what is left of some."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lit_metarl import cli
+from lit_metarl.callbacks import TensorBoardFigures
+from lit_metarl.report.__main__ import main
+from tests.conftest import CONFIGS, TINY
+from tests.lit_metarl.report.test_make_report import Links
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was validated and filmed."""
+    runs = tmp_path_factory.mktemp("single")
+    changes = ["--data.env=tests.environments.ShortPoint", "--figures.share=1", "--name=null"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: 1e6)
+        assert fit(runs, *changes) == 0
+    return runs / "pearl_short_point_seed1" / "version_0"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it, as it would lie in the folder of runs."""
+    return shutil.copytree(trained, tmp_path / "runs" / trained.parent.name / "version_0")
+
+
+def fit(runs: Path, *changes: str) -> int:
+    config = f"--config={CONFIGS}/point_robot.yaml"
+    return cli.main(["fit", config, *TINY, f"--trainer.logger.init_args.save_dir={runs}", *changes])
+
+
+def page_of(folder: Path) -> str:
+    assert main([str(folder)]) == 0
+    return (folder / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_single_run_has_a_page_with_curves_adaptation_tasks_and_films(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = page_of(run.parent.parent)
+    assert "found ShortPoint/pearl/seed_1: finished" in capsys.readouterr().out
+    figures = {path.stem for path in (run.parent.parent / "report" / "figures").glob("*.png")}
+    parts = ("curve_return", "curve_cvar", "adaptation", "task_goal_x", "task_goal_y")
+    assert {f"ShortPoint_{part}" for part in parts} <= figures
+    text = Links(page).text
+    for part in ("Circles: the untrained agent", "Untrained", "fewer than 3 seeds", "1 run of 1 method (pearl)"):
+        assert part in text
+    assert page.count("data:image/gif;base64,") == 3
+    assert page.count("data:image/svg+xml") == len(figures)
+
+
+def test_the_folder_of_one_version_is_enough(run: Path) -> None:
+    assert "1 run of 1 method (pearl)" in Links(page_of(run)).text
+
+
+def test_several_runs_are_told_apart_by_method_seed_and_configuration(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = run.parent.parent
+    for name, changes in {
+        "version_1": {},  # the same again
+        "version_2": {"meta_steps: 3": "meta_steps: 4"},
+        "version_3": {"seed_everything: 1": "seed_everything: 2"},
+        "version_4": {"name: null": "name: wide_seed1"},
+        "version_5": {"datamodules.relabeling.NoRelabeler": "datamodules.relabeling.HFRRelabeler"},
+    }.items():
+        config = shutil.copytree(run, run.parent / name) / "config.yaml"
+        text = config.read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        config.write_text(text)
+    page_of(runs)
+    found = {line.split(": ")[0].removeprefix("found ") for line in capsys.readouterr().out.splitlines()[:-2]}
+    other = "pearl (pearl_short_point_seed1/version_2)"
+    methods = [("pearl", 1), ("pearl", 2), (other, 1), ("wide", 1), ("pearl_hfr", 1)]
+    assert found == {f"ShortPoint/{method}/seed_{seed}" for method, seed in methods}
+
+
+def test_a_run_that_was_interrupted_is_shown_as_far_as_it_went(run: Path) -> None:
+    (run / "results.json").unlink()
+    (run / "test_tasks.csv").unlink()
+    text = Links(page_of(run.parent)).text
+    assert "Not finished, so there is no test after training: ShortPoint/pearl/seed_1." in text
+    assert "val/return against environment steps" in text
+
+
+def test_a_run_that_was_interrupted_before_it_validated_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "results.json").unlink()
+    for log in sorted(run.glob("*tfevents*"), key=lambda path: int(path.suffix[1:]))[1:]:
+        log.unlink()
+    assert main([str(run.parent)]) == 2
+    said = capsys.readouterr().err
+    assert "ShortPoint/pearl/seed_1: it has not finished (no results.json), nor validated once" in said
+
+
+def test_a_run_of_an_older_version_is_read(run: Path) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("name: null\nthreads", "threads"))
+    for file in ("test_tasks.csv", "versions.json"):
+        (run / file).unlink()
+    text = Links(page_of(run.parent)).text
+    assert "1 run of 1 method (pearl)" in text
+    assert "Return against the task" not in text
+
+
+def test_a_run_without_validation_has_its_results_and_says_so(tmp_path: Path) -> None:
+    assert fit(tmp_path, "--trainer.limit_val_batches=0", "--trainer.max_epochs=1") == 0
+    text = Links(page_of(tmp_path)).text
+    assert "No validation, so there is neither a curve nor a best checkpoint" in text
+    assert "After training: test/return" in text
+
+
+def test_a_run_that_logged_csv_has_curves(tmp_path: Path) -> None:
+    assert fit(tmp_path, f"--config={CONFIGS}/logger/csv.yaml", "--trainer.max_epochs=1") == 0
+    assert "val/return against environment steps" in Links(page_of(tmp_path)).text
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "it holds no run that began to train" in capsys.readouterr().err
