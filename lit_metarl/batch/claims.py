@@ -1,10 +1,10 @@
 """Claims, by which processes that share a file system agree who makes a run.
 
 The claims on a run are the files `1`, `2`, … in a folder, of which the last counts. A claim is made by creating the
-next file, which only one process can do (`O_EXCL`, on NFS too). While its owner lives, it renews the file's time; when it is
-done, it adds a line. A claim that was neither renewed for a while nor given up belonged to a process that was killed,
-and the next process claims the run after it. No claim is ever removed, so that none can be made twice, and the clocks
-of different machines are not compared.
+next file, which only one process can do (`O_EXCL`, on NFS too). While its owner lives, it renews the file's time; when
+it is done, it adds a line. A claim that was neither renewed for a while nor given up belonged to a process that was
+killed, and the next process claims the run after it. No claim is ever removed, so that none can be made twice, and the
+clocks of different machines are not compared.
 """
 
 from __future__ import annotations

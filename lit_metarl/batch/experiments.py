@@ -30,6 +30,7 @@ import yaml
 from envs.errors import ConfigurationError, require
 from lit_metarl.batch.runs import Run
 from lit_metarl.checkpoints import LAST
+from lit_metarl.command_line.presets import located, no_such_file
 
 OWN = ("seed_everything", "trainer.logger.save_dir", "trainer.logger.name", "ckpt_path")
 """What the batch sets for every run."""
@@ -154,10 +155,10 @@ def _check(name: str, experiment: Experiment) -> None:
 
 def _content(experiment: str, path: str) -> Any:
     """The content of a configuration file, as primitives."""
-    key = f"experiments.{experiment}"
-    require(Path(path).is_file(), key, path, "there is no such file", "Correct the path.")
+    key, file = f"experiments.{experiment}", Path(located(path))
+    require(file.is_file(), key, path, *no_such_file(path))
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(key, path, f"it is not YAML ({error})", "Correct the file.") from error
 

@@ -29,7 +29,8 @@ def experiments() -> dict[str, Experiment]:
 def run_as(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `script` take the place of the program that every run starts."""
     program = folder / "program.sh"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    own = f'test "$1" = -c && exec {sys.executable} "$@"'  # what libraries ask Python for
+    program.write_text(f"#!/bin/sh\n{own}\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 
