@@ -132,7 +132,7 @@ def kill_in_epoch(number: int, at: float) -> None:
     RolloutDataModule.run_epoch = watched  # type: ignore[method-assign]
 
 
-def killed(name: str, folder: Path, random_seed: int, number: int = 1) -> None:
+def killed(name: str, folder: Path, random_seed: int, *more: str, number: int = 1) -> None:
     """Train in processes of which one, the same as any other, is killed at a random moment of iteration 4."""
     chance = random.Random(random_seed)
     moment, victim = chance.random(), chance.randrange(number)
@@ -140,7 +140,7 @@ def killed(name: str, folder: Path, random_seed: int, number: int = 1) -> None:
     def train_killed(rank: int) -> int:
         if rank == victim:
             kill_in_epoch(4, moment)
-        return cli.main(arguments(name, folder, f"--trainer.devices={number}"))
+        return cli.main(arguments(name, folder, f"--trainer.devices={number}", *more))
 
     if number == 1:
         assert in_child(lambda: train_killed(0)) == -signal.SIGKILL
