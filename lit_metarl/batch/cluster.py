@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import ConfigurationError, require, require_positive
-from lit_metarl.batch.runs import FAILED, STOPPED, Run, outcome_of
+from lit_metarl.batch.job import RunJob
+from lit_metarl.batch.runs import FAILED, STOPPED, Run
 
 if TYPE_CHECKING:
     import submitit
@@ -21,8 +19,6 @@ JOBS = "jobs"
 """Where in the folder of a batch submitit writes its files."""
 REQUEUES = 1000
 """How often a run may reach its time limit; submitit's own limit is 3."""
-JOB_ENDS = signal.SIGUSR2
-"""How submitit has SLURM announce the end of a job."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +60,6 @@ class Resources:
             f"it must be less than the {self.minutes} minutes of the job",
             "Lower it, or raise resources.minutes.",
         )
-
-
-class RunJob:
-    """Makes a run within a job. On the signal that announces the end of the job, the run saves and is requeued."""
-
-    def __call__(self, run: Run) -> str:
-        """Make the run; what became of it."""
-        before = signal.signal(JOB_ENDS, signal.SIG_IGN)  # inherited: SLURM may send it to all processes of a job
-        self._process: Popen[bytes] = run.start()
-        signal.signal(JOB_ENDS, before)
-        return outcome_of(self._process.wait())
-
-    def checkpoint(self, run: Run) -> submitit.helpers.DelayedSubmission:
-        """Let the run save; the job to be requeued, which resumes it (called by submitit, in a signal handler)."""
-        from submitit.helpers import DelayedSubmission
-
-        self._process.terminate()
-        # Popen.wait would wait for a lock of the call that this handler interrupts.
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        return DelayedSubmission(RunJob(), run)
 
 
 def local_execution(folder: Path, resources: Resources) -> Callable[[Run], str]:

@@ -36,6 +36,7 @@ def no_such_file(name: str) -> tuple[str, str]:
     wanted = _bare(name)
     alike = difflib.get_close_matches(wanted.rpartition("/")[2], set(last.values()), n=3, cutoff=0.7)
     nearest = [path for path in names if path in difflib.get_close_matches(wanted, names, 3) or last[path] in alike]
+    nearest.sort(key=lambda path: path.count("/"))
     hint = f"The nearest presets are {', '.join(nearest[:5])}." if nearest else "Give one, such as: quickstart."
     return f"there is no such file, and no preset of this name in {FOLDER}", hint
 

@@ -15,8 +15,8 @@ import submitit
 import yaml
 
 from lit_metarl.batch.__main__ import main
-from lit_metarl.batch.cluster import RunJob
 from lit_metarl.batch.experiments import Experiment, runs_of
+from lit_metarl.batch.job import RunJob
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.batch.fast_claims import renew_quickly
 
@@ -48,8 +48,7 @@ def test_slurm_gets_an_array_of_all_runs_with_what_the_file_asks_for(
     path = write_batch(tmp_path, {"resources": resources})
     assert main([f"--config={path}", "--cluster=slurm", "--jobs=3"]) == 0
     assert "Submitted as job array 12, 3 at a time" in capsys.readouterr().out
-    (script,) = (tmp_path / "runs" / "jobs").glob("*.sh")
-    asked = script.read_text()
+    asked = next((tmp_path / "runs" / "jobs").glob("*.sh")).read_text()
     for option in ("partition=long", "account=lab", "time=90", "gpus-per-node=2", "cpus-per-task=4", "qos=low"):
         assert f"#SBATCH --{option}\n" in asked
     assert "#SBATCH --array=0-5%3\n" in asked
@@ -135,7 +134,7 @@ def test_of_two_submitters_one_is_killed_and_every_run_is_made_once_and_none_los
     assert [other.wait(200) for other in others] == [0, 0], (tmp_path / "said").read_text()
     made = {folder: sorted(path.name for path in folder.glob("version_*")) for folder in runs.glob("*/seed_*")}
     again = {folder: ["version_0", "version_1"] for folder in {path.parent for path in begun}}
-    assert made == {**dict.fromkeys(made, ["version_0"]), **again}
+    assert made == {**{folder: ["version_0"] for folder in made}, **again}
     assert len(made) == len(list(runs.glob("*/seed_*/version_*/results.json"))) == 6
 
 
