@@ -18,7 +18,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # A stamp's name follows the content, so that a changed lock reinstalls and an unchanged one does not.
-STAMP := $(VENV)/installed-$(shell cat requirements.lock setup.cfg pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/installed-$(shell cat requirements.lock setup.cfg setup.py pyproject.toml | sha256sum | cut -c1-16)
 TOOLS_STAMP := $(VENV)/tools-$(shell cat requirements-dev.lock | sha256sum | cut -c1-16)
 VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from lit_metarl.__main__ import start
+from lit_metarl.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(start())
+    sys.exit(main())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Protocol, cast  # noqa: UP035 - under Python 3.10, jsonargparse lists the classes of this Callable only
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, cast  # noqa: UP035 - under Python 3.10, jsonargparse lists the classes of this Callable only
 
 import pytorch_lightning as pl
 import torch
@@ -26,6 +27,7 @@ from datamodules.plans import (
 )
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
+from datamodules.replay.disk import check_folder
 from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
 from envs.errors import ConfigurationError, ContractError, arguments_of, require
@@ -76,6 +78,8 @@ class RolloutDataModule(pl.LightningDataModule):
         belief: what the belief model learns from, for one that learns from trials and remembers them.
         evaluation: how validation and test are done.
         replay_capacity: transitions kept, in all slots together.
+        replay_storage: whether they are kept in memory or on disk, in files that vanish with the process.
+        replay_folder: of these files; None for the run's own. A disk of the machine itself is fastest.
         reward_model: learned rewards for hindsight; None for the environment's own reward function.
         seed: seed of the run's random streams.
     """
@@ -91,6 +95,8 @@ class RolloutDataModule(pl.LightningDataModule):
         belief: BeliefPlan = BeliefPlan(),
         evaluation: EvaluationPlan = EvaluationPlan(),
         replay_capacity: int = 1_000_000,
+        replay_storage: Literal["memory", "disk"] = "memory",
+        replay_folder: str | None = None,
         reward_model: RewardModel | None = None,
         seed: int = 1,
     ) -> None:
@@ -114,6 +120,8 @@ class RolloutDataModule(pl.LightningDataModule):
         self.belief = belief
         self.evaluation = evaluation
         self.replay_capacity = replay_capacity
+        self.replay_storage = replay_storage
+        self.replay_folder = replay_folder
         self.reward_model = reward_model
         self.seed = seed
         self.env = env(collection.tasks_per_iteration, seed)
@@ -203,6 +211,14 @@ class RolloutDataModule(pl.LightningDataModule):
                 "Leave it out, or use an algorithm with replay.",
                 of=self,
             )
+            require(
+                self.replay_storage == "memory",
+                "replay_storage",
+                self.replay_storage,
+                f"{type(agent).__name__} learns from the trials just collected and keeps no replay",
+                "Leave it out, or use an algorithm with replay.",
+                of=self,
+            )
         self._check_schedule(agent)
         if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
             raise ConfigurationError(
@@ -238,6 +254,17 @@ class RolloutDataModule(pl.LightningDataModule):
         slots, plan = len(self.initial_tasks), self.collection
         with arguments_of(self):
             check_replay_plan(slots, plan, self.batches, self.task_sampler.samples_new_tasks)
+        if self.replay_folder is not None:
+            require(
+                self.replay_storage == "disk",
+                "replay_folder",
+                self.replay_folder,
+                "the replay is kept in memory",
+                "Leave it out, or set replay_storage to disk.",
+                of=self,
+            )
+            with arguments_of(self):
+                check_folder(Path(self.replay_folder))
         episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
         initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
         iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
@@ -319,7 +346,15 @@ class RolloutDataModule(pl.LightningDataModule):
             self.relabeler,
             self.reward_model,
             generator,
+            self._folder_of_replay(),
         )
+
+    def _folder_of_replay(self) -> Path | None:
+        """Where the files of a replay on disk are; None for one in memory."""
+        if self.replay_storage == "memory":
+            return None
+        assert self.trainer is not None
+        return Path(self.replay_folder or self.trainer.log_dir or self.trainer.default_root_dir)
 
     def _slots(self) -> tuple[SampledTasks, Tensor]:
         """The tasks that this rank's slots start with, and the slots to fill before training.

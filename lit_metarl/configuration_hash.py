@@ -9,6 +9,7 @@ from typing import Any
 
 OF_THE_RUN_ONLY = ("name", "seed_everything", "threads", "ckpt_path", "verbose", "figures", "csv", "tasks", "video")
 OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
+OF_THE_DATA_ONLY = ("replay_storage", "replay_folder")
 DIGITS = 12
 
 
@@ -23,4 +24,5 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
         settings["fine_tuned"] = True
     trainer = settings["trainer"]
     settings["trainer"] = {name: value for name, value in trainer.items() if name not in OF_THE_TRAINER_ONLY}
+    settings["data"] = {name: value for name, value in settings["data"].items() if name not in OF_THE_DATA_ONLY}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]

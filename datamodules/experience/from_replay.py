@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -34,6 +35,7 @@ class ReplayExperience(Experience):
         relabeler: decides for which task each trajectory is kept.
         reward_model: learned rewards for hindsight; None for the environment's own reward function.
         generator: source of slots and meta-batches.
+        folder: where the transitions' files are; None to keep them in memory.
     """
 
     def __init__(
@@ -47,11 +49,12 @@ class ReplayExperience(Experience):
         relabeler: Relabeler,
         reward_model: RewardModel | None,
         generator: torch.Generator,
+        folder: Path | None = None,
     ) -> None:
         self.batches_per_iteration = batches.meta_steps
         self.relabeler = relabeler
         self.reward_model = reward_model
-        self.replay = TaskReplay(env, len(tasks), capacity, reward_model)
+        self.replay = TaskReplay(env, len(tasks), capacity, reward_model, folder)
         self.replay.hold(torch.arange(len(tasks)), tasks)
         self._first_slots = first_slots
         self._collection = collection

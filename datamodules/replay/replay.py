@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -54,18 +55,26 @@ class TaskReplay:
         slots: number of training tasks held at a time.
         capacity: transitions kept in all.
         rewards: where rewards come from; None for the environment's reward function.
+        folder: where the transitions' files are; None to keep them in memory.
 
     Attributes:
         tasks: the task of each slot, `[slots, task_dim]`.
         task_ids: its id, `[slots]`; -1 in a slot that holds none.
     """
 
-    def __init__(self, env: MetaEnv, slots: int, capacity: int, rewards: RewardSource | None = None) -> None:
+    def __init__(
+        self,
+        env: MetaEnv,
+        slots: int,
+        capacity: int,
+        rewards: RewardSource | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.env = env
         self.rewards = rewards if rewards is not None else KnownReward(env)
         self.tasks = torch.zeros(slots, env.meta_spec.task_dim, dtype=torch.float32)
         self.task_ids = torch.full((slots,), -1)
-        self.store = TransitionStore(capacity)
+        self.store = TransitionStore(capacity, folder)
         self.critic = ReferenceTable(slots)
         self.beginnings = ReferenceTable(slots)
         self.context = ReferenceTable(slots)

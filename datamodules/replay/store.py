@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
+
+from datamodules.replay.disk import mapped_storage
 
 
 class TransitionStore:
@@ -14,18 +18,26 @@ class TransitionStore:
 
     Args:
         capacity: transitions kept; the oldest are overwritten.
+        folder: where their files are; None to keep them in memory.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, folder: Path | None = None) -> None:
         self.capacity = capacity
+        self._folder = folder
         self._clear(first=0)
 
     def _clear(self, first: int) -> None:
         """Hold nothing; the next transition is number `first`."""
+        self._storage: Any = None
+        self.written = first
+
+    def _reserve(self, like: TensorDict) -> Any:
+        """Room for transitions like these."""
+        if self._folder is not None:
+            return mapped_storage(like, self.capacity, self._folder)
         from torchrl.data import LazyTensorStorage  # slow to import
 
-        self._storage = LazyTensorStorage(self.capacity)
-        self.written = first
+        return LazyTensorStorage(self.capacity)
 
     @property
     def oldest(self) -> int:
@@ -33,10 +45,16 @@ class TransitionStore:
         return max(0, self.written - self.capacity)
 
     def append(self, transitions: TensorDict) -> int:
-        """Store `transitions` `[n]`; the number of the first of them."""
+        """Store `transitions` `[n]`; the number of the first of them.
+
+        Raises:
+            ConfigurationError: if they are to be kept on disk, and there is no room.
+        """
         n = len(transitions)
         if n > self.capacity:
             raise ValueError(f"{n} transitions at once do not fit into a replay of {self.capacity}.")
+        if self._storage is None:
+            self._storage = self._reserve(transitions)
         first = self.written
         self._storage.set((first + torch.arange(n)) % self.capacity, transitions)
         self.written += n

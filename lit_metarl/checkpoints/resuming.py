@@ -11,6 +11,8 @@ from lit_metarl.checkpoints.exact_resume import whole
 
 LAST = "last"
 SHOWN = 6
+OF_THE_MACHINE = ("data.replay_storage", "data.replay_folder")
+"""Keys whose values do not affect what a run computes."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[s
 
 
 def _differences(saved: Any, current: Any, key: str) -> list[str]:
-    if saved == current:
+    if saved == current or key in OF_THE_MACHINE:
         return []
     if isinstance(saved, dict) and isinstance(current, dict):
         common = [name for name in saved if name in current]

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from envs.errors import ConfigurationError, require
+from lit_metarl.command_line.presets import no_such_file
 
 SPECIFICATION = {"class_path", "init_args", "dict_kwargs"}
 EXAMPLE = "--config configs/quickstart.yaml, for example."
@@ -105,7 +106,7 @@ def _text_of(given: str) -> str:
         inside = sorted(str(file) for file in path.iterdir() if file.suffix in (".yaml", ".yml", ".json"))
         named = f"Name a file in it, such as {inside[0]}." if inside else hint
         raise ConfigurationError("config", given, "it is a folder", named)
-    require(re.search(r":\s", given) is not None, "config", given, "there is no such file", hint)
+    require(re.search(r":\s", given) is not None, "config", given, *no_such_file(given))
     return given
 
 

@@ -16,6 +16,7 @@ from envs.errors import require
 from lit_metarl.command_line.classes import action_of, arguments_of, path_of_class
 from lit_metarl.command_line.files import ConfigurationFile, Entry, read_configuration
 from lit_metarl.command_line.given import CALLBACKS, Typed, class_named, expanded
+from lit_metarl.command_line.presets import located
 
 CALLBACK_KEYS = ("callbacks", "callbacks+")
 LISTS_OF_CLASSES = (CALLBACKS, "trainer.logger")
@@ -230,9 +231,9 @@ class LayeredFile(ActionConfigFile):
     """The option `--config`, whose files are the `layers` of the parser."""
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        """Lay a file over the configuration so far."""
-        parent = super().__call__
-        parser.layers.apply(values, parser, cfg, lambda: parent(parser, cfg, values, option_string))  # type: ignore[no-untyped-call]
+        """Lay a file, or the preset of a name, over the configuration so far."""
+        parent, path = super().__call__, located(values) if isinstance(values, str) else values
+        parser.layers.apply(path, parser, cfg, lambda: parent(parser, cfg, path, option_string))  # type: ignore[no-untyped-call]
 
 
 def _is_meant(entry: Entry, key: str, value: str | None) -> bool:

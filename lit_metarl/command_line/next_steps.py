@@ -30,7 +30,9 @@ def python() -> str:
 def program() -> list[str]:
     """How this program was started."""
     path = Path(sys.argv[0])
-    if path.parts[-2:] == ("lit_metarl", "__main__.py"):
+    if path.name == "lit-metarl":
+        return [path.name]
+    if path.name in ("__main__.py", "one_run.py"):
         return [python(), "-m", "lit_metarl"]
     return [python(), sys.argv[0] if path.name == "train.py" else "train.py"]
 

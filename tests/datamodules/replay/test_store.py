@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from tensordict import TensorDict
 
 from datamodules.replay import TransitionStore
+from envs import ConfigurationError
 
 
 def chunk(values: torch.Tensor) -> TensorDict:
     return TensorDict({"observation": values[:, None].expand(-1, 3).clone()}, [len(values)])
 
 
+@pytest.fixture(params=["memory", "disk"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """Where a store keeps its files; None in memory."""
+    return tmp_path if request.param == "disk" else None
+
+
 @pytest.mark.parametrize("sizes", [[4, 4, 4, 4], [3, 5, 7, 1, 10, 2, 9], [10, 10, 10], [1] * 35])
-def test_every_transition_that_is_kept_reads_back_across_any_number_of_wraps(sizes: list[int]) -> None:
-    store, everything = TransitionStore(10), torch.empty(0)
+def test_every_transition_that_is_kept_reads_back_across_any_number_of_wraps(
+    folder: Path | None, sizes: list[int]
+) -> None:
+    store, everything = TransitionStore(10, folder), torch.empty(0)
     for size in sizes:
         values = torch.rand(size, generator=torch.Generator().manual_seed(len(everything)))
         assert store.append(chunk(values)) == len(everything)
@@ -26,8 +37,8 @@ def test_every_transition_that_is_kept_reads_back_across_any_number_of_wraps(siz
         assert torch.equal(store.get(numbers)["observation"][:, 2], everything[numbers])
 
 
-def test_the_shape_of_the_numbers_becomes_the_batch_shape() -> None:
-    store = TransitionStore(8)
+def test_the_shape_of_the_numbers_becomes_the_batch_shape(folder: Path | None) -> None:
+    store = TransitionStore(8, folder)
     store.append(chunk(torch.arange(6.0)))
     numbers = torch.tensor([[5, 0, 2], [1, 1, 4]])
     drawn = store.get(numbers)
@@ -35,8 +46,8 @@ def test_the_shape_of_the_numbers_becomes_the_batch_shape() -> None:
     assert torch.equal(drawn["observation"][..., 0], numbers.float())
 
 
-def test_what_was_read_does_not_change_when_its_place_is_overwritten() -> None:
-    store = TransitionStore(4)
+def test_what_was_read_does_not_change_when_its_place_is_overwritten(folder: Path | None) -> None:
+    store = TransitionStore(4, folder)
     store.append(chunk(torch.arange(4.0)))
     drawn = store.get(torch.arange(4))
     store.append(chunk(torch.arange(4.0) + 100))
@@ -46,3 +57,22 @@ def test_what_was_read_does_not_change_when_its_place_is_overwritten() -> None:
 def test_more_than_the_capacity_at_once_is_refused() -> None:
     with pytest.raises(ValueError, match="11 transitions .* replay of 10"):
         TransitionStore(10).append(chunk(torch.arange(11.0)))
+
+
+def test_a_store_on_disk_has_the_room_that_it_needs_and_leaves_no_file_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    store = TransitionStore(1000, folder)
+    store.append(chunk(torch.arange(4.0)))
+    mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+    assert sum(int(end, 16) - int(start, 16) for start, end in (line[0].split("-") for line in mapped)) >= 12_000
+    assert all(line[-1] == "(deleted)" for line in mapped)
+    assert list(folder.iterdir()) == []
+
+
+def test_too_little_room_on_the_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    store = TransitionStore(10**14, tmp_path)
+    with pytest.raises(
+        ConfigurationError, match=r"replay_folder = .*1200000.0 GB of 100000000000000 trans.*make room"
+    ):
+        store.append(chunk(torch.arange(4.0)))
+    assert list(tmp_path.iterdir()) == []

@@ -32,13 +32,28 @@ def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
     uninterrupted: RunFolder, tmp_path: Path, name: str, number: int
 ) -> None:
     whole, broken = uninterrupted(name, number), tmp_path
-    killed(name, broken, hash(tmp_path) % 2**32, number)
+    killed(name, broken, hash(tmp_path) % 2**32, number=number)
     assert train(name, broken, "--ckpt_path=last", number=number) == [0] * number
     assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
     expected = scalars(whole)
     assert any(key.startswith("cem/") for key, _ in expected)
     assert scalars(broken) == expected
     assert results_of(broken) == results_of(whole)
+
+
+def test_a_run_with_its_replay_on_disk_is_the_one_in_memory_and_resumes_bit_by_bit(
+    uninterrupted: RunFolder, tmp_path: Path
+) -> None:
+    whole, broken, files = uninterrupted("PEARL"), tmp_path / "broken", tmp_path / "files"
+    on_disk = ["--data.replay_storage=disk", f"--data.replay_folder={files}"]
+    killed("PEARL", broken, hash(tmp_path) % 2**32, more=on_disk)
+    assert list(files.iterdir()) == []
+    assert train("PEARL", broken, "--ckpt_path=last", *on_disk) == [0]
+    assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
+    assert scalars(broken) == scalars(whole)
+    assert results_of(broken) == results_of(whole)
+    more = ["--trainer.max_epochs=7"]
+    assert train("PEARL", broken, "--ckpt_path=last", *more) == [0]  # a replay may move between disk and memory
 
 
 def test_a_run_killed_between_its_last_two_checkpoints_ends_with_both(uninterrupted: RunFolder, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_metarl import batch
-from lit_metarl.batch import Experiment, Run, runs_of
+from lit_metarl.batch import here, runs
+from lit_metarl.batch.__main__ import main
+from lit_metarl.batch.experiments import Experiment, runs_of
+from lit_metarl.batch.runs import Run
 from tests.conftest import CONFIGS, TINY
 
 
@@ -27,7 +29,8 @@ def experiments() -> dict[str, Experiment]:
 def run_as(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `script` take the place of the program that every run starts."""
     program = folder / "program.sh"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    own = f'test "$1" = -c && exec {sys.executable} "$@"'  # what libraries ask Python for
+    program.write_text(f"#!/bin/sh\n{own}\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 
@@ -58,7 +61,7 @@ def test_a_batch_runs_what_is_missing_and_nothing_else(experiments: dict[str, Ex
     Run(interrupted.folder, [*short, "--trainer.max_epochs=1"]).execute()
     (interrupted.folder / "version_0" / "results.json").unlink()
     broken = Run(tmp_path / "broken", ["fit", "--config=there_is_no_such_file.yaml"])
-    assert batch.run_batch([finished, missing, interrupted, broken], jobs=2) == [broken]
+    assert here.run_batch([finished, missing, interrupted, broken], jobs=2) == [broken]
     assert missing.finished
     assert interrupted.finished
     assert "Resuming from" in (interrupted.folder / "run.log").read_text()
@@ -74,7 +77,7 @@ def test_the_command_line_lists_what_is_to_be_done(
         "experiments": {name: dict(vars(experiment)) for name, experiment in experiments.items()},
     }
     (tmp_path / "batch.yaml").write_text(yaml.safe_dump(content))
-    assert batch.main([f"--config={tmp_path / 'batch.yaml'}", "--list"]) == 0
+    assert main([f"--config={tmp_path / 'batch.yaml'}", "--list"]) == 0
     assert capsys.readouterr().out.count("to do") == 4
 
 
@@ -86,14 +89,14 @@ def test_a_configuration_that_does_not_exist_is_named(
         "experiments": {"point": {**vars(experiments["point"]), "configs": ["nowhere.yaml"]}},
     }
     (tmp_path / "batch.yaml").write_text(yaml.safe_dump(content))
-    assert batch.main([f"--config={tmp_path / 'batch.yaml'}"]) == 2
+    assert main([f"--config={tmp_path / 'batch.yaml'}"]) == 2
     assert "nowhere.yaml" in capsys.readouterr().err
 
 
 def test_the_committed_batches_name_files_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONFIGS.parent)
     for path in sorted(Path("results").glob("*/batch.yaml")):
-        assert batch.main([f"--config={path}", "--list"]) == 0
+        assert main([f"--config={path}", "--list"]) == 0
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_ctrl_c_shows_runs_as_stopped_starts_no_further_ones_and_says_how_to_go_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_as("sleep 0.3; kill -INT $PPID; sleep 0.3; exit 130", tmp_path, monkeypatch)
-    assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 130
+    assert main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 130
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == [f"stopped  {tmp_path}/runs/point/none/seed_1"]
     assert said.err == "interrupted; give the same command to resume\n"
@@ -128,11 +131,11 @@ def test_a_run_that_a_signal_stopped_is_neither_failed_nor_finished(
     ending: str,
 ) -> None:
     run_as(ending, tmp_path, monkeypatch)
-    assert batch.main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 1
+    assert main([write_batch(tmp_path, {"point": vars(experiments["point"])})]) == 1
     said = capsys.readouterr()
     assert said.out.count("stopped") == 4
     assert said.err == "4 of 4 runs were stopped; give the same command to resume\n"
-    assert {128 + signal.SIGTERM, -signal.SIGTERM} <= batch.STOPPING
+    assert {128 + signal.SIGTERM, -signal.SIGTERM} <= runs.STOPPING
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,7 @@ def test_runs_that_would_be_none_or_clash_or_not_be_found_are_refused(
     changed: dict[str, Any],
     parts: list[str],
 ) -> None:
-    assert batch.main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
+    assert main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
     message = capsys.readouterr().err
     assert all(part in message for part in parts), message
 
@@ -174,7 +177,7 @@ def test_runs_that_have_not_one_logger_are_refused_for_they_would_write_elsewher
     (tmp_path / "logger.yaml").write_text(content)
     methods = {"none": [str(tmp_path / "logger.yaml")]}
     one = {"configs": [], "methods": methods, "seeds": [1], "arguments": arguments}
-    assert batch.main([write_batch(tmp_path, {"point": one})]) == 2
+    assert main([write_batch(tmp_path, {"point": one})]) == 2
     assert f"experiments.point: trainer.logger = {given}" in capsys.readouterr().err
 
 
@@ -189,9 +192,9 @@ def test_the_last_logger_counts_and_may_be_any(tmp_path: Path) -> None:
 def test_a_batch_without_experiments_or_with_a_slash_in_a_name_is_refused(
     experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert batch.main([write_batch(tmp_path, {})]) == 2
+    assert main([write_batch(tmp_path, {})]) == 2
     assert "Add an experiment" in capsys.readouterr().err
-    assert batch.main([write_batch(tmp_path, {"point/sparse": vars(experiments["point"])})]) == 2
+    assert main([write_batch(tmp_path, {"point/sparse": vars(experiments["point"])})]) == 2
     assert "'point/sparse'" in capsys.readouterr().err
 
 
@@ -210,7 +213,7 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
             "seeds": [1],
             "arguments": arguments,
         }
-        assert batch.main([write_batch(tmp_path, {"point": one})]) == 0
+        assert main([write_batch(tmp_path, {"point": one})]) == 0
         return capsys.readouterr().err
 
     assert said(["--trainer.max_epochs=5"]) == ""
@@ -219,7 +222,7 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
     assert str(results.parent.parent) in said(["--trainer.max_epochs=6"])
     configuration.write_text("trainer:\n  max_epochs: 4\n")
     assert str(results.parent.parent) in said(["--trainer.max_epochs=5"])
-    kept = results.parent.parent / batch.SETTINGS
+    kept = results.parent.parent / runs.SETTINGS
     assert json.loads(kept.read_text())["arguments"] == ["--trainer.max_epochs=5"]
     kept.unlink()  # as of a run that was made before settings were kept
     assert said(["--trainer.max_epochs=6"]) == ""
@@ -245,7 +248,7 @@ def test_a_mistake_in_any_configuration_is_told_before_the_first_run_starts(
     run_as("exit 0", tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("model: {class_path: lit_metarl.algorithms.PEARL, layers: [8]}")
-    assert batch.main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
+    assert main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}})]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert not (tmp_path / "runs").exists()
@@ -257,6 +260,6 @@ def test_an_argument_that_a_batch_gives_itself_is_refused(
     experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str
 ) -> None:
     one = {**vars(experiments["point"]), "arguments": [argument]}
-    assert batch.main([write_batch(tmp_path, {"point": one})]) == 2
+    assert main([write_batch(tmp_path, {"point": one})]) == 2
     message = capsys.readouterr().err
     assert all(part in message for part in ("experiments.point.arguments", argument, "Leave it out")), message

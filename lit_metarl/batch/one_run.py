@@ -1,0 +1,40 @@
+"""Make one run of a batch, unless another process makes it: `python -m lit_metarl.batch.one_run FOLDER fit …`.
+
+The process that trains claims the run itself, so that its claim lives exactly as long as it does, whatever becomes of
+the process that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lit_metarl.batch.claims import LOST, claim
+from lit_metarl.batch.runs import is_finished
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    """Make the run; its exit status, or `LOST` if another process makes it.
+
+    Args:
+        folder: of the run.
+        arguments: of `train.py`.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # a further rank, which the rank that holds the claim has started
+        return _train(arguments)
+    own = claim(folder)
+    if own is None:
+        return LOST
+    with own:
+        return 0 if is_finished(folder) else _train(arguments)
+
+
+def _train(arguments: list[str]) -> int:
+    from lit_metarl.cli import main  # takes seconds to import, which a run that another process makes is spared
+
+    return main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,82 @@
+"""One run of a batch: what it is, how it is started, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lit_metarl.batch.claims import LOST
+
+FINISHED, STOPPED, FAILED, CLAIMED = "finished", "stopped", "FAILED", "claimed"
+STOPPING = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (128 + number, -number)}
+"""Exit statuses of a run that a signal stopped, whether it shut down in order or was killed."""
+
+SETTINGS = "batch_settings.json"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in `folder` was completed, in any batch."""
+    return any(folder.glob("version_*/results.json"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a batch.
+
+    Attributes:
+        folder: its output folder.
+        arguments: of `train.py`.
+        settings: what identifies the run: the contents of its configuration files (without names and comments) and the
+            arguments of its experiment.
+    """
+
+    folder: Path
+    arguments: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was completed, in this batch or another one."""
+        return is_finished(self.folder)
+
+    @property
+    def finished_with_others(self) -> bool:
+        """Whether it was completed with other settings; False for runs that recorded none."""
+        kept = self.folder / SETTINGS
+        return self.finished and kept.is_file() and kept.read_text(encoding="utf-8") != self._settings_text
+
+    @property
+    def _settings_text(self) -> str:
+        return json.dumps(self.settings, indent=1, sort_keys=True, default=str)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start or resume it in a process of its own, which appends to `run.log`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SETTINGS).write_text(self._settings_text, encoding="utf-8")
+        with (self.folder / "run.log").open("a", encoding="utf-8") as log:
+            command = [sys.executable, "-m", "lit_metarl.batch.one_run", str(self.folder), *self.arguments]
+            return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_surroundings())
+
+    def execute(self) -> str:
+        """Make it; what became of it."""
+        return outcome_of(self.start().wait())
+
+
+def outcome_of(status: int) -> str:
+    """`FINISHED`, `STOPPED` by a signal, `CLAIMED` by another process, or `FAILED`, by an exit status."""
+    if status in STOPPING:
+        return STOPPED
+    return {0: FINISHED, LOST: CLAIMED}.get(status, FAILED)
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment variables of a run."""
+    # With SLURM_NTASKS, Lightning would take the job's single task for all processes of the run.
+    own = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}
+    return {**own, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
