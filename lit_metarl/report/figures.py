@@ -115,7 +115,8 @@ def _untrained(metric: str, experiment: Experiment) -> pd.Series[float]:
     """By method, the mean of a validation metric's test before training; empty if there was none."""
     finals = experiment.finals[np.isfinite(experiment.finals["value"]) & (experiment.finals["training"] == "before")]
     own = finals[finals["metric"] == metric.replace("val/", "test/")]
-    return own.groupby("method")["value"].mean()
+    means: pd.Series[float] = own.groupby("method")["value"].mean()
+    return means
 
 
 def _learning_curves(
