@@ -122,8 +122,9 @@ class TensorBoardFigures(Callback):
         episodes = (f"val/return_episode_{episode}" for episode in count(1))
         self._adaptation[steps] = [float(metrics[name]) for name in takewhile(metrics.__contains__, episodes)]
         logger = _logger_of(trainer)
-        for name, value in headlines.items() if logger is not None else ():
-            logger.experiment.add_scalar(name, value, steps)
+        if logger is not None:
+            for name, value in headlines.items():
+                logger.experiment.add_scalar(name, value, steps)
 
     def _write_layout(self, trainer: pl.Trainer) -> None:
         """Write the layout of the charts whenever there is something new to chart."""

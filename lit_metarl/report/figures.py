@@ -44,7 +44,7 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
             caption += f" Dotted: where {reference} ends."
         label, untrained = _curve_label(str(metric), experiment), _untrained(str(metric), experiment)
         if len(untrained):
-            caption += " Circles: the untrained agent, on test tasks."
+            caption += " Circles: the untrained agent, on the test tasks and not on those of the curve."
         yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
     finals = analysis.table("final", name)
     returns = finals[finals["metric"] == FINAL_RETURN]
@@ -115,7 +115,8 @@ def _untrained(metric: str, experiment: Experiment) -> pd.Series[float]:
     """By method, the mean of a validation metric's test before training; empty if there was none."""
     finals = experiment.finals[np.isfinite(experiment.finals["value"]) & (experiment.finals["training"] == "before")]
     own = finals[finals["metric"] == metric.replace("val/", "test/")]
-    return own.groupby("method")["value"].mean()
+    means: pd.Series[float] = own.groupby("method")["value"].mean()
+    return means
 
 
 def _learning_curves(
@@ -128,8 +129,7 @@ def _learning_curves(
         marker = "o" if len(curve) == 1 else ""  # one point makes no line
         axes.plot(steps, curve["value"], line, color=color, label=method, marker=marker)
         if method in untrained:
-            start = [0, steps.iloc[0]], [untrained[method], curve["value"].iloc[0]]
-            axes.plot(*start, ":", color=color, marker="o", markevery=[0], markerfacecolor="white", linewidth=1.2)
+            axes.plot([0], [untrained[method]], "o", color=color, markerfacecolor="white")
         if curve["low"].notna().any():
             axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=INTERVAL_OPACITY, linewidth=0)
     goal = curves.loc[curves["method"] == reference, "value"]

@@ -131,7 +131,7 @@ def load_experiments(folder: Path) -> list[Experiment]:
     finished = runs["status"] == FINISHED
     alone = ~finished.groupby([runs["experiment"], runs["method"]]).transform("any")
     used = finished | (runs["status"] == UNFINISHED) & alone
-    require(used.any(), "rows", str(folder), "it holds no run that can be used", REMAKE)
+    require(bool(used.any()), "rows", str(folder), "it holds no run that can be used", REMAKE)
 
     curves, tasks = _with_numbers(folder / CURVES, curves), _with_numbers(folder / TASKS, tasks)
     steps = curves["environment_steps"]
