@@ -42,7 +42,7 @@ def mapped_storage(like: TensorDict, capacity: int, folder: Path) -> Any:
         columns = {key: _mapped((capacity, *rows.shape[1:]), rows.dtype, folder) for key, rows in like.items()}
     except OSError as error:
         size = capacity * sum(rows[0].numel() * rows.element_size() for rows in like.values())
-        reason = f"the {size / 1e9:.1f} GB of {capacity} transitions cannot be kept there ({error.strerror})"
+        reason = f"the {size / 1e6:,.0f} MB of {capacity:,} transitions cannot be kept there ({error.strerror})"
         hint = "Give another replay_folder, make room, or lower replay_capacity."
         raise ConfigurationError("replay_folder", str(folder), reason, hint) from error
     return TensorStorage(TensorDict(columns, [capacity]))

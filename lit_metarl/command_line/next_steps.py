@@ -32,7 +32,7 @@ def program() -> list[str]:
     path = Path(sys.argv[0])
     if path.name == "lit-metarl":
         return [path.name]
-    if path.name in ("__main__.py", "one_run.py"):
+    if path.parts[-2:] in (("lit_metarl", "__main__.py"), ("batch", "one_run.py")):
         return [python(), "-m", "lit_metarl"]
     return [python(), sys.argv[0] if path.name == "train.py" else "train.py"]
 

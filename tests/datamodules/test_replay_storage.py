@@ -1,0 +1,38 @@
+"""Where the replay is kept: what is refused before a run starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datamodules.rollout import RolloutDataModule
+from envs import ConfigurationError
+from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
+from tests.tiny import tiny_agent, tiny_data
+
+
+def data_on(storage: str, folder: str | None) -> RolloutDataModule:
+    data = tiny_data()
+    data.replay_storage, data.replay_folder = storage, folder  # type: ignore[assignment]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "storage", "folder", "message"),
+    [
+        (PEARL, "disk", "/proc/nowhere", r"data.replay_folder = '/proc/nowhere' .*no files can be made there \("),
+        (PEARL, "memory", "somewhere", "data.replay_folder = 'somewhere' .*kept in memory.*replay_storage to disk"),
+        (RL2, "disk", None, "data.replay_storage = 'disk' .*RL2 .*keeps no replay"),
+    ],
+)
+def test_a_place_where_no_replay_can_be_kept_is_refused(
+    algorithm: type[MetaRLModule], storage: str, folder: str | None, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        data_on(storage, folder).check_agent(tiny_agent(algorithm))
+
+
+def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
+    data_on("disk", str(tmp_path / "new")).check_agent(tiny_agent())
+    assert list((tmp_path / "new").iterdir()) == []
