@@ -1,5 +1,6 @@
 """Networks."""
 
+from lit_metarl.networks.acting import ActingNetworks
 from lit_metarl.networks.action_distributions import (
     ActionBounds,
     ActionDistribution,
@@ -16,8 +17,10 @@ from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
 from lit_metarl.networks.task_linear import TaskLinear
 from lit_metarl.networks.task_policy import TaskPolicy
+from lit_metarl.networks.unwrapped import Unwrapped, calls_of
 
 __all__ = [
+    "ActingNetworks",
     "ActionBounds",
     "ActionDistribution",
     "ActorCritic",
@@ -34,8 +37,10 @@ __all__ = [
     "TanhGaussianPolicy",
     "TaskLinear",
     "TaskPolicy",
+    "Unwrapped",
     "action_distribution",
     "bounded",
+    "calls_of",
     "evaluate_frozen",
     "initialized",
     "relu_mlp",
