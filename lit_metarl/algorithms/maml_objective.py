@@ -62,17 +62,17 @@ class MetaObjective:
 
         There the KL and its gradient with respect to the distributions are 0, so that F = Jᵀ H J exactly: J is the
         derivative of the distributions with respect to θ, through the inner steps, and H the Hessian of the KL with
-        respect to the distributions. Two products with J take a fraction of the third derivatives that the Hessian of
+        respect to the distributions. Two products with J take less than the third derivatives that the Hessian of
         the whole KL takes.
         """
         leaves = {name: value.detach().requires_grad_() for name, value in theta.items()}
-        graphs = [group.distribution(leaves) for group in self._groups]
+        jacobians = [_Jacobian(group.distribution(leaves), list(leaves.values())) for group in self._groups]
 
         def product(vector: Parameters) -> Parameters:
             total = [torch.zeros_like(value) for value in leaves.values()]
-            for group, graph in zip(self._groups, graphs):
-                curved = group.curvature(group.derivative(leaves, vector)) / self._tasks
-                torch._foreach_add_(total, torch.autograd.grad(graph, list(leaves.values()), curved, retain_graph=True))
+            for group, jacobian in zip(self._groups, jacobians):
+                change = group.curvature(jacobian.times(list(vector.values()))) / self._tasks
+                torch._foreach_add_(total, jacobian.transposed_times(change))
             return dict(zip(leaves, total))
 
         return product
@@ -130,21 +130,33 @@ class _TaskGroup:
         kl = actions.kl(self._outer_acted, distribution)
         return task_means(losses, steps.counts), task_means(kl, steps.counts)
 
-    def derivative(self, theta: Parameters, vector: Parameters) -> Tensor:
-        """The derivative of `distribution` along `vector`."""
-        derivative: Tensor
-        _, derivative = torch.func.jvp(self.distribution, (theta,), (vector,))
-        return derivative
-
     def curvature(self, change: Tensor) -> Tensor:
         """The Hessian of the tasks' mean KLs with respect to the distributions, times `change` of the distributions."""
+        counts = self._outer.counts
+        weights = counts / counts.sum(1, keepdim=True).clamp(min=1.0)
+        return self._inner_loop.policy.actions.kl_curvature(self._outer_acted, change) * weights[..., None]
 
-        def total_kl(new: Tensor) -> Tensor:
-            return task_means(self._inner_loop.policy.actions.kl(self._outer_acted, new), self._outer.counts).sum()
 
-        curved: Tensor
-        _, curved = torch.func.jvp(torch.func.grad(total_kl), (self._outer_acted,), (change,))
-        return curved
+class _Jacobian:
+    """The derivative of `outputs` with respect to `inputs`, kept as graphs.
+
+    Jᵀw is a backward pass. It is linear in w, and its own backward pass to w gives J v: on a CPU, in half the time of
+    `torch.func.jvp`.
+    """
+
+    def __init__(self, outputs: Tensor, inputs: list[Tensor]) -> None:
+        self._outputs, self._inputs = outputs, inputs
+        self._weights = torch.zeros_like(outputs, requires_grad=True)
+        self._weighted = torch.autograd.grad(outputs, inputs, self._weights, create_graph=True)
+
+    def times(self, vector: list[Tensor]) -> Tensor:
+        """J v, shaped as the outputs, for `vector` shaped as the inputs."""
+        (product,) = torch.autograd.grad(self._weighted, self._weights, vector, retain_graph=True)
+        return product
+
+    def transposed_times(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """Jᵀ w, shaped as the inputs, for `weights` shaped as the outputs."""
+        return torch.autograd.grad(self._outputs, self._inputs, weights, retain_graph=True)
 
 
 def _joined(groups: list[Parameters]) -> Parameters:

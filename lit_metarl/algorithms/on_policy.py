@@ -187,7 +187,7 @@ class OnPolicyModule(MetaRLModule):
     # The agent.
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """The belief before the first step: a tensor of the border's flag, what the policy sees, the recurrent state."""
+        """The belief before the first step: flag of a border, what the policy sees, recurrent state, side by side."""
         self._networks = None
         hidden = torch.zeros(n, self.encoder.hidden, device=self.device)
         state = torch.cat((torch.zeros(n, 1, device=self.device), self.belief_features(hidden), hidden), -1)
