@@ -47,6 +47,7 @@ class ActionUnits:
             self.low, self.high = (torch.from_numpy(bound.astype(np.float32)) for bound in _bounds(space, owner))
             self.dim = len(self.low)
         self._half_range = (self.high - self.low) / 2
+        self._choices = torch.arange(self.dim) + self.start
 
     def rescaled(self, actions: Tensor) -> Tensor:
         """Normalized `actions` `[..., dim]` as `MetaEnv.step` takes them: within the bounds, or still one-hot."""
@@ -64,16 +65,16 @@ class ActionUnits:
         Raises:
             ValueError: if one of them is none of the choices.
         """
-        numbers = choices.long() - self.start
-        wrong = (numbers < 0) | (numbers >= self.dim) | (choices != choices.long())
-        if bool(wrong.any()):
-            row = int(wrong.nonzero()[0, 0])
+        chosen = choices[:, None] == self._choices
+        known = chosen.any(-1)
+        if not bool(known.all()):
+            row = int((~known).nonzero()[0, 0])
             last = self.start + self.dim - 1
             raise ValueError(
                 f"{owner}, sub-environment {row}: action {choices[row].item()} is not one of the whole numbers "
                 f"{self.start} to {last}."
             )
-        return torch.nn.functional.one_hot(numbers, self.dim).float()
+        return chosen.float()
 
 
 def _bounds(space: Any, owner: str) -> tuple[Any, Any]:

@@ -163,11 +163,11 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         self._observation_shape = (num_envs, self.meta_spec.observation_dim)
         self._has_warned_of_clipping = False
         if self.meta_spec.discrete_actions:  # only the order of the entries counts
-            self._highest = np.full(self.meta_spec.action_dim, np.inf, np.float32)
+            self._highest = np.full(self.meta_spec.action_dim, np.finfo(np.float32).max, np.float32)
             self._lowest = -self._highest
         else:
             self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
-        self._tolerance = ROUNDING * (self._highest - self._lowest)
+        self._tolerance = ROUNDING * (self.action_high - self.action_low).numpy()
 
     def _check_parts(self) -> None:
         """Refuse a class that lacks a part every environment has, or has something else in its place."""
@@ -404,8 +404,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
         """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
-        if math.isfinite(sum(float(values.sum()) for values in reported.values())):
-            return  # the usual case, which costs one sum each
+        if math.isfinite(float(torch.cat([values.view(-1) for values in reported.values()]).sum())):
+            return  # the usual case, which costs one sum
         for method, values in reported.items():
             rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
@@ -419,8 +419,9 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         """The actions of the sub-environments `env_ids`, within the bounds, `[len(env_ids), action_dim]`."""
         name = self.meta_spec.name
         if actions.ndim == 1 and self.meta_spec.discrete_actions and len(actions) == self.num_envs:
-            ignored = ~torch.from_numpy(self._running)
-            actions = self.action_units.one_hot(actions.masked_fill(ignored, self.action_units.start), name)
+            if len(env_ids) < self.num_envs:
+                actions = actions.masked_fill(~torch.from_numpy(self._running), self.action_units.start)
+            actions = self.action_units.one_hot(actions, name)
         if actions.shape != self._action_shape:
             raise ValueError(f"{name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}.")
         if not len(env_ids):
@@ -428,18 +429,22 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         chosen = np.asarray(actions.detach().cpu().numpy(), np.float32)
         if len(env_ids) < self.num_envs:
             chosen = chosen[env_ids]
+        bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
+        if not (bounded == chosen).all():  # neither clipped nor NaN in the usual case
+            self._check_clipped(chosen, bounded, env_ids)
+        return bounded
+
+    def _check_clipped(self, chosen: Array, bounded: Array, env_ids: EnvIds) -> None:
+        """Refuse `chosen` actions that are not finite; warn, once, of those beyond the bounds."""
         finite = np.isfinite(chosen)
         if not finite.all():
             row = int((~finite).any(-1).argmax())
             raise NonFiniteError(
-                f"{name}, sub-environment {env_ids[row]}: action {chosen[row].tolist()} is not finite."
+                f"{self.meta_spec.name}, sub-environment {env_ids[row]}: action {chosen[row].tolist()} is not finite."
             )
-        bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
-        if not self._has_warned_of_clipping:
-            beyond = np.abs(chosen - bounded)
-            if (beyond > self._tolerance).any():
-                self._warn_of_clipping(chosen, beyond, env_ids)
-        return bounded
+        beyond = np.abs(chosen - bounded)
+        if not self._has_warned_of_clipping and (beyond > self._tolerance).any():
+            self._warn_of_clipping(chosen, beyond, env_ids)
 
     def _warn_of_clipping(self, actions: Array, beyond: Array, env_ids: EnvIds) -> None:
         """Warn, once, of actions that lie `beyond` the bounds: usually they are an agent's own, in [-1, 1]."""
@@ -451,7 +456,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             f"{float(actions[row, coordinate]):.4g} and is clipped to {low:.4g} to {high:.4g}. An agent's actions lie "
             "in [-1, 1]: act through datamodules.collection.RunningTrial, or convert them with "
             "env.action_units.rescaled. Later actions are clipped without another warning.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
@@ -498,8 +503,9 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
 def batch_shape(features: Tensor, tasks: Tensor) -> torch.Size:
     """The shape of rewards of `features` `[..., feature_dim]` under `tasks` `[..., task_dim]`."""
-    shape: torch.Size = torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
-    return shape
+    of_features, of_tasks = features.shape[:-1], tasks.shape[:-1]
+    shape: torch.Size = of_features
+    return shape if of_features == of_tasks else torch.broadcast_shapes(of_features, of_tasks)
 
 
 def never(like: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def best_return(start: NDArray[np.float64], over_the_bridge: bool) -> float:
     inside = np.stack(np.meshgrid(np.arange(1, WIDTH - 1), np.arange(1, HEIGHT - 1), indexing="ij"), -1).reshape(-1, 2)
     places = inside + (start - np.rint(start))
     number = {tuple(cell): index for index, cell in enumerate(inside)}
-    after = np.stack([move(places, np.broadcast_to(step, places.shape), np.zeros_like(places)) for step in MOVES])
+    after = np.stack([move(places, np.broadcast_to(step, places.shape), np.zeros_like(places))[0] for step in MOVES])
     flat = after.reshape(-1, 2)
     following = np.array([number[tuple(cell)] for cell in np.rint(flat).astype(int)]).reshape(after.shape[:2])
     at_goal = (np.rint(after) == GOAL).all(-1)

@@ -88,7 +88,7 @@ class RunningTrial:
         self.running = torch.zeros(self._number, dtype=torch.bool)
         self.belief = self._prior(schedule)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _prior(self, schedule: PosteriorSchedule | None) -> TensorDict:
         """What the agent knows before the trial."""
         if schedule is None:
@@ -96,7 +96,7 @@ class RunningTrial:
         assert isinstance(self._agent, PosteriorSampler)  # checked when the run was configured
         return self._agent.start_scheduled_trial(self._number, self._generator, schedule)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def begin_episode(self, observation: Any) -> None:
         """The trial's next episode begins with `observation`, as a reset returned it.
 
@@ -121,7 +121,7 @@ class RunningTrial:
         self.observation = self._rows(observation, torch.float32)
         self.running = torch.ones(1, dtype=torch.bool) if self._is_single else self._env.running
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(self) -> Any:
         """The next actions, in the environment's own units.
 
@@ -140,16 +140,18 @@ class RunningTrial:
         self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu")
-        outside = self.running & ~(normalized.abs().amax(-1) <= 1.0 + ROUNDING)  # those that are not finite too
-        if bool(outside.any()):
-            self._tell_of(normalized, outside)
+        if not bool((normalized.abs() <= 1.0 + ROUNDING).all()):  # NaN is not
+            self._tell_of(normalized)
         actions = self._units.own(normalized)
         if not self._is_single:
             return actions
         return int(actions[0]) if self._units.discrete else actions[0].numpy()
 
-    def _tell_of(self, actions: Tensor, outside: Tensor) -> None:
-        """Refuse the actions `outside` `[num_envs]` if they are not finite, and warn of them otherwise."""
+    def _tell_of(self, actions: Tensor) -> None:
+        """Refuse the actions of running sub-environments that are not finite, and warn of those outside [-1, 1]."""
+        outside = self.running & ~(actions.abs().amax(-1) <= 1.0 + ROUNDING)
+        if not bool(outside.any()):
+            return
         broken = outside & ~torch.isfinite(actions).all(-1)
         if bool(broken.any()):
             row = int(broken.nonzero()[0, 0])
@@ -162,7 +164,7 @@ class RunningTrial:
             stacklevel=3,
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def observe(self, outcome: Outcome) -> None:
         """Show the agent the outcome of its action.
 
@@ -194,7 +196,12 @@ class RunningTrial:
         self.running = self.running & ~(terminated | truncated)
 
     def _rows(self, value: Any, dtype: torch.dtype) -> Tensor:
-        """What an environment returned, as a tensor of its own with a row for every sub-environment."""
+        """What an environment returned, as a tensor with a row for every sub-environment.
+
+        A batched environment's is new in every step, a single one's may change.
+        """
+        if not self._is_single and isinstance(value, Tensor):
+            return value if value.dtype is dtype else value.to(dtype)
         tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
         rows = tensor[None] if self._is_single else tensor
         return rows.detach().to("cpu", dtype, copy=True)

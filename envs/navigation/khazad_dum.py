@@ -29,7 +29,8 @@ NARROW_REGION = (3.0, 2.5, 5.5)  # the steps are noisy where x < first, second <
 MOVES = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
 GOAL_BONUS, NOISE_COST = 5.0, 3.0
 HORIZON = 32
-FREE, WALL, ABYSS = 0, 1, 2
+LOWEST, HIGHEST = np.zeros(2), np.array([WIDTH - 1.0, HEIGHT - 1.0])
+FREE, WALL, ABYSS, AT_GOAL = 0, 1, 2, 3
 
 
 def _make_map() -> NDArray[np.int64]:
@@ -37,6 +38,7 @@ def _make_map() -> NDArray[np.int64]:
     cells[:, ABYSS_ROWS] = ABYSS
     cells[NARROW_BRIDGE, ABYSS_ROWS] = cells[WIDE_BRIDGE, ABYSS_ROWS] = FREE
     cells[[0, -1], :] = cells[:, [0, -1]] = WALL
+    cells[tuple(GOAL.astype(np.intp))] = AT_GOAL
     return cells
 
 
@@ -52,22 +54,26 @@ def on_narrow_bridge(positions: Plane) -> NDArray[np.bool_]:
 
 
 def cells_of(positions: Plane) -> NDArray[np.int64]:
-    """What the map holds at `positions` `[n, 2]`: FREE, WALL or ABYSS, `[n]`."""
+    """What the map holds at `positions` `[n, 2]`: FREE, WALL, ABYSS or AT_GOAL, `[n]`."""
     column, row = np.rint(positions).astype(np.intp).T
     held: NDArray[np.int64] = MAP[column, row]
     return held
 
 
-def move(positions: Plane, steps: Plane, slips: Plane) -> Plane:
-    """The positions after a step from `positions`, `[n, 2]`.
+def move(positions: Plane, steps: Plane, slips: Plane) -> tuple[Plane, NDArray[np.int64]]:
+    """A step from `positions`, `[n, 2]`; walls stop it.
 
     Args:
         positions: `[n, 2]`.
         steps: the intended moves, `[n, 2]`.
         slips: the noise, zero where there is none, `[n, 2]`.
+
+    Returns:
+        The positions after it, `[n, 2]`, and what the map holds where it led, `[n]`.
     """
-    targets = ((positions + steps) + slips).clip((0.0, 0.0), (WIDTH - 1.0, HEIGHT - 1.0))
-    return np.where((cells_of(targets) == WALL)[:, None], positions, targets)
+    targets = np.minimum(np.maximum((positions + steps) + slips, LOWEST), HIGHEST)
+    reached = cells_of(targets)
+    return np.where((reached == WALL)[:, None], positions, targets), reached
 
 
 def bilinear_one_hot(positions: Plane) -> NDArray[np.float32]:
@@ -150,10 +156,11 @@ class KhazadDum(PlanarEnv):
         moving = ~(was_at_goal | had_fallen)
         noisy = moving & (noise > 0) & on_narrow_bridge(before)
         slips = (noisy * noise * np.square(steps).sum(-1))[:, None] * draws
-        after = np.where(moving[:, None], move(before, steps, slips), before)
-        at_goal = was_at_goal | (moving & (np.rint(after) == GOAL).all(-1))
+        moved, reached = move(before, steps, slips)
+        after = np.where(moving[:, None], moved, before)
+        at_goal = was_at_goal | (moving & (reached == AT_GOAL))
         self._position[rows], self._at_goal[rows] = after, at_goal
-        self._fallen[rows] = had_fallen | (moving & (cells_of(after) == ABYSS))
+        self._fallen[rows] = had_fallen | (moving & (reached == ABYSS))
         near = np.maximum(-np.abs(after - GOAL).sum(-1) / 5.0, -1.0) + GOAL_BONUS * at_goal
         features = np.empty((len(rows), 3), np.float32)
         features[:, 0] = np.where(moving, near, -1.0 * had_fallen)
@@ -173,7 +180,7 @@ class KhazadDum(PlanarEnv):
         return (features[..., 2] > 0).expand(batch_shape(features, tasks))
 
     def _plot_scene(self, axes: Axes, task: list[float]) -> None:
-        colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1]])
+        colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1], [1.0, 1.0, 1.0]])
         axes.imshow(colors[MAP].swapaxes(0, 1), origin="lower")
         axes.plot(*GOAL, color="tab:green", marker="*", markersize=14)
         axes.set_title(f"KhazadDum, noise {task[0]:.2f}")

@@ -34,7 +34,8 @@ class PlanarEnv(MetaEnv):
 
     def _extend_path(self, env_ids: Tensor, positions: Tensor) -> None:
         """Record where the step took the sub-environments `env_ids` (indices), `[len(env_ids), 2]`."""
-        self._path[env_ids, torch.from_numpy(self._elapsed)[env_ids] + 1] = positions
+        rows = env_ids.numpy()
+        self._path.numpy()[rows, self._elapsed[rows] + 1] = positions.numpy()
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask

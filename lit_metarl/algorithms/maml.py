@@ -227,13 +227,16 @@ class MAML(MetaRLModule):
         theta = self._theta()
         sizes = [value.numel() for value in theta.values()]
 
-        def loss_and_kl(vector: Tensor) -> tuple[Tensor, Tensor]:
-            parts = vector.split(sizes)
-            parameters = {name: part.view_as(value) for (name, value), part in zip(theta.items(), parts)}
-            return objective.loss_and_kl(parameters)
+        def named(vector: Tensor) -> Parameters:
+            return {name: part.view_as(value) for (name, value), part in zip(theta.items(), vector.split(sizes))}
 
-        vector = nn.utils.parameters_to_vector(theta.values())
-        found = trust_region_step(loss_and_kl, vector, self.trpo)
+        of_named = objective.fisher_vector_product(theta)
+        found = trust_region_step(
+            lambda vector: objective.loss_and_kl(named(vector)),
+            lambda vector: nn.utils.parameters_to_vector(of_named(named(vector)).values()),
+            nn.utils.parameters_to_vector(theta.values()),
+            self.trpo,
+        )
         for value, part in zip(theta.values(), found.step.split(sizes)):
             value.grad = -part.view_as(value)
         optimizer = cast(torch.optim.Optimizer, self.optimizers())

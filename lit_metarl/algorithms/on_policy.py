@@ -20,6 +20,7 @@ from lit_metarl.algorithms.ppo_plan import PPOPlan
 from lit_metarl.evaluation import worst
 from lit_metarl.losses import ppo as ppo_losses
 from lit_metarl.networks import (
+    ActingNetworks,
     ActionBounds,
     ActorCritic,
     Initialization,
@@ -150,6 +151,7 @@ class OnPolicyModule(MetaRLModule):
         )
         self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalize_belief else 0))
         self.return_moments = RunningMoments(1)
+        self._networks: ActingNetworks | None = None
 
     @abstractmethod
     def belief_features(self, hidden: Tensor) -> Tensor:
@@ -160,8 +162,8 @@ class OnPolicyModule(MetaRLModule):
         """What `evaluate_actions` takes for `sequences` `[trials, time]`; the first columns are normalized."""
 
     @abstractmethod
-    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities of raw actions, entropies and values, `[...]` each, under the present parameters."""
+    def state_and_belief(self, inputs: Tensor) -> Tensor:
+        """What the policy sees, `[..., state_dim + belief_dim]`, from `policy_inputs`; under the present parameters."""
 
     @abstractmethod
     def policy_parameters(self) -> list[nn.Parameter]:
@@ -174,24 +176,20 @@ class OnPolicyModule(MetaRLModule):
     # The agent.
 
     def start_trial(self, n: int, generator: torch.Generator) -> TensorDict:
-        """The belief before the first step."""
+        """The belief before the first step: flag of a border, what the policy sees, recurrent state, side by side."""
+        self._networks = None
         hidden = torch.zeros(n, self.encoder.hidden, device=self.device)
-        return TensorDict(
-            {
-                "hidden": hidden,
-                "features": self.belief_features(hidden),
-                "border": torch.zeros(n, 1, device=self.device),
-            },
-            [n],
-        )
+        state = torch.cat((torch.zeros(n, 1, device=self.device), self.belief_features(hidden), hidden), -1)
+        return TensorDict({"state": state}, [n])
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """An action for the state and the belief."""
-        features = belief["features"]
-        inputs = self.normalize(torch.cat((observation, belief["border"], features), -1))
-        actions = self.actor_critic.actions
-        raw = actions.sample(actions(self.actor_critic.policy_features(inputs)), deterministic, generator)
-        return Decision(actions.applied(raw), self.recorded(raw, features))
+        seen = belief["state"][:, : 1 + self.belief_dim]
+        networks = self._acting_networks()
+        actions = networks.actions
+        features = networks.policy_features(torch.cat((observation, seen), -1))
+        raw = actions.sample(actions(features), deterministic, generator)
+        return Decision(actions.applied(raw), self.recorded(raw, seen[:, 1:]))
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         """What to keep of a decision for learning."""
@@ -199,26 +197,31 @@ class OnPolicyModule(MetaRLModule):
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """One more step of the recurrent network, for the tasks whose episode was running."""
-        border = (transition.terminated | transition.truncated)[:, None].to(transition.reward.dtype)
-        next_state = torch.cat((transition.next_observation, border), -1)
-        hidden = self.encoder.step(belief["hidden"], transition.action, next_state, transition.reward)
-        active = transition.active[:, None]
-        if not bool(active.all()):
-            hidden = torch.where(active, hidden, belief["hidden"])
-            border = torch.where(active, border, belief["border"])
-        belief["hidden"] = hidden
-        belief["features"] = self.belief_features(hidden)
-        belief["border"] = border
+        state, networks = belief["state"], self._acting_networks()
+        border = (transition.terminated | transition.truncated)[:, None].to(state.dtype)
+        step = (transition.action, transition.next_observation, border, transition.reward[:, None])
+        hidden = networks.recurrent_state(torch.cat(step, -1), state[:, -self.encoder.hidden :])
+        following = torch.cat((border, self.belief_features(hidden), hidden), -1)
+        if not bool(transition.active.all()):
+            following = torch.where(transition.active[:, None], following, state)
+        state.copy_(following)  # faster than setting an entry of a TensorDict
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
         """The same belief: it is kept over all episodes of a trial."""
+        self._networks = None
         return belief
+
+    def _acting_networks(self) -> ActingNetworks:
+        """The networks as they were when the episode began."""
+        if self._networks is None:
+            self._networks = ActingNetworks(self.actor_critic, self.encoder, self.input_moments)
+        return self._networks
 
     def belief_vector(self, belief: TensorDict) -> Tensor:
         """What the policy sees of the belief, `[tasks, belief_dim]`."""
-        features: Tensor = belief["features"]
-        return features
+        state: Tensor = belief["state"]
+        return state[:, 1 : 1 + self.belief_dim]
 
     # Learning.
 
@@ -234,6 +237,15 @@ class OnPolicyModule(MetaRLModule):
         if kept == inputs.shape[-1]:
             return self.input_moments.normalize(inputs)
         return torch.cat((self.input_moments.normalize(inputs[..., :kept]), inputs[..., kept:]), -1)
+
+    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of raw actions, entropies and values, `[...]` each, under the present parameters."""
+        outputs: tuple[Tensor, Tensor, Tensor] = self.actor_critic(self._policy_view(inputs), raw_action)
+        return outputs
+
+    def _policy_view(self, inputs: Tensor) -> Tensor:
+        """State and belief, normalized by the present statistics."""
+        return self.normalize(self.state_and_belief(inputs))
 
     def update(self, batch: TrialBatch) -> dict[str, Tensor]:
         """PPO on the trials just collected, then what the belief model learns besides."""
@@ -281,7 +293,7 @@ class OnPolicyModule(MetaRLModule):
         reward = self.normalized_rewards(sequences["reward"], valid)
         inputs = self.policy_inputs(sequences)
         raw_action = sequences.get("raw_action", sequences["action"])
-        _, _, value = self.evaluate_actions(inputs, raw_action)  # with the statistics that the trials were run with
+        value = self.actor_critic.values(self._policy_view(inputs))  # with the statistics that the trials were run with
         self.input_moments.update(inputs[valid][:, : self.input_moments.size])
 
         unknown = sequences["truncated"] & self.ppo.proper_time_limits
@@ -297,7 +309,7 @@ class OnPolicyModule(MetaRLModule):
         target = advantage + value
         counted = ranks.gather(advantage[valid])
         advantage = (advantage - counted.mean()) / (counted.std() + 1e-5)
-        log_probability, _, _ = self.evaluate_actions(inputs, raw_action)
+        log_probability = self.actor_critic.log_probabilities(self._policy_view(inputs), raw_action)
         samples = PolicySamples(inputs, raw_action, log_probability, advantage, target, value, valid.float())
         return samples if self.splits_by_trial else PolicySamples(*(values[valid] for values in samples))
 

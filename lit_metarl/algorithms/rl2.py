@@ -40,15 +40,12 @@ class RL2(OnPolicyModule):
         """State, next state, action and reward of every step."""
         return torch.cat((*self.states(sequences), sequences["action"], sequences["sparse_reward"][..., None]), -1)
 
-    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def state_and_belief(self, inputs: Tensor) -> Tensor:
         state, next_state, action, reward = inputs.split(
             [self.state_dim, self.state_dim, self.meta_spec.action_dim, 1], -1
         )
         hidden = self.encoder(action, next_state, reward[..., 0])[:, :-1]
-        outputs: tuple[Tensor, Tensor, Tensor] = self.actor_critic(
-            self.normalize(torch.cat((state, hidden), -1)), raw_action
-        )
-        return outputs
+        return torch.cat((state, hidden), -1)
 
     def policy_parameters(self) -> list[nn.Parameter]:
         return [*self.actor_critic.parameters(), *self.encoder.parameters()]

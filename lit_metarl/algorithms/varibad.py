@@ -23,7 +23,7 @@ from envs.errors import (
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error
-from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, build_mlp
+from lit_metarl.networks import RecurrentEncoderPlan, StateHeads, StepDecoder, Unwrapped, build_mlp, calls_of
 from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 
@@ -113,6 +113,7 @@ class VariBAD(OnPolicyModule):
         self.latent_dim = latent_dim
         self.elbo = elbo
         self.posterior = nn.Linear(encoder.hidden, 2 * latent_dim)
+        self._posterior = Unwrapped(*calls_of(self.posterior))
         layers = elbo.decoder_layers
 
         def step_decoder(states: int, outputs: int) -> StepDecoder:
@@ -130,13 +131,11 @@ class VariBAD(OnPolicyModule):
             self.decoders["task"] = build_mlp(latent_dim, meta_spec.task_dim, layers)
 
     def belief_features(self, hidden: Tensor) -> Tensor:
-        features: Tensor = self.posterior(hidden)
-        return features
+        return self._posterior(hidden)
 
     def belief_vector(self, belief: TensorDict) -> Tensor:
         """The posterior's mean, `[tasks, latent]`."""
-        mean: Tensor = belief["features"][:, : self.latent_dim]
-        return mean
+        return super().belief_vector(belief)[:, : self.latent_dim]
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         return {**super().recorded(raw_action, features), "belief": features}
@@ -145,9 +144,8 @@ class VariBAD(OnPolicyModule):
         """State and belief as recorded when the trial was run."""
         return torch.cat((self.states(sequences)[0], sequences["belief"]), -1)
 
-    def evaluate_actions(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outputs: tuple[Tensor, Tensor, Tensor] = self.actor_critic(self.normalize(inputs), raw_action)
-        return outputs
+    def state_and_belief(self, inputs: Tensor) -> Tensor:
+        return inputs
 
     def policy_parameters(self) -> list[nn.Parameter]:
         return list(self.actor_critic.parameters())

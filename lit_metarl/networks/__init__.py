@@ -1,5 +1,6 @@
 """Networks."""
 
+from lit_metarl.networks.acting import ActingNetworks
 from lit_metarl.networks.action_distributions import (
     ActionBounds,
     ActionDistribution,
@@ -17,8 +18,10 @@ from lit_metarl.networks.running_moments import RunningMoments
 from lit_metarl.networks.tanh_gaussian import PolicySample, TanhGaussianPolicy, bounded, squash
 from lit_metarl.networks.task_linear import TaskLinear
 from lit_metarl.networks.task_policy import TaskPolicy
+from lit_metarl.networks.unwrapped import Unwrapped, calls_of
 
 __all__ = [
+    "ActingNetworks",
     "ActionBounds",
     "ActionDistribution",
     "Activation",
@@ -38,9 +41,11 @@ __all__ = [
     "TanhGaussianPolicy",
     "TaskLinear",
     "TaskPolicy",
+    "Unwrapped",
     "action_distribution",
     "bounded",
     "build_mlp",
+    "calls_of",
     "evaluate_frozen",
     "initialized",
     "squash",

@@ -51,6 +51,10 @@ class ActionDistribution(nn.Module, ABC):
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """KL(old ‖ new) of distributions, `[...]`."""
 
+    @abstractmethod
+    def kl_curvature(self, distribution: Tensor, change: Tensor) -> Tensor:
+        """The Hessian of KL(`distribution` ‖ new) at new = `distribution`, times `change`; shaped as both."""
+
     def log_prob_and_entropy(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
         distribution = self(features)
@@ -95,6 +99,10 @@ class CategoricalActions(ActionDistribution):
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         log_old, log_new = old.log_softmax(-1), new.log_softmax(-1)
         return (log_old.exp() * (log_old - log_new)).sum(-1)
+
+    def kl_curvature(self, distribution: Tensor, change: Tensor) -> Tensor:
+        probabilities = distribution.softmax(-1)
+        return probabilities * (change - (probabilities * change).sum(-1, keepdim=True))
 
 
 class GaussianActions(ActionDistribution):
@@ -148,6 +156,11 @@ class GaussianActions(ActionDistribution):
         new_mean, new_log_std = new.chunk(2, -1)
         spread = (2 * (old_log_std - new_log_std)).exp() + ((old_mean - new_mean) * (-new_log_std).exp()).square()
         return (new_log_std - old_log_std + 0.5 * (spread - 1.0)).sum(-1)
+
+    def kl_curvature(self, distribution: Tensor, change: Tensor) -> Tensor:
+        of_mean, of_log_std = change.chunk(2, -1)
+        precision = (-2 * distribution.chunk(2, -1)[1]).exp()
+        return torch.cat((of_mean * precision, 2 * of_log_std), -1)
 
 
 def action_distribution(

@@ -76,6 +76,15 @@ class ActorCritic(nn.Module):
         features: Tensor = self.actor(self.embed(inputs))
         return features
 
+    def values(self, inputs: Tensor) -> Tensor:
+        """Values, `[...]`."""
+        values: Tensor = self.value(self.critic(self.embed(inputs)))[..., 0]
+        return values
+
+    def log_probabilities(self, inputs: Tensor, raw_action: Tensor) -> Tensor:
+        """Log-probabilities of raw actions, `[...]`."""
+        return self.actions.log_probability(self.actions(self.policy_features(inputs)), raw_action)
+
     def forward(self, inputs: Tensor, raw_action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-probabilities of raw actions, entropies and values, `[...]` each."""
         embedded = self.embed(inputs)

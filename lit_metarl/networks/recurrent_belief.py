@@ -70,10 +70,6 @@ class RecurrentEncoder(nn.Module):
         parts = (self.action(action), self.state(next_state), self.reward(reward[..., None]))
         return torch.cat(parts, -1).relu()
 
-    def step(self, hidden: Tensor, action: Tensor, next_state: Tensor, reward: Tensor) -> Tensor:
-        """The recurrent state after one more step, `[n, hidden]`."""
-        return torch.gru_cell(self.embed(action, next_state, reward), hidden, *self.gru.all_weights[0])
-
     def forward(self, action: Tensor, next_state: Tensor, reward: Tensor) -> Tensor:
         """The recurrent states before the first step and after every step, `[n, time + 1, hidden]`.
 

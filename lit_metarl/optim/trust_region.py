@@ -18,6 +18,8 @@ from envs.errors import require, require_positive, require_positive_and_finite
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From parameters to the loss, and the mean KL from the policy at the start; both scalar and differentiable."""
+Product = Callable[[Tensor], Tensor]
+"""A symmetric matrix, as its product with a vector."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +69,30 @@ class TrustRegionStep(NamedTuple):
     found: bool
 
 
-def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegionPlan) -> TrustRegionStep:
+def trust_region_step(
+    objective: Objective, fisher_vector_product: Product, parameters: Tensor, plan: TrustRegionPlan
+) -> TrustRegionStep:
     """The step from `parameters` `[parameters]` that lowers the loss within the KL limit.
 
-    The line search keeps the first of ever shorter steps that does both. The data enter
-    through `objective` alone: the loss and the KL of a tried step, and their derivatives at the start. With
-    several ranks, each has its own objective, and all take the same step, computed from the mean.
+    The line search keeps the first of ever shorter steps that does both. With several ranks, each has its own
+    objective, and all take the same step, computed from the mean.
+
+    Args:
+        objective: the loss and the KL of a tried step; the loss is differentiated at the start.
+        fisher_vector_product: v ↦ F v, where F is the Hessian of the KL at the start.
+        parameters: the start, `[parameters]`.
+        plan: settings.
     """
     start = parameters.detach().requires_grad_()
-    loss, kl = objective(start)
-    gradient = _mean_over_ranks(_gradient(loss, start))
-    of_own_rank = hessian_vector_product(kl, start)
+    loss, _ = objective(start)
+    (own_gradient,) = torch.autograd.grad(loss, start)
+    gradient = _mean_over_ranks(own_gradient)
 
-    def fisher_vector_product(vector: Tensor) -> Tensor:
-        return _mean_over_ranks(of_own_rank(vector)) + plan.damping * vector
+    def damped_product(vector: Tensor) -> Tensor:
+        return _mean_over_ranks(fisher_vector_product(vector)) + plan.damping * vector
 
-    direction = conjugate_gradient(fisher_vector_product, gradient, plan.conjugate_gradient_steps)
-    curvature = direction @ fisher_vector_product(direction)
+    direction = conjugate_gradient(damped_product, gradient, plan.conjugate_gradient_steps)
+    curvature = direction @ damped_product(direction)
     longest = direction * (2.0 * plan.max_kl / curvature.clamp(min=torch.finfo(curvature.dtype).tiny)).sqrt()
     loss = _mean_over_ranks(loss.detach())
     for tried in range(plan.backtracks):
@@ -95,13 +104,7 @@ def trust_region_step(objective: Objective, parameters: Tensor, plan: TrustRegio
     return TrustRegionStep(torch.zeros_like(gradient), loss, torch.zeros_like(loss), gradient.norm(), False)
 
 
-def hessian_vector_product(value: Tensor, parameters: Tensor) -> Callable[[Tensor], Tensor]:
-    """v ↦ H v, where H is the Hessian of a scalar; of the mean KL at its start, the Fisher matrix."""
-    gradient = _gradient(value, parameters, differentiable=True)
-    return lambda vector: _gradient(gradient @ vector, parameters)
-
-
-def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, steps: int) -> Tensor:
+def conjugate_gradient(product: Product, target: Tensor, steps: int) -> Tensor:
     """x with A x = `target`, for a symmetric positive definite A given by its `product` with a vector.
 
     Stops early once the residual has almost vanished.
@@ -125,9 +128,3 @@ def _mean_over_ranks(values: Tensor) -> Tensor:
     mean = values.clone()
     ranks.average_([mean])
     return mean
-
-
-def _gradient(value: Tensor, parameters: Tensor, differentiable: bool = False) -> Tensor:
-    """The gradient of a scalar; the graph of `value` is kept."""
-    (gradient,) = torch.autograd.grad(value, parameters, retain_graph=True, create_graph=differentiable)
-    return gradient

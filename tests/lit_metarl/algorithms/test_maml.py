@@ -16,13 +16,13 @@ from datamodules.collection import Collector, Trials
 from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot
-from lit_metarl.algorithms import MAML
+from lit_metarl.algorithms import MAML, maml_objective
 from lit_metarl.algorithms.maml_inner_loop import standardized
 from lit_metarl.algorithms.maml_objective import MetaObjective
 from lit_metarl.algorithms.ppo_plan import PPOStepsPlan
 from lit_metarl.losses.linear_baseline import fitted_values
 from lit_metarl.optim.task_gradient import Parameters
-from lit_metarl.optim.trust_region import TrustRegionPlan, hessian_vector_product
+from lit_metarl.optim.trust_region import TrustRegionPlan
 from tests.environments import EndingPoint
 
 TASKS, ADAPTED = 4, 2
@@ -197,7 +197,7 @@ def test_the_divergence_is_from_the_adapted_policies_that_acted() -> None:
     old, new = (
         Normal(*(part if index == 0 else part.exp() for index, part in enumerate(distribution.chunk(2, -1))))
         for distribution in (
-            model.policy.with_parameters(parameters, objective._outer.inputs)
+            model.policy.with_parameters(parameters, objective._groups[0]._outer.inputs)
             for parameters in (objective.behavior, objective.adapt(theta))
         )
     )
@@ -233,8 +233,18 @@ def test_to_first_order_the_meta_gradient_is_the_gradient_at_the_adapted_paramet
 
 
 @pytest.mark.parametrize("env_class", [GridNavi, PointRobot])
-def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(env_class: type[MetaEnv]) -> None:
-    model = build(env_class, layers=[3])
+@pytest.mark.parametrize("inner_steps", [1, 2])
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("group_rows", [1, 4096])
+def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(
+    env_class: type[MetaEnv],
+    inner_steps: int,
+    first_order: bool,
+    group_rows: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maml_objective, "GROUP_ROWS", group_rows)
+    model = build(env_class, layers=[3], inner_steps=inner_steps, first_order=first_order)
     objective = model.meta_objective(double(model, collect(model, env_class)))
     parameters = dict(model.policy.named_parameters())
     sizes = [value.numel() for value in parameters.values()]
@@ -243,10 +253,15 @@ def test_the_fisher_vector_product_is_that_of_the_hessian_of_the_kl(env_class: t
         parts = zip(parameters.items(), vector.split(sizes))
         return objective.loss_and_kl({name: part.view_as(value) for (name, value), part in parts})[1]
 
-    start = torch.nn.utils.parameters_to_vector(parameters.values()).detach().requires_grad_()
-    product = hessian_vector_product(kl(start), start)
+    def product(vector: Tensor) -> Tensor:
+        parts = zip(parameters.items(), vector.split(sizes))
+        image = of_named({name: part.view_as(value) for (name, value), part in parts})
+        return torch.nn.utils.parameters_to_vector(image.values())
+
+    start = torch.nn.utils.parameters_to_vector(parameters.values()).detach()
+    of_named = objective.fisher_vector_product(parameters)
     hessian = torch.stack([product(row) for row in torch.eye(len(start), dtype=start.dtype)])
-    torch.testing.assert_close(hessian, torch.autograd.functional.hessian(kl, start.detach()), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(hessian, torch.autograd.functional.hessian(kl, start), rtol=1e-6, atol=1e-9)
     assert float(torch.linalg.eigvalsh(hessian)[0]) > -1e-9
 
 

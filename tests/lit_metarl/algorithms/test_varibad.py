@@ -58,7 +58,8 @@ def test_the_bound_is_that_of_a_plain_loop() -> None:
             if time < lengths[trial]:
                 step = sequences[trial, time]
                 after = torch.cat((step["next_observation"], step["ends"][None].float()))
-                hidden = model.encoder.step(hidden, step["action"][None], after[None], step["sparse_reward"][None])
+                embedded = model.encoder.embed(step["action"][None], after[None], step["sparse_reward"][None])
+                hidden = torch.gru_cell(embedded, hidden, *model.encoder.gru.all_weights[0])
         for term in range(TERMS):
             time = int(times[trial, term])
             standard = Independent(Normal(torch.zeros(LATENT), torch.ones(LATENT)), 1)

@@ -31,7 +31,8 @@ def test_the_states_over_a_trial_are_those_of_single_steps(truncation: int | Non
     hidden = torch.zeros(TRIALS, 8)
     torch.testing.assert_close(whole[:, 0], hidden)
     for time in range(TIME):
-        hidden = encoder.step(hidden, action[:, time], state[:, time], reward[:, time])
+        embedded = encoder.embed(action[:, time], state[:, time], reward[:, time])
+        hidden = torch.gru_cell(embedded, hidden, *encoder.gru.all_weights[0])
         torch.testing.assert_close(whole[:, time + 1], hidden)
 
 

@@ -12,8 +12,8 @@ from envs import ConfigurationError
 from lit_metarl.optim.trust_region import (
     Objective,
     TrustRegionPlan,
+    TrustRegionStep,
     conjugate_gradient,
-    hessian_vector_product,
     trust_region_step,
 )
 from tests.ranks import connected, in_ranks
@@ -41,14 +41,10 @@ def test_conjugate_gradient_of_nothing_is_nothing() -> None:
     assert torch.equal(conjugate_gradient(lambda v: positive_definite() @ v, zero, 10), zero)
 
 
-def test_the_product_with_the_hessian_is_that_of_the_whole_matrix() -> None:
-    def value(parameters: Tensor) -> Tensor:
-        return (parameters.sin() * parameters.roll(1)).sum().square()
-
-    start = vector(2).requires_grad_()
-    product = hessian_vector_product(value(start), start)
-    hessian = torch.autograd.functional.hessian(value, start)
-    torch.testing.assert_close(product(vector(3)), hessian @ vector(3))
+def step_of(objective: Objective, start: Tensor, plan: TrustRegionPlan) -> TrustRegionStep:
+    """A step with the Hessian of the KL as the Fisher matrix."""
+    hessian: Tensor = torch.func.hessian(lambda parameters: objective(parameters)[1])(start)
+    return trust_region_step(objective, lambda vector: hessian @ vector, start, plan)
 
 
 def test_with_a_linear_loss_and_a_quadratic_kl_the_step_is_the_longest_natural_one() -> None:
@@ -59,7 +55,7 @@ def test_with_a_linear_loss_and_a_quadratic_kl_the_step_is_the_longest_natural_o
         return slope @ moved, 0.5 * moved @ fisher @ moved
 
     plan = TrustRegionPlan(max_kl=0.02, conjugate_gradient_steps=2 * SIZE, damping=0.0)
-    found = trust_region_step(objective, start, plan)
+    found = step_of(objective, start, plan)
     natural = torch.linalg.solve(fisher, slope)
     longest = -natural * (2 * 0.02 / (slope @ natural)).sqrt()
     ratios = found.step / longest
@@ -79,7 +75,7 @@ def test_damping_is_added_to_the_diagonal_of_the_fisher_matrix() -> None:
         return slope @ parameters, 0.5 * parameters @ fisher @ parameters
 
     plan = TrustRegionPlan(conjugate_gradient_steps=2 * SIZE, damping=3.0)
-    found = trust_region_step(objective, torch.zeros(SIZE, dtype=torch.float64), plan)
+    found = step_of(objective, torch.zeros(SIZE, dtype=torch.float64), plan)
     damped = -torch.linalg.solve(fisher + 3.0 * torch.eye(SIZE, dtype=torch.float64), slope)
     torch.testing.assert_close(found.step / found.step.norm(), damped / damped.norm())
 
@@ -92,10 +88,10 @@ def test_ranks_with_objectives_of_their_own_take_the_step_for_the_mean_of_them()
 
     start, plan = torch.zeros(SIZE, dtype=torch.float64), TrustRegionPlan(conjugate_gradient_steps=2 * SIZE)
     mean = objective((fishers[0] + fishers[1]) / 2, (slopes[0] + slopes[1]) / 2)
-    expected = trust_region_step(mean, start, plan)
+    expected = step_of(mean, start, plan)
 
     def step(rank: int) -> None:
-        found = trust_region_step(objective(fishers[rank], slopes[rank]), start, plan)
+        found = step_of(objective(fishers[rank], slopes[rank]), start, plan)
         torch.testing.assert_close(found.step, expected.step)
         torch.testing.assert_close((found.loss, found.kl), (expected.loss, expected.kl))
 
@@ -110,7 +106,7 @@ def curved(parameters: Tensor) -> tuple[Tensor, Tensor]:
 def test_steps_are_shortened_until_the_kl_limit_holds() -> None:
     start = torch.zeros(SIZE, dtype=torch.float64)
     plan = TrustRegionPlan(max_kl=0.5)
-    found = trust_region_step(curved, start, plan)
+    found = step_of(curved, start, plan)
     longer = found.step / plan.backtrack_ratio
     assert found.found
     assert float(found.kl) <= 0.5 < float(curved(longer)[1])
@@ -121,7 +117,7 @@ def test_where_no_step_helps_there_is_none() -> None:
         moved = float(bool((parameters.detach() != 0).any()))
         return parameters.sum() + 10.0 * moved, 0.5 * parameters.square().sum()
 
-    found = trust_region_step(objective, torch.zeros(SIZE), TrustRegionPlan())
+    found = step_of(objective, torch.zeros(SIZE), TrustRegionPlan())
     assert not found.found
     assert torch.equal(found.step, torch.zeros(SIZE))
     assert float(found.loss) == 0.0
@@ -135,7 +131,7 @@ def test_a_step_to_numbers_that_are_not_finite_is_none(broken: str) -> None:
         loss, kl = parameters.sum(), 0.5 * parameters.square().sum()
         return (loss * torch.nan, kl) if moved and broken == "loss" else (loss, kl * torch.nan if moved else kl)
 
-    assert not trust_region_step(objective, torch.zeros(SIZE), TrustRegionPlan()).found
+    assert not step_of(objective, torch.zeros(SIZE), TrustRegionPlan()).found
 
 
 @pytest.mark.parametrize(
