@@ -61,10 +61,13 @@ def _normalized_embedding(actor_critic: ActorCritic, moments: RunningMoments) ->
     others = sum(actor_critic.sizes) - moments.size  # inputs that are not normalized
     scale, shift = functional.pad(moments.scale, (0, others), value=1.0), functional.pad(moments.shift, (0, others))
     state, belief = actor_critic.state, actor_critic.belief
-    if isinstance(state, nn.Identity) or isinstance(belief, nn.Identity):
+    layers = [part[0] for part in (state, belief) if isinstance(part, nn.Sequential)]
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    if len(linear) < 2:
         return Unwrapped((_normalized, (scale, shift)), (actor_critic.embed, ()))
-    weight, bias = side_by_side(state[0], belief[0])
-    return Unwrapped((functional.linear, (weight * scale, bias + weight @ shift)), *calls_of(state[1:]))
+    weight, bias = side_by_side(*linear)
+    activation = nn.Sequential(*list(state.children())[1:])
+    return Unwrapped((functional.linear, (weight * scale, bias + weight @ shift)), *calls_of(activation))
 
 
 def _normalized(inputs: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

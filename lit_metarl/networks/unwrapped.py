@@ -41,7 +41,7 @@ def calls_of(module: nn.Module) -> Iterator[Call]:
     if isinstance(module, nn.Sequential):
         for part in module:
             yield from calls_of(part)
-    elif type(module) in (nn.Linear, TaskLinear):
+    elif isinstance(module, nn.Linear) and type(module) in (nn.Linear, TaskLinear):
         yield functional.linear, (module.weight, module.bias)
     elif type(module) is nn.Tanh:
         yield torch.tanh, ()
