@@ -490,8 +490,8 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
 
 def batch_shape(features: Tensor, tasks: Tensor) -> torch.Size:
     """The shape of rewards of `features` `[..., feature_dim]` under `tasks` `[..., task_dim]`."""
-    shape: torch.Size = torch.broadcast_shapes(features.shape[:-1], tasks.shape[:-1])
-    return shape
+    shape = features.shape[:-1]
+    return shape if shape == tasks.shape[:-1] else torch.broadcast_shapes(shape, tasks.shape[:-1])
 
 
 def never(like: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from envs.from_gymnasium.factory import KEY, EnvFactory, imported
 from envs.from_gymnasium.processes import Processes
 from envs.from_gymnasium.rehearsal import STEPS, random_actions, refuse_disagreement, refuse_infinite, rehearse
 from envs.from_gymnasium.spaces import FlatActions, FlatObservations
-from envs.from_gymnasium.sub_environment import OUTCOME, Plan, Step
+from envs.from_gymnasium.sub_environment import Plan, Step
 from envs.from_gymnasium.task_setters import task_setter
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
@@ -148,14 +148,13 @@ class FromGymnasium(MetaEnv):
         return Processes(self._plan, self.num_envs, self._processes)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        recorded, terminated, own = features[..., 0], features[..., 1] > 0, features[..., len(RECORDED) :]
-        shape = batch_shape(features, tasks)
+        recorded, terminated, *_ = features.unbind(-1)
+        if (shape := batch_shape(features, tasks)) != recorded.shape:
+            recorded, terminated = recorded.expand(shape), terminated.expand(shape)
         if self._reward is None:
-            return Reward(recorded.expand(shape), recorded.expand(shape), terminated.expand(shape))
-        given = self._reward(own, tasks)
-        if isinstance(given, Reward):
-            return given
-        return Reward(given, given, terminated.expand(shape))
+            return Reward(recorded, recorded, terminated > 0)
+        given = self._reward(features[..., len(RECORDED) :], tasks)
+        return given if isinstance(given, Reward) else Reward(given, given, terminated > 0)
 
     def _start(self, env_ids: Tensor) -> None:
         seeds = torch.randint(2**31, (len(env_ids),), generator=self.generator).tolist()
@@ -175,12 +174,13 @@ class FromGymnasium(MetaEnv):
         rows = self._simulation.step(self._plan.actions.encode(actions), numbers)
         if not np.isfinite(rows).all():
             refuse_infinite(self.meta_spec.name, rows, self._plan, self.tasks[env_ids].tolist())
-        cut_off = rows[:, size + 2] > 0
-        self._elapsed[numbers[cut_off]] = self.meta_spec.horizon - 1  # so that the episode is truncated by this step
-        numbers_seen = torch.from_numpy(rows[:, :size].astype(np.float32))
-        self._observations = self._observations.index_copy(0, env_ids, numbers_seen)
-        kept = [size, size + 1, *range(size + len(OUTCOME), rows.shape[1])]
-        features = torch.from_numpy(rows[:, kept].astype(np.float32))
+        cut_off = rows[:, size] > 0
+        if cut_off.any():
+            self._elapsed[numbers[cut_off]] = self.meta_spec.horizon - 1  # this step truncates the episode
+        values = rows.astype(np.float32)
+        seen, features = torch.from_numpy(values[:, :size]), torch.from_numpy(values[:, size + 1 :])
+        everyone = len(numbers) == self.num_envs
+        self._observations = seen if everyone else self._observations.index_copy(0, env_ids, seen)
         if self._reward is not None:
             refuse_disagreement(self.meta_spec.name, self.compute_rewards, features, self.tasks[env_ids])
         return features

@@ -55,12 +55,12 @@ class Group(gymnasium.Env[Numbers, Numbers]):
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (size, width), np.float64)
 
     def step(self, actions: Numbers) -> tuple[Numbers, float, bool, bool, dict[str, Any]]:
-        for index, action in enumerate(actions):
-            if action[0]:
-                env = self._envs[index]
+        decoded = self._plan.actions.decode(actions[:, 1:])
+        for index, (steps, env) in enumerate(zip(actions[:, 0].tolist(), self._envs)):
+            if steps:
                 assert env is not None
                 try:
-                    env.step(action[1:], self._rows[index])
+                    env.step(decoded[index], self._rows[index])
                 except Exception as error:
                     return self._rows, 0.0, False, False, {FAILURE: self._told(index, "step", error)}
         return self._rows, 0.0, False, False, {}
@@ -109,6 +109,8 @@ class Processes:
         make = partial(Group, plan, size=size, parent=os.getpid())
         self._own, self._own_first, self._size = make(first=last), last, size
         self._rows = np.zeros((len(others) * size + size, plan.width))
+        self._messages = np.zeros((len(self._rows), 1 + plan.actions.width))
+        self._groups = self._messages.reshape(-1, size, 1 + plan.actions.width)
         self._vector: Any = None
         if others:
             self._vector = AsyncVectorEnv(
@@ -127,15 +129,14 @@ class Processes:
         Raises:
             SimulationError: if one of them fails.
         """
-        messages = np.zeros((len(self._rows), 1 + actions.shape[1]))
-        messages[env_ids, 0] = 1.0
-        messages[env_ids, 1:] = actions
-        groups = messages.reshape(-1, self._size, messages.shape[1])
+        self._messages[:, 0] = 0.0
+        self._messages[env_ids, 0] = 1.0
+        self._messages[env_ids, 1:] = actions
         infos: dict[str, Any] = {}
         if self._vector is not None:
             with self._alive():
-                self._vector.step_async(groups[:-1])
-        rows, *_, own_info = self._own.step(groups[-1])
+                self._vector.step_async(self._groups[:-1])
+        rows, *_, own_info = self._own.step(self._groups[-1])
         self._rows[self._own_first : self._own_first + self._size] = rows
         if self._vector is not None:
             with self._alive():

@@ -63,11 +63,11 @@ def _run(env: SubEnvironment, plan: Plan, actions: Tensor, task: list[float], nu
     rows, method = [row.copy()], "reset"
     try:
         rows[0][: plan.observations.dim] = env.start(task, seed=0)
-        for action in plan.actions.encode(actions):
+        for action in plan.actions.decode(plan.actions.encode(actions)):
             method = "step"
             env.step(action, row)
             rows.append(row.copy())
-            if row[plan.observations.dim + 1] or row[plan.observations.dim + 2]:
+            if row[plan.observations.dim] or row[plan.observations.dim + 2]:
                 break
     except ConfigurationError:
         raise

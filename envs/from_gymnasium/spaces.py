@@ -44,18 +44,18 @@ class FlatObservations:
         self._scales = None if bool((scales == 1.0).all()) else scales
 
     def __call__(self, observation: Any) -> Numbers:
-        """An observation as a vector `[dim]`.
+        """An observation as a vector `[dim]`, which may share its memory.
 
         Raises:
             ValueError: if it is not one of the space's shape.
         """
         if self._shape is None:
-            vector = np.asarray(spaces.flatten(self._space, observation), np.float64)
+            vector: Any = spaces.flatten(self._space, observation)
         else:
-            array = np.asarray(observation, np.float64)
+            array = np.asarray(observation)
             if array.shape != self._shape:
                 raise ValueError(f"an observation of shape {array.shape}, but the space has shape {self._shape}")
-            vector = array.reshape(-1)
+            vector = array if array.ndim == 1 else array.reshape(-1)
         if len(vector) != self.dim:
             raise ValueError(f"an observation of {len(vector)} numbers, but the space has {self.dim}")
         return vector if self._scales is None else vector * self._scales
@@ -104,13 +104,11 @@ class FlatActions:
         if self.discrete:
             return actions.argmax(-1, keepdim=True).numpy() + float(self._space.start)
         # Bounds that are no float32 numbers may be exceeded by a rounding error.
-        return np.clip(actions.numpy().astype(np.float64), self._low, self._high)
+        return np.minimum(np.maximum(actions.numpy(), self._low), self._high)
 
-    def decode(self, numbers: Numbers) -> Any:
-        """An encoded action `[width]` as the space has it."""
-        if self.discrete:
-            return self._space.dtype.type(numbers[0])
-        return numbers.astype(self._space.dtype).reshape(self._space.shape)
+    def decode(self, numbers: Numbers) -> NDArray[Any]:
+        """Encoded actions `[n, width]` as the space has them, `[n, ...]`."""
+        return numbers.astype(self._space.dtype).reshape(len(numbers), *self._space.shape)
 
 
 def _bounds(space: Space, owner: str) -> tuple[Numbers, Numbers]:

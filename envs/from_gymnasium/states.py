@@ -13,16 +13,15 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
-from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 from gymnasium.envs.registration import EnvSpec
+from numpy.typing import NDArray
 
 from envs.from_gymnasium.factory import Env
 
-CONSTANT = (gymnasium.Env, gymnasium.Space, EnvSpec, MujocoRenderer, mujoco.MjModel)
-CODE = (type, FunctionType, MethodType, ModuleType)
-MUJOCO = mujoco.mjtState.mjSTATE_INTEGRATION
+CONSTANT = (gymnasium.Env, gymnasium.Space, EnvSpec, type, FunctionType, MethodType, ModuleType)
+CONSTANT_OF_MUJOCO = {"MjModel", "MujocoRenderer"}
+"""By name, because importing MuJoCo takes a second, and most environments need none."""
 
 
 class Unsaved(Exception):
@@ -43,7 +42,11 @@ def _states(env: Env) -> Iterator[dict[str, Any]]:
         if hasattr(layer, "state_dict"):
             yield layer.state_dict()
         else:
-            yield {name: value for name, value in vars(layer).items() if not isinstance(value, CONSTANT + CODE)}
+            yield {name: value for name, value in vars(layer).items() if not _is_constant(value)}
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, CONSTANT) or type(value).__name__ in CONSTANT_OF_MUJOCO
 
 
 def _layers(env: Env) -> Iterator[Env]:
@@ -62,15 +65,30 @@ def load_state(env: Env, state: bytes) -> None:
             continue
         for name, value in values.items():
             present = getattr(layer, name, None)
-            if isinstance(present, mujoco.MjData):
-                model: Any = layer
-                mujoco.mj_setState(model.model, present, value, MUJOCO)
-                mujoco.mj_forward(model.model, present)
-                mujoco.mj_setState(model.model, present, value, MUJOCO)  # the warm start too, as it was
+            if type(present).__name__ == "MjData":
+                _load_mujoco(layer, present, value)
             elif isinstance(present, np.ndarray) and not present.flags.owndata and present.shape == value.shape:
                 present[...] = value  # a view of something else goes on to be one
             else:
                 setattr(layer, name, value)
+
+
+def _mujoco_state(data: Any) -> NDArray[np.float64]:
+    import mujoco
+
+    part = mujoco.mjtState.mjSTATE_INTEGRATION
+    state = np.empty(mujoco.mj_stateSize(data.model, part))
+    mujoco.mj_getState(data.model, data, state, part)
+    return state
+
+
+def _load_mujoco(layer: Any, data: Any, state: NDArray[np.float64]) -> None:
+    import mujoco
+
+    part = mujoco.mjtState.mjSTATE_INTEGRATION
+    mujoco.mj_setState(layer.model, data, state, part)
+    mujoco.mj_forward(layer.model, data)  # what follows from the state, such as positions of bodies
+    mujoco.mj_setState(layer.model, data, state, part)  # the solver's warm start too, which that has changed
 
 
 def _encoded(value: Any) -> Any:
@@ -91,10 +109,8 @@ def _encoded(value: Any) -> Any:
         return ["dict", [[_encoded(key), _encoded(part)] for key, part in value.items()]]
     if isinstance(value, np.random.Generator):
         return ["generator", _encoded(value.bit_generator.state)]
-    if isinstance(value, mujoco.MjData):
-        numbers = np.empty(mujoco.mj_stateSize(value.model, MUJOCO))
-        mujoco.mj_getState(value.model, value, numbers, MUJOCO)
-        return _encoded(numbers)
+    if type(value).__name__ == "MjData":
+        return _encoded(_mujoco_state(value))
     raise Unsaved
 
 

@@ -14,7 +14,7 @@ from envs.from_gymnasium.spaces import FlatActions, FlatObservations, Numbers
 from envs.from_gymnasium.states import load_state, save_state
 from envs.from_gymnasium.task_setters import Task, TaskSetter
 
-OUTCOME = ("reward", "terminated", "truncated")
+OUTCOME = ("truncated", "reward", "terminated")
 """What a row has after the observation, and before the user's features."""
 
 
@@ -94,16 +94,15 @@ class SubEnvironment:
         observation, _ = self.env.reset(seed=seed, options=setter.reset_options(task))
         return self._plan.observations(observation)
 
-    def step(self, numbers: Numbers, row: Numbers) -> None:
-        """Take the encoded action `numbers`, and write what it brought into `row` (see `Plan.width`)."""
+    def step(self, action: Any, row: Numbers) -> None:
+        """Take an action of the environment's own, and write what it brought into `row` (see `Plan.width`)."""
         plan = self._plan
-        action = plan.actions.decode(numbers)
         observation, reward, terminated, truncated, info = self.env.step(action)
         size = plan.observations.dim
         row[:size] = plan.observations(observation)
-        row[size] = reward
-        row[size + 1] = terminated
-        row[size + 2] = truncated
+        row[size] = truncated
+        row[size + 1] = reward
+        row[size + 2] = terminated
         if plan.features is not None:
             features = plan.features(Step(self.env, action, observation, float(reward), bool(terminated), info))
             if len(features) != len(plan.feature_names):
