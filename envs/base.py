@@ -398,8 +398,9 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
         """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
-        if math.isfinite(sum(float(values.sum()) for values in reported.values())):
-            return  # the usual case, which costs one sum each
+        flat = [values.numpy().reshape(-1) for values in reported.values()]
+        if math.isfinite(sum(values.dot(values) for values in flat)):
+            return  # the usual case, which costs one product each
         for method, values in reported.items():
             rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
@@ -422,14 +423,14 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
         chosen = np.asarray(actions.detach().cpu().numpy(), np.float32)
         if len(env_ids) < self.num_envs:
             chosen = chosen[env_ids]
-        finite = np.isfinite(chosen)
-        if not finite.all():
+        flat = chosen.reshape(-1)
+        if not math.isfinite(flat.dot(flat)) and not (finite := np.isfinite(chosen)).all():
             row = int((~finite).any(-1).argmax())
             raise NonFiniteError(
                 f"{name}, sub-environment {env_ids[row]}: action {chosen[row].tolist()} is not finite."
             )
         bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
-        if not self._has_warned_of_clipping:
+        if not self._has_warned_of_clipping and (bounded != chosen).any():
             beyond = np.abs(chosen - bounded)
             if (beyond > self._tolerance).any():
                 self._warn_of_clipping(chosen, beyond, env_ids)

@@ -25,6 +25,8 @@ from envs.from_gymnasium.task_setters import task_setter
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 
+WORTH_SENDING_S = 2e-3
+"""Duration of a step of all sub-environments, s, from which on other processes gain more than talking to them takes."""
 RECORDED = ("recorded_reward", "recorded_terminated")
 """The features that every environment has, before those of the user."""
 
@@ -43,9 +45,9 @@ class FromGymnasium(MetaEnv):
     function, and `features` that it can be computed from. Tasks must then change nothing but the reward. What they
     compute is compared with what the environment gave.
 
-    An episode ends where the environment terminates or truncates it, and at the horizon. Sub-environments are spread
-    over processes. In the middle of an episode, the exact state can be saved of an environment that consists of plain
-    numbers, of Gymnasium's MuJoCo environments, and of one with methods `state_dict` and `load_state_dict`.
+    An episode ends where the environment terminates or truncates it, and at the horizon. In the middle of an episode, the
+    exact state can be saved of an environment that consists of plain numbers, of Gymnasium's MuJoCo environments, and of
+    one with methods `state_dict` and `load_state_dict`.
 
     Args:
         num_envs: number of sub-environments.
@@ -65,7 +67,8 @@ class FromGymnasium(MetaEnv):
             its import path.
         feature_names: names of those numbers.
         horizon: steps of an episode; None for Gymnasium's time limit.
-        processes: that simulate, this one included; None takes one per core.
+        processes: that simulate, this one included; None takes one per core if the environment's steps take long enough
+            for that to be faster.
 
     Raises:
         ConfigurationError: if an argument does not fit, or the environment's first steps show that something is wrong.
@@ -106,7 +109,7 @@ class FromGymnasium(MetaEnv):
         )
         self._reward: Any = imported(reward, "reward") if isinstance(reward, str) else reward
         own_features: Any = imported(features, "features") if isinstance(features, str) else features
-        factory = EnvFactory(env, env_args or {}, horizon)
+        factory = EnvFactory(env, env_args or {})
         setter = task_setter(task_method, task_attributes, task_options, task_arguments)
         self.task_distribution = task_distribution
         (task,) = task_distribution.sample(1, make_generator(0, 0, "first task")).tolist()
@@ -134,14 +137,13 @@ class FromGymnasium(MetaEnv):
             discrete_actions=self._plan.actions.discrete,
         )
         super().__init__(num_envs, seed)
-        self._processes = min(usable_cores() if processes is None else processes, num_envs)
         self._observations = torch.zeros(num_envs, self.meta_spec.observation_dim)
-        self._rehearse()
-
-    def _rehearse(self) -> None:
-        tasks = self.task_distribution.sample(2, make_generator(0, 0, "rehearsal"))
+        tasks = task_distribution.sample(2, make_generator(0, 0, "rehearsal"))
         actions = random_actions(self.action_low, self.action_high, STEPS)
-        rehearse(self._plan, actions, tasks, self._reward is not None)
+        duration_s = rehearse(self._plan, actions, tasks, self._reward is not None)
+        if processes is None:
+            processes = usable_cores() if num_envs * duration_s > WORTH_SENDING_S else 1
+        self._processes = min(processes, num_envs)
 
     @cached_property
     def _simulation(self) -> Processes:
@@ -152,9 +154,9 @@ class FromGymnasium(MetaEnv):
         if (shape := batch_shape(features, tasks)) != recorded.shape:
             recorded, terminated = recorded.expand(shape), terminated.expand(shape)
         if self._reward is None:
-            return Reward(recorded, recorded, terminated > 0)
+            return Reward(recorded, recorded, terminated.bool())
         given = self._reward(features[..., len(RECORDED) :], tasks)
-        return given if isinstance(given, Reward) else Reward(given, given, terminated > 0)
+        return given if isinstance(given, Reward) else Reward(given, given, terminated.bool())
 
     def _start(self, env_ids: Tensor) -> None:
         seeds = torch.randint(2**31, (len(env_ids),), generator=self.generator).tolist()
@@ -194,7 +196,7 @@ class FromGymnasium(MetaEnv):
 
     def _simulation_state(self) -> dict[str, Tensor]:
         running = np.flatnonzero(self._running).tolist()
-        saved = self._simulation.ask("save", {env_id: () for env_id in running}) if running else {}
+        saved = self._simulation.ask("save", dict.fromkeys(running, ())) if running else {}
         lengths = torch.zeros(self.num_envs, dtype=torch.long)
         for env_id, state in saved.items():
             lengths[env_id] = len(state or b"")

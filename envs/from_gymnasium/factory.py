@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import typing
 from collections.abc import Callable
-from functools import cached_property
 from pkgutil import resolve_name
 from typing import Any
 
@@ -25,24 +25,24 @@ class EnvFactory:
         env: a Gymnasium id; the import path of a subclass of `gymnasium.Env` or of a function whose annotation says
             that it returns one; or, from Python, any callable.
         arguments: of the environment's constructor.
-        max_episode_steps: Gymnasium's time limit, in place of the id's own.
 
     Raises:
         ConfigurationError: if there is no such environment.
 
     Attributes:
         name: the id, or the name of the class or function.
+        horizon: steps of Gymnasium's time limit; None without one.
     """
 
-    def __init__(self, env: str | Callable[..., Env], arguments: dict[str, Any], max_episode_steps: int | None) -> None:
+    def __init__(self, env: str | Callable[..., Env], arguments: dict[str, Any]) -> None:
         self._arguments = dict(arguments)
+        self.horizon: int | None = None
         if not isinstance(env, str):
             self.name, self._make = getattr(env, "__name__", type(env).__name__), env
         elif (spec := _registered(env)) is not None:
             self.name, self._make = env, gymnasium.make
-            self._arguments = {"id": env, **_options(spec), **self._arguments}
-            if max_episode_steps is not None:
-                self._arguments["max_episode_steps"] = max_episode_steps
+            self.horizon = spec.max_episode_steps
+            self._arguments = {**_options(spec), **self._arguments}
         else:
             self.name, self._make = env.rpartition(".")[2], _imported(env)
 
@@ -65,16 +65,9 @@ class EnvFactory:
             f"it gives a {type(env).__name__}, not a gymnasium.Env",
             "Name a Gymnasium id, or a class or function that gives a new gymnasium.Env at every call.",
         )
+        if env.has_wrapper_attr("_max_episode_steps"):  # of a TimeLimit
+            self.horizon = env.get_wrapper_attr("_max_episode_steps")
         return env
-
-    @cached_property
-    def horizon(self) -> int | None:
-        """Steps of Gymnasium's time limit; None without one."""
-        env = self()
-        spec_limit = env.spec.max_episode_steps if env.spec is not None else None
-        limit = env.get_wrapper_attr("_max_episode_steps") if env.has_wrapper_attr("_max_episode_steps") else spec_limit
-        env.close()
-        return limit
 
 
 def _registered(env: str) -> Any:
@@ -99,10 +92,15 @@ def _registered(env: str) -> Any:
 
 
 def _options(spec: Any) -> dict[str, Any]:
-    """What `gymnasium.make` is told: pictures where there are any; what its checker checks is checked here."""
+    """What `gymnasium.make` is told: to render where there are pictures.
+
+    It leaves out the wrappers whose work is done here: its checker, the enforced order of calls, and the time limit.
+    """
+    bare = copy.deepcopy(spec)
+    bare.max_episode_steps, bare.order_enforce, bare.disable_env_checker = None, False, True
     creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     renders = "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
-    return {"disable_env_checker": True, **({"render_mode": "rgb_array"} if renders else {})}
+    return {"id": bare, **({"render_mode": "rgb_array"} if renders else {})}
 
 
 def _imported(path: str) -> Callable[..., Env]:

@@ -107,10 +107,9 @@ class Processes:
         size = -(-num_envs // processes)
         *others, last = range(0, num_envs, size)
         make = partial(Group, plan, size=size, parent=os.getpid())
-        self._own, self._own_first, self._size = make(first=last), last, size
-        self._rows = np.zeros((len(others) * size + size, plan.width))
-        self._messages = np.zeros((len(self._rows), 1 + plan.actions.width))
-        self._groups = self._messages.reshape(-1, size, 1 + plan.actions.width)
+        self._own, self._size = make(first=last), size
+        self._groups = np.zeros((len(others) + 1, size, 1 + plan.actions.width))
+        self._messages = self._groups.reshape(-1, 1 + plan.actions.width)  # shares its memory
         self._vector: Any = None
         if others:
             self._vector = AsyncVectorEnv(
@@ -126,26 +125,28 @@ class Processes:
     def step(self, actions: Numbers, env_ids: Numbers) -> Numbers:
         """Rows of the sub-environments `env_ids` `[n]` after their encoded `actions` `[n, width]`.
 
+        The rows may change with the next step.
+
         Raises:
             SimulationError: if one of them fails.
         """
+        chosen: Any = slice(self._num_envs) if len(env_ids) == self._num_envs else env_ids
         self._messages[:, 0] = 0.0
-        self._messages[env_ids, 0] = 1.0
-        self._messages[env_ids, 1:] = actions
+        self._messages[chosen, 0] = 1.0
+        self._messages[chosen, 1:] = actions
         infos: dict[str, Any] = {}
         if self._vector is not None:
             with self._alive():
                 self._vector.step_async(self._groups[:-1])
         rows, *_, own_info = self._own.step(self._groups[-1])
-        self._rows[self._own_first : self._own_first + self._size] = rows
         if self._vector is not None:
             with self._alive():
                 others, *_, infos = self._vector.step_wait()
-            self._rows[: self._own_first] = others.reshape(-1, self._rows.shape[1])
+            rows = np.concatenate((*others, rows))
         for failure in (own_info.get(FAILURE), *infos.get(FAILURE, ())):
             if failure is not None:
                 raise SimulationError(failure)
-        return self._rows[env_ids]
+        return rows[chosen]
 
     def ask(self, method: str, arguments: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
         """What a method of the sub-environments that `arguments` lists returns, by their index.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -19,8 +20,11 @@ TOLERANCE = 1e-3
 """Largest difference between a recorded and a recomputed reward: absolute, and relative to the recorded one."""
 
 
-def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> None:
+def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> float:
     """Run two environments under different tasks, with the same seed and the same actions.
+
+    Returns:
+        The shortest time of a step, s.
 
     Args:
         plan: how they are made.
@@ -33,7 +37,7 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> 
             changes what it must not.
     """
     name, pair = plan.factory.name, (SubEnvironment(plan), SubEnvironment(plan))
-    runs = [_run(env, plan, actions, task.tolist(), number) for number, (env, task) in enumerate(zip(pair, tasks))]
+    (first, duration), (second, _) = (_run(env, plan, actions, task.tolist()) for env, task in zip(pair, tasks))
     require(
         pair[0].env.unwrapped is not pair[1].env.unwrapped,
         f"{KEY}.env",
@@ -43,8 +47,8 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> 
     )
     for env in pair:
         env.close()
-    steps = min(map(len, runs))
-    first, second = (run[:steps, : plan.observations.dim] for run in runs)
+    steps, size = min(len(first), len(second)), plan.observations.dim
+    first, second = first[:steps, :size], second[:steps, :size]
     if is_relabeled and not np.array_equal(first, second):
         step, number = np.argwhere(first != second)[0].tolist()
         raise ConfigurationError(
@@ -55,17 +59,19 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> 
             f"{second[step, number]:.6g} under {tasks[1].tolist()}, after the same seed and {step} same actions",
             "Hide the task from the observation, or leave reward out.",
         )
+    return duration
 
 
-def _run(env: SubEnvironment, plan: Plan, actions: Tensor, task: list[float], number: int) -> Numbers:
-    """Rows of an episode's first steps, `[steps + 1, width]`; the first has an observation only."""
+def _run(env: SubEnvironment, plan: Plan, actions: Tensor, task: list[float]) -> tuple[Numbers, float]:
+    """Rows of an episode's first steps, `[steps + 1, width]`, the first an observation only; s of the shortest step."""
     name, row = plan.factory.name, np.zeros(plan.width)
-    rows, method = [row.copy()], "reset"
+    rows, method, durations = [row.copy()], "reset", []
     try:
         rows[0][: plan.observations.dim] = env.start(task, seed=0)
         for action in plan.actions.decode(plan.actions.encode(actions)):
-            method = "step"
+            method, start = "step", time.perf_counter()
             env.step(action, row)
+            durations.append(time.perf_counter() - start)
             rows.append(row.copy())
             if row[plan.observations.dim] or row[plan.observations.dim + 2]:
                 break
@@ -79,7 +85,7 @@ def _run(env: SubEnvironment, plan: Plan, actions: Tensor, task: list[float], nu
             "Correct the environment, or how its task is set.",
         ) from error
     refuse_infinite(name, np.array(rows), plan, [task] * len(rows))
-    return np.array(rows)
+    return np.array(rows), min(durations)
 
 
 def refuse_infinite(name: str, rows: Numbers, plan: Plan, tasks: list[list[float]]) -> None:

@@ -97,7 +97,7 @@ def _encoded(value: Any) -> Any:
     Raises:
         Unsaved: if it is anything else.
     """
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, np.generic):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, np.generic)):
         return value
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "biuf":
