@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape
 from envs.cores import usable_cores
-from envs.errors import ContractError, require
+from envs.errors import ConfigurationError, require, require_positive
 from envs.from_gymnasium.factory import KEY, EnvFactory, imported
 from envs.from_gymnasium.processes import Processes
 from envs.from_gymnasium.rehearsal import STEPS, random_actions, refuse_disagreement, refuse_infinite, rehearse
@@ -45,9 +45,9 @@ class FromGymnasium(MetaEnv):
     function, and `features` that it can be computed from. Tasks must then change nothing but the reward. What they
     compute is compared with what the environment gave.
 
-    An episode ends where the environment terminates or truncates it, and at the horizon. In the middle of an episode, the
-    exact state can be saved of an environment that consists of plain numbers, of Gymnasium's MuJoCo environments, and of
-    one with methods `state_dict` and `load_state_dict`.
+    An episode ends where the environment terminates or truncates it, and at the horizon. In the middle of an episode,
+    the exact state can be saved of an environment that consists of plain numbers, of Gymnasium's MuJoCo environments,
+    and of one with methods `state_dict` and `load_state_dict`.
 
     Args:
         num_envs: number of sub-environments.
@@ -93,13 +93,8 @@ class FromGymnasium(MetaEnv):
         horizon: int | None = None,
         processes: int | None = None,
     ) -> None:
-        require(
-            processes is None or processes >= 1,
-            f"{KEY}.processes",
-            processes,
-            "it must be at least 1",
-            "Leave it out for one per core.",
-        )
+        if processes is not None:
+            require_positive(f"{KEY}.processes", processes)
         require(
             (reward is None) == (features is None) == (not feature_names),
             f"{KEY}.reward",
@@ -122,17 +117,24 @@ class FromGymnasium(MetaEnv):
             own_features,
             tuple(feature_names or ()),
         )
-        names = setter.names(first)
+        names = task_names or setter.names(first)
         first.close()
+        require(
+            len(names) == len(task),
+            f"{KEY}.task_names",
+            names,
+            f"a task of the distribution has {len(task)} numbers",
+            "Name each of them, in their order.",
+        )
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._plan.observations.dim,))
         self.single_action_space = self._plan.actions.single_action_space
         self.meta_spec = MetaEnvSpec(
             name=factory.name,
             observation_dim=self._plan.observations.dim,
             action_dim=self._plan.actions.dim,
-            task_names=tuple(task_names or names),
+            task_names=tuple(names),
             feature_names=RECORDED + self._plan.feature_names,
-            horizon=_known(horizon or factory.horizon, factory.name),
+            horizon=_known(factory.horizon if horizon is None else horizon, factory.name),
             task_changes=TaskChanges.BOTH if reward is None else TaskChanges.REWARD,
             discrete_actions=self._plan.actions.discrete,
         )
@@ -233,13 +235,8 @@ def _known(horizon: int | None, name: str) -> int:
     Raises:
         ConfigurationError: if there is none.
     """
-    require(
-        horizon is not None,
-        f"{KEY}.horizon",
-        None,
-        f"{name} has no time limit of Gymnasium's, so an episode might never end",
-        "Give the number of steps of an episode.",
-    )
-    if horizon is None or horizon < 1:
-        raise ContractError(f"{name}.horizon", str(horizon), "at least 1 step")
+    if horizon is None:
+        reason = f"{name} has no time limit of Gymnasium's, so an episode might never end"
+        raise ConfigurationError(f"{KEY}.horizon", None, reason, "Give the number of steps of an episode.")
+    require_positive(f"{KEY}.horizon", horizon)
     return horizon

@@ -122,10 +122,9 @@ class SubEnvironment:
 
     def frame(self) -> NDArray[np.uint8]:
         """A picture of the present state, `[height, width, 3]`."""
-        picture: Any = self.env.render()
-        if not isinstance(picture, np.ndarray):
-            raise NotImplementedError(f"{self._plan.factory.name} has no picture; its render_mode is not rgb_array.")
-        return picture
+        if self.env.render_mode != "rgb_array":
+            raise NotImplementedError("it has no picture: its render_mode is not rgb_array")
+        return np.asarray(self.env.render())
 
     def close(self) -> None:
         """Close the environment, if there is one."""

@@ -88,7 +88,7 @@ def _owner(env: Env, path: list[str]) -> Any:
     """The object whose attribute the last part of `path` is."""
     if len(path) == 1:  # of the outermost wrapper that has it
         layer: Any = env
-        while path[0] not in vars(layer) and layer is not env.unwrapped:
+        while not hasattr(layer, path[0]) and layer is not env.unwrapped:
             layer = layer.env
         return layer
     owner = env.get_wrapper_attr(path[0])
