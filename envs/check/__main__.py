@@ -24,12 +24,12 @@ Status 0: nothing must be corrected; 1: something must; 2: the command is wrong.
 def main(args: list[str] | None = None) -> int:
     """Check the environment that the command names; the exit status."""
     parser = ArgumentParser(prog="python -m envs.check", description=DESCRIPTION, exit_on_error=False)
-    parser.add_argument("env", nargs="?", type=str, help="The class, such as my_envs.Mine.")
-    parser.add_argument("arguments", nargs="*", type=str, help="Arguments of the class, as key=value.")
+    parser.add_argument("words", nargs="*", type=str, help="The class (my_envs.Mine), and its arguments (key=value).")
     parser.add_argument("--config", type=str, help="A YAML file whose data.env is checked, in place of a class.")
     try:
         given = parser.parse_args(args)
-        make_env = _environment(given.env, given.arguments, given.config)
+        classes = [word for word in given.words if "=" not in word]
+        make_env = _environment(classes, [word for word in given.words if "=" in word], given.config)
     except (ArgumentError, ConfigurationError, TypeError) as error:
         print(f"error: {str(error).partition(' Got value')[0]}", file=sys.stderr)
         return 2
@@ -37,20 +37,20 @@ def main(args: list[str] | None = None) -> int:
     for finding in findings:
         print(finding.text if finding.is_wrong else f"Good to know: {finding.text}")
     wrong = sum(finding.is_wrong for finding in findings)
-    print(f"{given.env or given.config}: " + (f"{wrong} to correct." if wrong else "nothing to correct."))
+    print(f"{given.config or classes[0]}: " + (f"{wrong} to correct." if wrong else "nothing to correct."))
     return int(wrong > 0)
 
 
-def _environment(class_path: str | None, arguments: list[str], config: str | None) -> MakeEnv:
+def _environment(classes: list[str], arguments: list[str], config: str | None) -> MakeEnv:
     """What makes the environment.
 
     Raises:
-        ConfigurationError: if neither or both were given, or one is no environment.
+        ConfigurationError: if there is not one class or file, or it is no environment.
     """
-    if (class_path is None) == (config is None):
+    if len(classes) != (config is None):
         hint = "Give the class of an environment, or --config FILE."
-        raise ConfigurationError("env", class_path, "there must be either a class or a file", hint)
-    settings: Any = {"class_path": class_path} if config is None else _settings(Path(config))
+        raise ConfigurationError("env", classes, "there must be either one class or a file", hint)
+    settings: Any = _settings(Path(config)) if config is not None else {"class_path": classes[0]}
     _refuse_other_classes(settings["class_path"])
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--env", type=Callable[[int, int], MetaEnv])

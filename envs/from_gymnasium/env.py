@@ -142,7 +142,7 @@ class FromGymnasium(MetaEnv):
         self._observations = torch.zeros(num_envs, self.meta_spec.observation_dim)
         tasks = task_distribution.sample(2, make_generator(0, 0, "rehearsal"))
         actions = random_actions(self.action_low, self.action_high, STEPS)
-        duration_s = rehearse(self._plan, actions, tasks, self._reward is not None)
+        duration_s = rehearse(self._plan, actions, tasks, None if reward is None else self.compute_rewards)
         if processes is None:
             processes = usable_cores() if num_envs * duration_s > WORTH_SENDING_S else 1
         self._processes = min(processes, num_envs)

@@ -13,7 +13,7 @@ import sys
 import traceback
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from gymnasium.vector.async_vector_env import _async_worker
 
 from envs.errors import SimulationError
 from envs.from_gymnasium.spaces import Numbers
@@ -93,6 +94,12 @@ class Group(gymnasium.Env[Numbers, Numbers]):
                 env.close()
 
 
+def _work(*arguments: Any) -> None:
+    """Gymnasium's own worker, which ends without a traceback when the parent has gone."""
+    with suppress(OSError):
+        _async_worker(*arguments)
+
+
 class Processes:
     """Simulates all sub-environments.
 
@@ -117,6 +124,7 @@ class Processes:
                 copy=False,
                 context="fork" if sys.platform == "linux" else None,  # starts at once, and shares what is imported
                 daemon=False,
+                worker=_work,
                 autoreset_mode=AutoresetMode.DISABLED,
             )
             # Before the exit of multiprocessing, which would wait for them.

@@ -15,12 +15,13 @@ from envs.from_gymnasium.factory import KEY
 from envs.from_gymnasium.spaces import Numbers
 from envs.from_gymnasium.sub_environment import OUTCOME, Plan, SubEnvironment
 
+ComputeRewards = Callable[[Tensor, Tensor], Reward]
 STEPS = 5
 TOLERANCE = 1e-3
 """Largest difference between a recorded and a recomputed reward: absolute, and relative to the recorded one."""
 
 
-def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> float:
+def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, compute: ComputeRewards | None) -> float:
     """Run two environments under different tasks, with the same seed and the same actions.
 
     Returns:
@@ -30,11 +31,11 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> 
         plan: how they are made.
         actions: `[steps, action_dim]`, as `MetaEnv._simulate` takes them.
         tasks: two of them, `[2, task_dim]`.
-        is_relabeled: whether rewards are recomputed for other tasks, so that tasks must change nothing else.
+        compute: rewards under any task, so that tasks must change nothing else; None where rewards are recorded.
 
     Raises:
-        ConfigurationError: if one of them raises an exception, both are one object, a number is not finite, or a task
-            changes what it must not.
+        ConfigurationError: if one of them raises an exception, both are one object, a number is not finite, the reward
+            function disagrees with the environment, or a task changes what it must not.
     """
     name, pair = plan.factory.name, (SubEnvironment(plan), SubEnvironment(plan))
     (first, duration), (second, _) = (_run(env, plan, actions, task.tolist()) for env, task in zip(pair, tasks))
@@ -48,8 +49,12 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, is_relabeled: bool) -> 
     for env in pair:
         env.close()
     steps, size = min(len(first), len(second)), plan.observations.dim
+    if compute is not None:
+        for task, rows in zip(tasks, (first, second)):
+            features = torch.from_numpy(rows[1:, size + 1 :].astype(np.float32))
+            refuse_disagreement(name, compute, features, task.expand(len(features), -1))
     first, second = first[:steps, :size], second[:steps, :size]
-    if is_relabeled and not np.array_equal(first, second):
+    if compute is not None and not np.array_equal(first, second):
         step, number = np.argwhere(first != second)[0].tolist()
         raise ConfigurationError(
             f"{KEY}.reward",
@@ -105,9 +110,7 @@ def refuse_infinite(name: str, rows: Numbers, plan: Plan, tasks: list[list[float
     )
 
 
-def refuse_disagreement(
-    name: str, compute: Callable[[Tensor, Tensor], Reward], features: Tensor, tasks: Tensor
-) -> None:
+def refuse_disagreement(name: str, compute: ComputeRewards, features: Tensor, tasks: Tensor) -> None:
     """Refuse a reward function that gives another reward than was recorded.
 
     Args:

@@ -149,7 +149,7 @@ def test_the_command_checks_the_environment_of_a_configuration(capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "there must be either a class or a file"),
+        ([], "there must be either one class or a file"),
         (["envs.Nowhere"], "it cannot be imported"),
         (["tests.envs.from_gymnasium.line.Line"], "python -m envs.check envs.FromGymnasium env=tests"),
         (["envs.errors.require"], "it is not a MetaEnv"),

@@ -15,7 +15,7 @@ PRESETS = sorted(path.stem for path in (Path(__file__).parents[3] / "configs" / 
 def test_a_preset_trains_and_its_run_is_resumed(preset: str, run_tiny: Callable[..., int], tmp_path: Path) -> None:
     if preset.startswith("fetch"):
         pytest.importorskip("gymnasium_robotics")
-    settings = ["--data.env.init_args.horizon=8", "--data.collection.iterations=1", "--videos.seconds=0"]
+    settings = ["--data.env.init_args.horizon=8", "--data.collection.iterations=1"]
     config = f"gymnasium/{preset}.yaml"
 
     def run(folder: str, *more: str) -> Path:
