@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
-from gymnasium.wrappers import FilterObservation
+from gymnasium.wrappers import FilterObservation, TransformObservation
 from torch import Tensor
 
 from envs.from_gymnasium import Step
@@ -24,11 +24,7 @@ class CartPoleLength(CartPoleEnv):
 
 
 class ReacherGoal(ReacherEnv):
-    """Reacher-v5 with a given goal, which is not observed."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (6,))
+    """Reacher-v5 with a given goal."""
 
     def set_goal(self, x: float, y: float) -> None:
         """Set the goal of the next episodes, m."""
@@ -39,8 +35,11 @@ class ReacherGoal(ReacherEnv):
         self.set_state(np.r_[self.data.qpos[:2], self.target], self.data.qvel)
         return self._get_obs()
 
-    def _get_obs(self) -> Any:
-        return super()._get_obs()[[0, 1, 2, 3, 6, 7]]  # the others contain the goal
+
+def hidden_goal(**arguments: Any) -> gymnasium.Env[Any, Any]:
+    """A `ReacherGoal` that does not show its goal."""
+    space = gymnasium.spaces.Box(-np.inf, np.inf, (6,))  # the other numbers contain the goal
+    return TransformObservation(ReacherGoal(**arguments), lambda seen: seen[[0, 1, 2, 3, 6, 7]], space)
 
 
 def reacher_features(step: Step) -> list[float]:
