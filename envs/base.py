@@ -297,7 +297,8 @@ class MetaEnv(VectorEnv[Tensor, Tensor, Tensor], ABC):
             raise ValueError(f"{name}: the sub-environments share one generator; give one seed, not a list.")
         if seed is not None:
             self.generator = make_generator(seed, 0, "world")
-        env_ids, before = self._all_env_ids, self.tasks
+        env_ids: EnvIds = self._all_env_ids
+        before = self.tasks
         if options.get("tasks") is not None:
             self.set_tasks(options["tasks"])
         if options.get("reset_mask") is not None:
