@@ -186,6 +186,7 @@ class Processes:
             codes = {number: process.exitcode for number, process in enumerate(self._vector.processes)}
             dead = next((number for number, code in codes.items() if code is not None), 0)
             first = dead * self._size
+            _kill(self._vector)
             raise SimulationError(
                 f"{self._plan.factory.name}: the process that simulates the sub-environments {first} to "
                 f"{first + self._size - 1} has died (exit code {codes[dead]}); was memory short?"
@@ -197,6 +198,10 @@ def _close(vector: Any) -> None:
     try:
         vector.close()
     except (OSError, EOFError, gymnasium.error.Error):  # one of them has died
-        for process in vector.processes:
-            process.kill()
-        vector.closed = True
+        _kill(vector)
+
+
+def _kill(vector: Any) -> None:
+    for process in vector.processes:
+        process.kill()
+    vector.closed = True

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from envs.from_gymnasium.factory import Env
 
 CONSTANT = (gymnasium.Env, gymnasium.Space, EnvSpec, type, FunctionType, MethodType, ModuleType)
+ARGUMENTS = {"_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs"}
+"""Where Gymnasium remembers how an environment was made."""
 CONSTANT_OF_MUJOCO = {"MjModel", "MujocoRenderer"}
 """By name, because importing MuJoCo takes a second, and most environments need none."""
 
@@ -42,11 +44,11 @@ def _states(env: Env) -> Iterator[dict[str, Any]]:
         if hasattr(layer, "state_dict"):
             yield layer.state_dict()
         else:
-            yield {name: value for name, value in vars(layer).items() if not _is_constant(value)}
+            yield {name: value for name, value in vars(layer).items() if not _is_constant(name, value)}
 
 
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, CONSTANT) or type(value).__name__ in CONSTANT_OF_MUJOCO
+def _is_constant(name: str, value: Any) -> bool:
+    return name in ARGUMENTS or isinstance(value, CONSTANT) or type(value).__name__ in CONSTANT_OF_MUJOCO
 
 
 def _layers(env: Env) -> Iterator[Env]:

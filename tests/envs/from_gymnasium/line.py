@@ -140,7 +140,7 @@ def not_annotated():  # type: ignore[no-untyped-def]
 
 
 def features(step: Step) -> list[float]:
-    return [float(step.observation[0])]
+    return [step.env.unwrapped.place]
 
 
 def reward(features: Tensor, tasks: Tensor) -> Tensor:
