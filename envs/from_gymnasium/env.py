@@ -117,7 +117,8 @@ class FromGymnasium(MetaEnv):
             own_features,
             tuple(feature_names or ()),
         )
-        names = task_names or setter.names(first)
+        known = setter.names(first)  # refuses a task that cannot be set
+        names = task_names or known
         first.close()
         require(
             len(names) == len(task),
