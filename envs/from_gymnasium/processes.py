@@ -154,7 +154,8 @@ class Processes:
         for failure in (own_info.get(FAILURE), *infos.get(FAILURE, ())):
             if failure is not None:
                 raise SimulationError(failure)
-        return rows[chosen]
+        stepped: Numbers = rows[chosen]
+        return stepped
 
     def ask(self, method: str, arguments: dict[int, tuple[Any, ...]]) -> dict[int, Any]:
         """What a method of the sub-environments that `arguments` lists returns, by their index.

@@ -50,7 +50,7 @@ class FlatObservations:
             ValueError: if it is not one of the space's shape.
         """
         if self._shape is None:
-            vector: Any = spaces.flatten(self._space, observation)
+            vector: NDArray[Any] = np.asarray(spaces.flatten(self._space, observation))
         else:
             array = np.asarray(observation)
             if array.shape != self._shape:
@@ -104,7 +104,8 @@ class FlatActions:
         if self.discrete:
             return actions.argmax(-1, keepdim=True).numpy() + float(self._space.start)
         # Bounds that are no float32 numbers may be exceeded by a rounding error.
-        return np.minimum(np.maximum(actions.numpy(), self._low), self._high)
+        bounded: Numbers = np.minimum(np.maximum(actions.numpy(), self._low), self._high)
+        return bounded
 
     def decode(self, numbers: Numbers) -> NDArray[Any]:
         """Encoded actions `[n, width]` as the space has them, `[n, ...]`."""
