@@ -31,9 +31,9 @@ class ReacherGoal(ReacherEnv):
         self.target = x, y
 
     def reset_model(self) -> Any:
-        super().reset_model()
-        self.set_state(np.r_[self.data.qpos[:2], self.target], self.data.qvel)
-        return self._get_obs()
+        super().reset_model()  # type: ignore[no-untyped-call]
+        self.set_state(np.r_[self.data.qpos[:2], self.target], self.data.qvel)  # type: ignore[no-untyped-call]
+        return self._get_obs()  # type: ignore[no-untyped-call]
 
 
 def hidden_goal(**arguments: Any) -> gymnasium.Env[Any, Any]:
