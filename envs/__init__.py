@@ -3,6 +3,7 @@
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
 from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
 from envs.errors import ConfigurationError, ContractError
+from envs.from_gymnasium import FromGymnasium
 from envs.locomotion import (
     AntBody,
     AntDir,
@@ -90,6 +91,7 @@ __all__ = [
     "ConfigurationError",
     "ContractError",
     "FourCorners",
+    "FromGymnasium",
     "GridNavi",
     "HalfCheetahBody",
     "HalfCheetahDir",

@@ -68,6 +68,10 @@ class NonFiniteError(ValueError):
     """A number that must be finite is not: something has diverged, and going on would spoil what was learned."""
 
 
+class SimulationError(RuntimeError):
+    """An environment of the user's raised an exception, or its process died; the message says where and why."""
+
+
 def require(condition: bool, key: str, value: object, allowed: str, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `condition` holds."""
     if not condition:

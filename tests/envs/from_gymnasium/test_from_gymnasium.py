@@ -1,0 +1,178 @@
+"""What an environment from Gymnasium's does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import pytest
+import torch
+
+from envs import FromGymnasium, TaskChanges
+from envs.task_distributions import FiniteTasks, UniformBox
+from tests.envs.from_gymnasium import line as lines
+from tests.envs.from_gymnasium.line import RELABELED, line, play
+
+MODULE = "tests.envs.from_gymnasium.line"
+
+
+def test_an_episode_is_that_of_gymnasiums_own_environment() -> None:
+    env = FromGymnasium(
+        2, env="Pendulum-v1", task_attributes=["unwrapped.g"], task_distribution=UniformBox([5.0], [15.0])
+    )
+    assert env.meta_spec.horizon == 200
+    assert env.meta_spec.task_names == ("g",)
+    assert env.meta_spec.task_changes is TaskChanges.BOTH
+    seeds = torch.randint(2**31, (2,), generator=torch.Generator().manual_seed(0)).tolist()
+    env.generator.manual_seed(0)
+    observation, _ = env.reset(options={"tasks": torch.tensor([[7.0], [12.0]])})
+    singles = []
+    for env_id, (gravity, seed) in enumerate(zip((7.0, 12.0), seeds)):
+        single: Any = gymnasium.make("Pendulum-v1", g=gravity)
+        expected, _ = single.reset(seed=seed)
+        torch.testing.assert_close(observation[env_id], torch.from_numpy(expected))
+        singles.append(single)
+    for _ in range(3):
+        observation, rewards, *_ = env.step(torch.full((2, 1), 0.5))
+        for env_id, single in enumerate(singles):
+            expected, reward, *_ = single.step([0.5])
+            torch.testing.assert_close(observation[env_id], torch.from_numpy(expected))
+            assert rewards[env_id].item() == pytest.approx(reward)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"task_method": "set_goal"},
+        {"task_attributes": ["goal"]},
+        {"task_attributes": ["unwrapped.goal"]},
+        {"task_options": ["goal"]},
+        {"task_arguments": ["goal"]},
+    ],
+)
+def test_every_way_to_set_a_task_sets_it(way: dict[str, Any]) -> None:
+    env = line(**way)
+    assert env.meta_spec.task_names == ("goal",)
+    env.reset(options={"tasks": torch.tensor([[-1.0], [0.0], [1.5]])})
+    observation, reward, *_ = env.step(torch.zeros(3, 1))
+    torch.testing.assert_close(reward, -(observation - env.tasks).abs()[:, 0])
+
+
+def test_an_attribute_may_be_an_entry_of_an_array_and_stays_a_whole_number() -> None:
+    class Heavy(lines.Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.masses, self.count = [1.0, 2.0], 3
+
+        def step(self, action: Any) -> Any:
+            assert isinstance(self.count, int)
+            return super().step(action)[0], self.masses[1] * self.count, False, False, {}
+
+    env = line(
+        1,
+        env=Heavy,
+        task_attributes=["unwrapped.masses[1]", "count"],
+        task_distribution=FiniteTasks([[2.5, 4.0], [1.0, 2.0]]),
+    )
+    assert env.meta_spec.task_names == ("masses1", "count")
+    env.reset(options={"tasks": torch.tensor([[2.5, 4.0]])})
+    assert env.step(torch.zeros(1, 1))[1].item() == 10.0
+
+
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_the_number_of_processes_changes_nothing(processes: int) -> None:
+    alone, spread = line(5, env=lines.EndsAbove, processes=1), line(5, env=lines.EndsAbove, processes=processes)
+    for env in (alone, spread):
+        env.reset(seed=3)
+    for one, other in zip(play(alone, 2), play(spread, 2)):
+        assert torch.equal(one, other)
+    mask = [True, False, True, False, True]
+    assert torch.equal(alone.reset(options={"reset_mask": mask})[0], spread.reset(options={"reset_mask": mask})[0])
+
+
+def test_episodes_end_where_the_environment_terminates_or_truncates_them_and_at_the_horizon() -> None:
+    env = line(3, env=lines.EndsAbove, horizon=9)
+    env.reset()
+    ended = [env.step(torch.tensor([[1.0], [-1.0], [0.0]]))[2:4] for _ in range(9)]
+    terminated, truncated = (torch.stack(flags).any(0).tolist() for flags in zip(*ended))
+    assert terminated[:2] == [True, False]
+    assert truncated[:2] == [False, True]
+    assert terminated[2] or truncated[2]
+    assert not env.running.any()
+
+
+def test_the_horizon_is_that_of_a_time_limit_unless_it_is_given() -> None:
+    assert line(env=f"{MODULE}.annotated", horizon=None, task_method="set_goal").meta_spec.horizon == 4
+    assert line(env=f"{MODULE}.annotated", horizon=3).meta_spec.horizon == 3
+    assert line(env="Pendulum-v1", task_attributes=["unwrapped.g"], horizon=7).meta_spec.horizon == 7
+
+
+def test_choices_reach_the_environment_as_its_own() -> None:
+    env = line(3, env=lines.Choosing)
+    before, _ = env.reset()
+    after, *_ = env.step(torch.tensor([-1, 0, 1]))
+    assert (after - before).round().flatten().tolist() == [-1.0, 0.0, 1.0]
+
+
+def test_recorded_rewards_are_the_same_under_every_task_and_those_of_a_function_are_not() -> None:
+    recorded, relabeled = line(), line(**RELABELED)
+    other = torch.tensor([[0.5], [-0.5]])
+    for env in (recorded, relabeled):
+        env.reset(seed=0)
+        observation, reward, *_, info = env.step(torch.zeros(3, 1))
+        grid = env.reward(info["features"][None], other[:, None])
+        expected = -(observation[:, 0] - other).abs() if env is relabeled else reward.expand(2, -1)
+        torch.testing.assert_close(grid.reward, expected)
+    assert recorded.meta_spec.task_changes is TaskChanges.BOTH
+    assert relabeled.meta_spec.task_changes is TaskChanges.REWARD
+    assert relabeled.meta_spec.feature_names == ("recorded_reward", "recorded_terminated", "place")
+
+
+@pytest.mark.parametrize("env_class", [lines.Line, lines.SavesItself])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_episode_goes_on_exactly_where_its_state_was_saved(env_class: Any, processes: int) -> None:
+    env, restored = line(env=env_class), line(seed=9, env=env_class, processes=processes)
+    env.reset()
+    play(env, 2)
+    restored.load_state_dict(env.state_dict())
+    assert all(torch.equal(one, other) for one, other in zip(play(env, 4), play(restored, 4)))
+
+
+@pytest.mark.parametrize(("name", "way"), [("Reacher-v5", "unwrapped.model.body_mass[1]"), ("CartPole-v1", "gravity")])
+def test_gymnasiums_own_environments_hand_out_their_state(name: str, way: str) -> None:
+    make = {"env": name, "task_attributes": [way], "task_distribution": UniformBox([0.1], [0.2]), "horizon": 9}
+    env, restored = FromGymnasium(2, **make), FromGymnasium(2, 5, **make)  # type: ignore[arg-type]
+    env.reset()
+    play(env, 3)
+    restored.load_state_dict(env.state_dict())
+    assert all(torch.equal(one, other) for one, other in zip(play(env, 4), play(restored, 4)))
+
+
+def test_without_a_state_the_run_goes_on_with_the_next_trial_and_says_so() -> None:
+    env, restored = line(env=lines.Unsavable), line(seed=9, env=lines.Unsavable)
+    env.reset()
+    play(env, 2)
+    with pytest.warns(UserWarning, match="Unsavable cannot hand out its state, so the 3 episodes .* next trial"):
+        restored.load_state_dict(env.state_dict())
+    assert not restored.running.any()
+    assert torch.equal(env.reset()[0], restored.reset()[0])
+    assert all(torch.equal(one, other) for one, other in zip(play(env), play(restored)))
+
+
+def test_between_episodes_nothing_must_be_saved_and_nothing_is_said(recwarn: pytest.WarningsRecorder) -> None:
+    env, restored = line(env=lines.Unsavable), line(seed=9, env=lines.Unsavable)
+    env.reset()
+    play(env)
+    restored.load_state_dict(env.state_dict())
+    assert torch.equal(env.reset()[0], restored.reset()[0])
+    assert not [warning for warning in recwarn if "state" in str(warning.message)]
+
+
+def test_processes_end_with_their_environment() -> None:
+    env = line(4, processes=2)
+    env.reset()
+    (process,) = env._simulation._vector.processes
+    assert process.is_alive()
+    del env
+    process.join(timeout=10)
+    assert process.exitcode == 0
