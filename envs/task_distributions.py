@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
 from envs.returned import returned
 
@@ -32,7 +33,7 @@ def _returning_flags(contains: Callable[..., Any]) -> Callable[..., Tensor]:
     return checked
 
 
-class TaskDistribution(ABC):
+class TaskDistribution(RemembersArguments, ABC):
     """A distribution over task vectors `[task_dim]`.
 
     What `sample` and `contains` of a subclass return is checked and copied; tasks may be whole numbers, flags, float64

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from datamodules import RolloutDataModule, ranks
 from envs import ConfigurationError, MetaEnvSpec
-from envs.errors import NonFiniteError
+from envs.errors import NonFiniteError, SimulationError
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import (
     CheckpointNotWritten,
@@ -157,7 +157,7 @@ def main(args: list[str] | None = None) -> int:
     except (ConfigurationError, MisconfigurationException, Mistake) as error:  # ours, Lightning's, and the parser's
         _report(error)
         return 2
-    except (NonFiniteError, CheckpointNotWritten, ranks.FailedElsewhere) as error:
+    except (NonFiniteError, SimulationError, CheckpointNotWritten, ranks.FailedElsewhere) as error:
         _report(error)
         return 1
     except Interrupted as stop:

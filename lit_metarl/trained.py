@@ -15,6 +15,7 @@ from datamodules.collection import RunningTrial
 from envs import MetaEnv
 from envs.errors import require
 from envs.randomness import make_generator
+from envs.task_distributions import TaskDistribution
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import CONFIGURATION, MADE_OF, read_checkpoint
 
@@ -127,8 +128,8 @@ class _Environment:
 def _build(path: Path, base: type, made_of: dict[str, Any], **more: Any) -> Any:
     """The object of a `class_path` and `init_args`; `more` takes precedence.
 
-    Only a subclass of `base`, and the dataclasses of its arguments' default values, are called: a checkpoint must
-    not be able to run anything else.
+    Only a subclass of `base`, task distributions, and the dataclasses of its arguments' default values, are called: a
+    checkpoint must not be able to run anything else.
     """
     name, unknown = made_of["class_path"], made_of.get("unknown")
     message = f"it cannot hold what {name} was built with: {', '.join(unknown or [])}"
@@ -144,8 +145,11 @@ def _build(path: Path, base: type, made_of: dict[str, Any], **more: Any) -> Any:
     given = {**(made_of.get("init_args") or {}), **more}
     for owner in part.__mro__:  # each passes on the arguments it does not know
         for argument in signature(owner.__init__).parameters.values():
-            if isinstance(given.get(argument.name), dict):
-                given[argument.name] = _settings(argument.default, given[argument.name])
+            value = given.get(argument.name)
+            if isinstance(value, dict) and "class_path" in value:
+                given[argument.name] = _build(path, TaskDistribution, value)
+            elif isinstance(value, dict):
+                given[argument.name] = _settings(argument.default, value)
     return part(**given)
 
 

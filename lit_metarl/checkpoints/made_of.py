@@ -14,11 +14,11 @@ from envs.constructor_arguments import RemembersArguments
 MADE_OF = "made_of"
 
 
-def description(part: RemembersArguments, left_out: Iterable[str]) -> dict[str, Any]:
+def description(part: RemembersArguments, left_out: Iterable[str] = ()) -> dict[str, Any]:
     """A part's class and the arguments that it was built with, as in a configuration file.
 
     Args:
-        part: an environment or an algorithm.
+        part: an environment, an algorithm or a task distribution.
         left_out: arguments that whoever builds it again gives.
 
     Returns:
@@ -40,6 +40,11 @@ def _primitive(value: Any) -> Any:
     """`value` as primitives; a `TypeError` where that is impossible."""
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, RemembersArguments):
+        part = description(value)
+        if part.pop("unknown"):
+            raise TypeError(type(value).__name__)
+        return part
     if is_dataclass(value) and not isinstance(value, type):
         return _primitive(asdict(value))
     if isinstance(value, dict):
