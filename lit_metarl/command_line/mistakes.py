@@ -118,13 +118,13 @@ class ConciseParser(LightningArgumentParser):
         section = re.match(r"(?P<name>\w+)\.(class_path|init_args)\b", key)
         if section is not None and self.exit_on_error:
             return f". The keys of '{section['name']}' stand right under it, without class_path and init_args."
+        elsewhere = self.layers.classes_with(key.rpartition(".")[2]) if self.exit_on_error else []
+        if elsewhere:
+            return f". It is known as {' and '.join(elsewhere)}."
         nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         if nearest:
             return f"{of}. The nearest known key is '{nearest[0]}'."
-        if self.exit_on_error:
-            elsewhere = self.layers.classes_with(key.rpartition(".")[2])
-            return f". It is known as {' and '.join(elsewhere)}." if elsewhere else ". See --help for the known keys."
-        if len(known) > FEW:
+        if self.exit_on_error or len(known) > FEW:
             return f"{of}. See --help for the known keys."
         return (
             f"{of}. Known are {', '.join(known)}." if known else f"{of}. There is no class with arguments at this key."

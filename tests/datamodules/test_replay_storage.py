@@ -21,9 +21,9 @@ def data_on(storage: str, folder: str | None) -> RolloutDataModule:
 @pytest.mark.parametrize(
     ("algorithm", "storage", "folder", "message"),
     [
-        (PEARL, "disk", "/proc/nowhere", r"data.replay_folder = '/proc/nowhere' .*no files can be made there \("),
-        (PEARL, "memory", "somewhere", "data.replay_folder = 'somewhere' .*kept in memory.*replay_storage to disk"),
-        (RL2, "disk", None, "data.replay_storage = 'disk' .*RL2 .*keeps no replay"),
+        (PEARL, "disk", "/proc/nowhere", r"replay_folder = '/proc/nowhere' .*no files can be made there \("),
+        (PEARL, "memory", "somewhere", "replay_folder = 'somewhere' .*kept in memory.*replay_storage to disk"),
+        (RL2, "disk", None, "replay_storage = 'disk' .*RL2 .*keeps no replay"),
     ],
 )
 def test_a_place_where_no_replay_can_be_kept_is_refused(

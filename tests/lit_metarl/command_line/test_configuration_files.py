@@ -25,7 +25,7 @@ PEARL = "lit_metarl.algorithms.PEARL"
             "trainer:\n  callbacks:\n  - class_path: EarlyStopping\n    monitor: val/return",
             ["trainer.callbacks.monitor", "line 4", "under trainer.callbacks.init_args"],
         ),
-        ("data:\n  env:\n    horizon: 3", ["'data.env.horizon'", "line 3"]),
+        ("data:\n  env:\n    height: 3", ["'data.env.height'", "line 3"]),
         ("layers: [8]", ["'layers'", "line 1", "model.init_args.layers"]),
         ("init_args:\n  layers: [8]", ["'init_args.layers'", "line 2", "model.init_args.layers"]),
         ("data:\n  init_args:\n    task_slots: 8", ["'data.init_args.task_slots'", "right under it"]),

@@ -29,10 +29,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
     seen: list[dict[str, torch.Tensor]] = []
     test = cli.MetaRLCLI.fit.__globals__["subcommands"].Run.test
 
-    def recorded(run: Any, given: str | None) -> Any:
+    def recorded(run: Any, given: str | None, tested: str) -> Any:
         if given is None:
             seen.append({name: weight.clone() for name, weight in run.model.state_dict().items()})
-        return test(run, given)
+        return test(run, given, tested)
 
     monkeypatch.setattr("lit_metarl.command_line.run.Run.test", recorded)
     return seen
@@ -125,7 +125,7 @@ def test_the_configuration_of_a_fine_tuned_run_can_be_given_to_test(
 
 
 def test_fine_tuned_runs_share_a_hash_whatever_checkpoint_each_seed_starts_from() -> None:
-    plain: dict[str, Any] = {"model": "A", "trainer": {}}
+    plain: dict[str, Any] = {"model": "A", "trainer": {}, "data": {}}
     first, second = ({**plain, "initial_weights": f"seed_{seed}/last.ckpt"} for seed in (1, 2))
     assert configuration_hash(first) == configuration_hash(second)
     assert configuration_hash({**plain, "initial_weights": None}) == configuration_hash(plain)

@@ -25,7 +25,7 @@ Parse = Callable[..., Parsed]
         (["--model.learning_rate", "-1e-3"], ["--model", "joined to its key"]),
         (["--model"], ["--model", "without a value"]),
         (["--model", ""], ["model = ''", "no class is known"]),
-        (["--data.env.horizon", "5"], ["'data.env.horizon'"]),
+        (["--data.env.height", "5"], ["'data.env.height'"]),
         (["--data.relabeler.probability=0.5"], ["'data.relabeler.probability'"]),
         (["--trainer.callbacks.monitor=val/return"], ["'trainer.callbacks.monitor'"]),
         (["--trainer.callbacks+=EarlyStopping"], ["monitor must be given", "init_args"]),

@@ -9,6 +9,7 @@ from envs import PointRobot
 from lit_metarl.networks import (
     ActingNetworks,
     ActorCritic,
+    NetworkPlan,
     RecurrentEncoder,
     RecurrentEncoderPlan,
     RunningMoments,
@@ -19,11 +20,13 @@ from lit_metarl.networks import (
 STATE, BELIEF, ROWS = 3, 4, 10
 
 
-def policy(state_embedding: int | None, belief_embedding: int | None) -> ActorCritic:
+def policy(
+    state_embedding: int | None, belief_embedding: int | None, network: NetworkPlan = NetworkPlan("tanh")
+) -> ActorCritic:
     actions = action_distribution(
         PointRobot.meta_spec, 8, 0.5, "clip", lambda layer: initialized(layer, "orthogonal", gain=1.0)
     )
-    return ActorCritic(STATE, BELIEF, state_embedding, belief_embedding, [6, 8], "orthogonal", actions)
+    return ActorCritic(STATE, BELIEF, state_embedding, belief_embedding, [6, 8], network, "orthogonal", actions)
 
 
 def recurrent() -> RecurrentEncoder:
@@ -32,10 +35,13 @@ def recurrent() -> RecurrentEncoder:
 
 @pytest.mark.parametrize("embeddings", [(5, 6), (5, None), (None, 6), (None, None)])
 @pytest.mark.parametrize("normalized", [STATE, STATE + BELIEF])
+@pytest.mark.parametrize("network", [NetworkPlan("tanh"), NetworkPlan("elu", "all")])
 @torch.no_grad()
-def test_the_policy_is_that_of_normalized_inputs(embeddings: tuple[int | None, int | None], normalized: int) -> None:
+def test_the_policy_is_that_of_normalized_inputs(
+    embeddings: tuple[int | None, int | None], normalized: int, network: NetworkPlan
+) -> None:
     torch.manual_seed(0)
-    actor_critic, moments = policy(*embeddings), RunningMoments(normalized)
+    actor_critic, moments = policy(*embeddings, network), RunningMoments(normalized)
     moments.update(3.0 + 2.0 * torch.randn(50, normalized))
     inputs = 3.0 + torch.randn(ROWS, STATE + BELIEF)
     seen = torch.cat((moments.normalize(inputs[:, :normalized]), inputs[:, normalized:]), -1)
