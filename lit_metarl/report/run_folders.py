@@ -88,18 +88,10 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def described(part: Any) -> str:
-    """The class of a part of a configuration, with its arguments if it has any, such as `PointRobot(horizon=20)`."""
+    """The class of a part of a configuration, with its arguments that are not null, such as `PointRobot(horizon=30)`."""
     arguments = part.get("init_args") if isinstance(part, dict) else None
-    given = ", ".join(f"{key}={value}" for key, value in sorted((arguments or {}).items()))
+    given = ", ".join(f"{key}={value}" for key, value in sorted((arguments or {}).items()) if value is not None)
     return f"{class_name(part)}({given})" if given else class_name(part)
-
-
-def _environment(config: dict[str, Any]) -> str:
-    """The environment of a single run, with those of its arguments that are not null."""
-    env = config["data"]["env"]
-    arguments = (env.get("init_args") or {}) if isinstance(env, dict) else {}
-    given = {name: value for name, value in arguments.items() if value is not None}
-    return described({"class_path": class_name(env), "init_args": given})
 
 
 def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
@@ -107,7 +99,9 @@ def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
     try:
         config = read_configuration(chain[-1])
         given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "")
-        name = RunName(_environment(config), given or "_".join(method_of(config)), config["seed_everything"])
+        name = RunName(
+            described(config["data"]["env"]), given or "_".join(method_of(config)), config["seed_everything"]
+        )
     except (OSError, ValueError):
         config, name = {}, RunName("unreadable", "/".join(chain[-1].parts[-2:]), 0)
     other = runs.get(name)

@@ -140,7 +140,7 @@ def test_as_many_examples_are_filmed_as_there_is_time_for(
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
 def test_a_share_of_time_that_is_none_is_refused(share: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"figures\.share"):
+    with pytest.raises(ConfigurationError, match=r"TensorBoardFigures: share = "):
         TensorBoardFigures(share)
 
 
