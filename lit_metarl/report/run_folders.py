@@ -88,7 +88,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def described(part: Any) -> str:
-    """The class of a part of a configuration, with its arguments that are not null, such as `PointRobot(horizon=30)`."""
+    """The class of a part of a configuration, with its arguments that are not null: `PointRobot(horizon=30)`."""
     arguments = part.get("init_args") if isinstance(part, dict) else None
     given = ", ".join(f"{key}={value}" for key, value in sorted((arguments or {}).items()) if value is not None)
     return f"{class_name(part)}({given})" if given else class_name(part)
