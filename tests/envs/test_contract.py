@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, Reward, TaskChanges
-from tests.environments import QUICK_ENVS
+from tests.environments import QUICK_ENVS, EndingPoint
 
 NUM_ENVS = 3
 every_environment = pytest.mark.parametrize("env_class", QUICK_ENVS, ids=lambda env: env.__name__)
@@ -155,6 +155,26 @@ def test_an_episode_is_cut_off_at_the_horizon(env_class: type[MetaEnv], random_a
     assert torch.equal(truncated, ~(terminated | at_last))
     with pytest.raises(RuntimeError, match=f"{env.meta_spec.name}: every episode has ended or never started"):
         env.step(random_actions(env, generator))
+
+
+def test_an_episode_that_terminates_at_the_horizon_is_not_cut_off() -> None:
+    env = EndingPoint(2, horizon=1)
+    env.reset(options={"tasks": torch.tensor([[0.5, 0.5], [0.5, 0.5]])})
+    env._position[:] = torch.tensor([[0.5, 0.5], [-1.0, -1.0]])  # at the goal, where an episode terminates; far from it
+    _, _, terminated, truncated, _ = env.step(torch.zeros(2, 2))
+    assert terminated.tolist() == [True, False]
+    assert truncated.tolist() == [False, True]
+
+
+def test_a_state_can_be_loaded_again_after_the_environment_went_on() -> None:
+    env = GridNavi(2, seed=0)
+    env.reset()
+    env.step(torch.tensor([1, 2]))
+    state = env.state_dict()
+    before = {key: value.clone() for key, value in state.items()}
+    env.load_state_dict(state)
+    env.step(torch.tensor([1, 2]))
+    torch.testing.assert_close(state, before, rtol=0.0, atol=0.0, equal_nan=True)  # what was no part of a path is NaN
 
 
 def test_sub_environments_without_a_task_stay_idle_and_take_nothing_from_the_others() -> None:

@@ -14,6 +14,7 @@ from datamodules.relabeling import GeneralizedHindsightRelabeler
 from datamodules.relabeling.generalized_hindsight import percentile, returns
 from datamodules.replay import TaskReplay, Trajectories
 from envs import ConfigurationError, FourCorners, PointRobot
+from tests.environments import EndingPoint
 
 MakeTrials = Callable[..., Trials]
 SLOTS, EPISODES, LENGTH = 3, 4, 5
@@ -78,6 +79,14 @@ def test_a_return_counts_up_to_where_the_episode_would_have_terminated(make_tria
     trajectories = replay.add(trials, torch.arange(2), torch.ones(1, dtype=torch.bool))
     assert returns(trajectories, torch.arange(2), replay).tolist() == [[-1.0, -4.0], [-1.0, -4.0]]
     assert np.allclose(plain_returns(replay, trajectories), [[-1.0, -4.0], [-1.0, -4.0]])
+
+
+def test_the_reward_of_the_step_that_terminates_counts(make_trials: MakeTrials) -> None:
+    replay = TaskReplay(EndingPoint(num_envs=1), slots=1, capacity=100)
+    trials = make_trials(torch.zeros(1, 2), [[3]])
+    trials.steps["features"][0, 0, :3] = torch.tensor([[1.0, 0.0], [0.5, 0.0], [0.0, 0.0]])  # ends within 0.7
+    trajectories = replay.add(trials, torch.arange(1), torch.ones(1, dtype=torch.bool))
+    assert returns(trajectories, torch.arange(1), replay).tolist() == [[-1.5]]
 
 
 def test_equal_ranks_are_drawn_uniformly(collected: tuple[TaskReplay, Trajectories]) -> None:

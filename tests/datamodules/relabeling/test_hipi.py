@@ -71,6 +71,16 @@ def test_argmax_takes_the_most_probable_task(collected: tuple[TaskReplay, Trajec
     assert chosen.tolist() == [expected_probabilities().argmax(1).tolist()] * SLOTS
 
 
+def test_the_log_partition_is_the_mean_over_transitions_of_every_task(
+    collected: tuple[TaskReplay, Trajectories],
+) -> None:
+    replay, trajectories = collected
+    relabeler = hipi()
+    relabeler.relabel(trajectories, replay, TableForesight())
+    expected = np.log(np.exp(VALUES.double().numpy()).mean(1)).mean()
+    assert relabeler.metrics()["relabel/log_partition"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_only_transitions_that_exist_are_valued_and_only_slots_with_recent_data_chosen(make_trials: MakeTrials) -> None:
     valued: list[int] = []
 
