@@ -101,6 +101,17 @@ def test_episodes_end_where_the_environment_terminates_or_truncates_them_and_at_
     assert not env.running.any()
 
 
+def test_an_episode_is_truncated_at_the_step_that_cuts_it_off_also_after_another_has_ended() -> None:
+    env = line(3, env=lines.EndsAbove, horizon=20)
+    env.reset()
+    for _ in range(7):  # the first one ends
+        env.step(torch.tensor([[1.0], [0.0], [0.0]]))
+    while env.running[1]:
+        observation, _, _, truncated, _ = env.step(torch.tensor([[0.0], [-0.5], [0.0]]))
+        assert truncated.tolist() == [False, bool(observation[1] < -2.0), False]
+    assert env.running.tolist() == [False, False, True]
+
+
 def test_the_horizon_is_that_of_a_time_limit_unless_it_is_given() -> None:
     assert line(env=f"{MODULE}.annotated", horizon=None, task_method="set_goal").meta_spec.horizon == 4
     assert line(env=f"{MODULE}.annotated", horizon=3).meta_spec.horizon == 3

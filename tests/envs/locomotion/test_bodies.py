@@ -42,6 +42,15 @@ def test_mass_factors_scale_each_copys_masses(env_class: type[MujocoEnv]) -> Non
         np.testing.assert_array_equal(model.geom_size[0], original.geom_size[0])
 
 
+def test_tasks_that_hold_from_the_next_reset_on_are_saved_beside_the_bodies_of_now() -> None:
+    env, restored = _with_tasks(HalfCheetahMass, [[0.5], [2.0]]), HalfCheetahMass(2, seed=1)
+    env.set_tasks(torch.tensor([[1.0], [1.5]]))
+    restored.load_state_dict(env.state_dict())
+    assert restored.tasks.tolist() == [[1.0], [1.5]]
+    for model, factor in zip(restored._models, (0.5, 2.0)):
+        np.testing.assert_allclose(model.body_mass, factor * env._physics.model.body_mass)
+
+
 @pytest.mark.parametrize("env_class", [HalfCheetahBody, AntBody, HumanoidBody])
 def test_body_factors_scale_mass_damping_and_length(env_class: type[MujocoEnv]) -> None:
     env = _with_tasks(env_class, [[2.0, 0.5, 1.5]])

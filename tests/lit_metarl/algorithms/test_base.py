@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import RolloutDataModule
+from datamodules.collection import Trials
 from envs import PointRobot
 from lit_metarl.checkpoints import ExactResume
 from tests.environments import Blind
@@ -49,3 +50,18 @@ def test_what_is_logged_of_an_epoch_are_the_means_of_its_own_updates() -> None:
             model.training_step(batch, number)
         model.on_train_epoch_end()
     assert [scalars["train/loss"] for scalars in logged] == [2.0, 30.0]
+
+
+def test_the_task_sampler_is_told_the_returns_of_whole_validation_trials_but_not_those_of_a_sanity_check() -> None:
+    model, told = Blind(PointRobot.meta_spec), []
+    data = MagicMock(spec=RolloutDataModule, environment_steps=5)
+    data.task_sampler = SimpleNamespace(take_validation=lambda scores: told.append(scores.tolist()))
+    model.log_dict = lambda scalars: None  # type: ignore[method-assign,assignment]
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [-1.0, 0.0, 5.0]])[..., None]  # episodes of one step
+    trials = Trials.of(torch.zeros(2, 2), {"sparse_reward": rewards, "valid": torch.ones(2, 3, 1, dtype=torch.bool)})
+    for checking in (True, False):
+        state = SimpleNamespace(fn="fit")
+        model._trainer = SimpleNamespace(datamodule=data, state=state, sanity_checking=checking)  # type: ignore[assignment]
+        model.validation_step(trials, 0)
+        model.on_validation_epoch_end()
+    assert told == [[7.0, 4.0]]

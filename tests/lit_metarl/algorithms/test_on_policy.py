@@ -304,6 +304,22 @@ def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], e
     assert bool((run() == run()).all())
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_trial_after_an_update_acts_with_the_updated_networks(algorithm: type[OnPolicyModule]) -> None:
+    model, generator = build(algorithm, PointRobot), torch.Generator().manual_seed(0)
+    trials = collect(model, PointRobot)
+    model.update(TrialBatch(trials, (trials,)))
+    new = build(algorithm, PointRobot)
+    new.load_state_dict(model.state_dict())
+    observation = torch.randn(TASKS, 2, generator=generator)
+    with torch.no_grad():
+        updated, loaded = (
+            agent.act(observation, agent.start_trial(TASKS, generator), True, generator).action
+            for agent in (model, new)
+        )
+    assert torch.equal(updated, loaded)
+
+
 def test_evaluation_changes_no_statistics() -> None:
     model = build(VariBAD, KhazadDum)
     before = {name: value.clone() for name, value in model.state_dict().items()}
