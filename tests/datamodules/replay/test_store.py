@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_store_on_disk_has_the_room_that_it_needs_and_leaves_no_file_behind(tm
     assert sum(int(end, 16) - int(start, 16) for start, end in (line[0].split("-") for line in mapped)) >= 12_000
     assert all(line[-1] == "(deleted)" for line in mapped)
     assert list(folder.iterdir()) == []
+
+
+def test_a_store_on_disk_reserves_every_byte_so_that_a_full_disk_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserved: list[int] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, offset, size: reserved.append(size))
+    TransitionStore(1000, tmp_path).append(chunk(torch.arange(4.0)))
+    assert reserved == [1000 * 3 * 4]
 
 
 def test_too_little_room_on_the_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:

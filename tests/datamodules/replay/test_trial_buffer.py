@@ -48,6 +48,18 @@ def test_the_oldest_give_way(generator: torch.Generator) -> None:
     assert held == {tuple(task) for task in torch.cat((batches[0].tasks[2:], batches[1].tasks)).tolist()}
 
 
+def test_a_restored_buffer_that_has_wrapped_goes_on_overwriting_the_oldest() -> None:
+    buffer, restored = TrialBuffer(6), TrialBuffer(6)
+    for seed in (1, 2):
+        buffer.add(collected(4, seed))
+    restored.refill(buffer.oldest, [buffer.rows(buffer.oldest, 5), buffer.rows(5, buffer.written)])
+    for each in (buffer, restored):
+        each.add(collected(3, seed=3))
+    assert restored.written == buffer.written
+    drawn = (each.sample(6, torch.Generator().manual_seed(0)) for each in (buffer, restored))
+    assert torch.equal(*(trials.tasks for trials in drawn))
+
+
 def test_what_cannot_be_done_is_refused(generator: torch.Generator) -> None:
     buffer = TrialBuffer(3)
     with pytest.raises(ValueError, match="no trials yet"):

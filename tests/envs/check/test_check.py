@@ -15,6 +15,7 @@ from envs import MetaEnv, PointRobot, Reward
 from envs.check import check
 from envs.check.__main__ import main
 from envs.task_distributions import UniformBox
+from tests.environments import EndingPoint
 from tests.envs.from_gymnasium import line as lines
 from tests.envs.from_gymnasium.line import RELABELED, line
 
@@ -26,6 +27,17 @@ class Forgetful(PointRobot):
 
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
         pass
+
+
+class Windy(PointRobot):
+    """Saves all but the wind, which each has its own of."""
+
+    def __init__(self, num_envs: int, seed: int = 0) -> None:
+        super().__init__(num_envs, seed)
+        self._wind = 0.1 * torch.rand(num_envs, 2, generator=self.generator)
+
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        return super()._simulate(actions + self._wind[env_ids], env_ids)
 
 
 class Dizzy(PointRobot):
@@ -93,6 +105,7 @@ def adapted(env: Any, **arguments: Any) -> Callable[[int, int], MetaEnv]:
     ("make_env", "message"),
     [
         (Forgetful, "After its saved state is restored, an episode goes on with another"),
+        (Windy, "After its saved state is restored, an episode goes on with another"),
         (Dizzy, "Two environments of the same seed, under the same actions, differ in `observation`"),
         (Drags, "says that its tasks change the reward alone, but"),
         (Scribbles, "changes the features or the tasks"),
@@ -115,6 +128,7 @@ def test_what_is_wrong_is_found(make_env: Callable[[int, int], MetaEnv], message
     "make_env",
     [
         PointRobot,
+        EndingPoint,
         adapted(lines.Line),
         adapted(lines.EndsAbove),
         adapted(lines.Choosing),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 
 from envs import FromGymnasium, TaskChanges
+from envs.from_gymnasium.states import load_state, save_state
 from envs.task_distributions import FiniteTasks, UniformBox
 from tests.envs.from_gymnasium import line as lines
 from tests.envs.from_gymnasium.line import RELABELED, line, play
@@ -53,9 +55,10 @@ def test_an_episode_is_that_of_gymnasiums_own_environment() -> None:
 def test_every_way_to_set_a_task_sets_it(way: dict[str, Any]) -> None:
     env = line(**way)
     assert env.meta_spec.task_names == ("goal",)
-    env.reset(options={"tasks": torch.tensor([[-1.0], [0.0], [1.5]])})
-    observation, reward, *_ = env.step(torch.zeros(3, 1))
-    torch.testing.assert_close(reward, -(observation - env.tasks).abs()[:, 0])
+    for goals in ([[-1.0], [0.0], [1.5]], [[-1.0], [2.0], [-0.5]]):
+        env.reset(options={"tasks": torch.tensor(goals)})
+        observation, reward, *_ = env.step(torch.zeros(3, 1))
+        torch.testing.assert_close(reward, -(observation - env.tasks).abs()[:, 0])
 
 
 def test_an_attribute_may_be_an_entry_of_an_array_and_stays_a_whole_number() -> None:
@@ -157,6 +160,20 @@ def test_gymnasiums_own_environments_hand_out_their_state(name: str, way: str) -
     play(env, 3)
     restored.load_state_dict(env.state_dict())
     assert all(torch.equal(one, other) for one, other in zip(play(env, 4), play(restored, 4)))
+
+
+def test_mujoco_goes_on_to_the_last_bit_where_the_solvers_warm_start_counts() -> None:
+    env, restored = (gymnasium.make("Ant-v5") for _ in range(2))
+    for seed, each in enumerate((env, restored)):
+        each.reset(seed=seed)
+    first, *following = np.random.default_rng(0).uniform(-1.0, 1.0, (8, 3, 8))
+    for action in first:
+        env.step(action)
+    state = save_state(env)
+    assert state is not None
+    load_state(restored, state)
+    for action in np.concatenate(following):
+        assert np.array_equal(env.step(action)[0], restored.step(action)[0])
 
 
 def test_without_a_state_the_run_goes_on_with_the_next_trial_and_says_so() -> None:
