@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from envs import ConfigurationError
+from lit_metarl.algorithms.base import CURVES
 from lit_metarl.checkpoints import ExactResume
+from lit_metarl.evaluation import LearningCurves
 from lit_metarl.frames import curves, tasks
 from tests.tiny import INITIAL_STEPS, ITERATION_STEPS, tiny_agent, tiny_data, tiny_trainer
 
@@ -62,6 +66,15 @@ def test_the_folder_of_a_run_from_the_command_line_gives_both(run_tiny: Callable
     (folder,) = [path.parent for path in tmp_path.rglob("results.json")]
     assert len(curves(folder)) == 2
     assert set(tasks(folder)["task"]) == set(range(5))
+
+
+def test_of_the_checkpoints_in_a_folder_the_one_written_last_counts(tmp_path: Path) -> None:
+    for name, steps, seconds in (("later.ckpt", 20, 200), ("sooner.ckpt", 10, 100)):
+        kept = LearningCurves()
+        kept.add(steps, {"val/return": 1.0})
+        torch.save({"state_dict": {}, CURVES: kept.state_dict()}, tmp_path / name)
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert curves(tmp_path)["environment_steps"].tolist() == [20]
 
 
 def test_what_holds_nothing_is_refused(tmp_path: Path) -> None:

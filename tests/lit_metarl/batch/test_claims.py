@@ -64,6 +64,13 @@ def test_a_claim_that_was_given_up_is_free_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "claims").iterdir()) == ["1", "2", "3"]
 
 
+def test_the_owner_is_that_of_the_claim_with_the_highest_number(tmp_path: Path) -> None:
+    (tmp_path / "claims").mkdir()
+    for number in range(1, 11):
+        (tmp_path / "claims" / str(number)).write_text(f"process {number}\n")
+    assert owner(tmp_path) == "process 10"
+
+
 def test_of_many_that_find_a_void_claim_one_gets_it(tmp_path: Path) -> None:
     other = holder(tmp_path)
     other.kill()

@@ -8,11 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import torch
 from rich.progress import Progress
 
-from lit_metarl.callbacks import MetaRLProgressBar
+from datamodules import RolloutDataModule
+from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar
 from lit_metarl.callbacks.progress import TimeColumn
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -40,6 +46,25 @@ def test_the_time_left_follows_the_mean_pace_and_not_a_pause_before_the_first_st
         column._renderable_cache.clear()
     assert shown[0] == "0:00:00 • -:--:--"
     assert [text.split("• ")[1] for text in shown[2:]] == ["0:01:38", "0:01:37", "0:01:36", "0:01:58"]
+
+
+def test_the_minutes_left_of_a_run_leave_out_its_first_iteration_which_collects_initial_data_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reporter, agent = EvaluationReporter(), MagicMock(spec=MetaRLModule, wall_clock_s=600.0)
+    trainer: Any = SimpleNamespace(
+        state=SimpleNamespace(fn="fit"),
+        sanity_checking=False,
+        is_global_zero=True,
+        callback_metrics={"val/return": torch.tensor(1.0)},
+        max_epochs=10,
+        current_epoch=0,
+        datamodule=MagicMock(spec=RolloutDataModule, environment_steps=6600),
+    )
+    reporter.on_train_epoch_end(trainer, agent)
+    trainer.current_epoch, agent.wall_clock_s = 1, 660.0
+    reporter.on_validation_end(trainer, agent)
+    assert "10 steps/s   11.0 min    8.0 min left  return 1.00" in capsys.readouterr().out
 
 
 def test_ctrl_c_while_it_starts_ends_it_in_one_line() -> None:

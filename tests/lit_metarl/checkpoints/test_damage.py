@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lit_metarl import cli
-from lit_metarl.checkpoints import UnusableCheckpoint, newest_whole, whole
+from lit_metarl.checkpoints import ManifestCheckpointIO, UnusableCheckpoint, newest_whole, whole
 from lit_metarl.checkpoints.manifest import FORMAT, find, manifests
 from tests.conftest import CONFIGS
 from tests.lit_metarl.checkpoints.conftest import RunFolder
@@ -44,6 +44,14 @@ def refusal(capsys: pytest.CaptureFixture[str], *more: str, folder: Path) -> str
     capsys.readouterr()
     assert cli.main(arguments("PEARL", folder, *more)) == 2
     return capsys.readouterr().err
+
+
+def test_of_whole_checkpoints_of_the_same_step_the_last_one_is_resumed(tmp_path: Path) -> None:
+    for name in ("best", "last", "step"):
+        files = ManifestCheckpointIO()
+        files.data_folder, files.data_files = tmp_path, [()]
+        files.save_checkpoint({"global_step": 3}, tmp_path / f"{name}.ckpt")
+    assert newest_whole(tmp_path).checkpoint == tmp_path / "last.ckpt"
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])

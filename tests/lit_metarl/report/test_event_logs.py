@@ -27,6 +27,13 @@ def test_what_a_killed_process_left_in_the_folder_of_the_resumed_one_is_read_as_
     assert read_scalars([tmp_path], ("val/",)) == {"val/return": {10: 1.0, 20: 2.0, 30: 4.0, 40: 5.0}}
 
 
+def test_what_a_resumed_run_logged_again_in_its_own_folder_counts(tmp_path: Path) -> None:
+    folders = [tmp_path / "version_0", tmp_path / "version_1"]
+    write(folders[0], 1, 20, {10: 1.0, 20: 2.0, 30: 3.0})
+    write(folders[1], 2, 7, {30: 4.0, 40: 5.0})
+    assert read_scalars(folders, ("val/",)) == {"val/return": {10: 1.0, 20: 2.0, 30: 4.0, 40: 5.0}}
+
+
 def test_a_damaged_file_of_the_last_process_is_refused_also_where_it_is_not_its_last(tmp_path: Path) -> None:
     write(tmp_path, 1, 20, {10: 1.0})
     write(tmp_path, 2, 7, {20: 2.0, 30: 3.0}, cut_off=True)
