@@ -113,12 +113,15 @@ def test_a_list_that_takes_the_place_of_another_inherits_nothing(parse: Parse, w
     assert given.init_args.patience == 3  # the class's own
 
 
-@pytest.mark.parametrize("nested", ["data: {relabeler: part.yaml}", "data: data.yaml"])
+@pytest.mark.parametrize("nested", ["data: {relabeler: part.yaml}", "data: data.yaml", "data: parts/data.yaml"])
 def test_arguments_of_a_nested_file_are_dropped_with_its_class(
     parse: Parse, write: Write, tmp_path: Path, nested: str
 ) -> None:
+    (tmp_path / "parts").mkdir()
     (tmp_path / "part.yaml").write_text("class_path: HFRRelabeler\ninit_args: {probability: 0.9}")
     (tmp_path / "data.yaml").write_text("relabeler: part.yaml")
+    (tmp_path / "parts" / "own.yaml").write_text("class_path: HFRRelabeler\ninit_args: {probability: 0.9}")
+    (tmp_path / "parts" / "data.yaml").write_text("relabeler: own.yaml")
     parsed = parse("fit", PRESET, write(nested), "--data.relabeler=RandomRelabeler")
     assert parsed.config.data.relabeler.init_args.probability == 1.0
     assert "probability" in parsed.said
