@@ -55,6 +55,14 @@ class Drags(PointRobot):
         return super()._simulate(actions + 0.1 * self.tasks[env_ids], env_ids)
 
 
+class EndsRight(PointRobot):
+    """Episodes end on the right, so that sub-environments end at different times."""
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        given = super().reward(features, tasks)
+        return given._replace(terminated=(features[..., 0] > 0.5).expand_as(given.reward))
+
+
 class Scribbles(PointRobot):
     """Its reward changes the features."""
 
@@ -128,7 +136,8 @@ def test_what_is_wrong_is_found(make_env: Callable[[int, int], MetaEnv], message
     "make_env",
     [
         PointRobot,
-        EndingPoint,
+        EndingPoint,  # under some tasks sooner than under others
+        EndsRight,
         adapted(lines.Line),
         adapted(lines.EndsAbove),
         adapted(lines.Choosing),
