@@ -61,30 +61,36 @@ class Collector:
         self.env.set_tasks(tasks)
         exploration = agent.exploration_episodes if schedule is None else schedule.prior_episodes
         trial = RunningTrial(agent, self.env, generator, deterministic=deterministic, device=device, schedule=schedule)
-        records, successes, beliefs = [], [], []
-        for _ in range(episodes):
+        record: dict[str, Tensor] = {}
+        successes, beliefs = [], []
+        for episode in range(episodes):
             observation, _ = self.env.reset()
             trial.begin_episode(observation)
             steps, success = self._run_episode(trial, report)
-            records.append(steps[:number])
+            for key, values in steps.items():
+                if key not in record:
+                    shape = (self.env.num_envs, episodes, self.env.meta_spec.horizon, *values[0].shape[1:])
+                    record[key] = torch.zeros(shape, dtype=values[0].dtype)
+                torch.stack(values, 1, out=record[key][:, episode, : len(values)])
             if success is not None:
                 successes.append(success[:number])
             if with_beliefs and isinstance(agent, Believer):
                 beliefs.append(agent.belief_vector(trial.belief)[:number].to("cpu", copy=True))
         return Trials(
             tasks=tasks.clone(),
-            steps=torch.stack(records, 1),
+            steps=TensorDict(record, list(record["valid"].shape[:3]))[:number],
             success=torch.stack(successes, 1) if successes else None,
             exploration_episodes=min(exploration, episodes),
             beliefs=torch.stack(beliefs, 1) if beliefs else None,
         )
 
-    def _run_episode(self, trial: RunningTrial, report: ProgressReport | None) -> tuple[TensorDict, Tensor | None]:
-        """The episode that `trial` has begun: its steps, batch shape `[num_envs, time]`, and success `[num_envs]`."""
+    def _run_episode(
+        self, trial: RunningTrial, report: ProgressReport | None
+    ) -> tuple[dict[str, list[Tensor]], Tensor | None]:
+        """The episode that `trial` has begun: its steps, each `[num_envs, ...]`, and success `[num_envs]`."""
         success = None
         steps: dict[str, list[Tensor]] = {}
-        length = 0
-        while bool(trial.running.any()):
+        while trial.is_running:
             observed, running = trial.observation, trial.running
             outcome = self.env.step(trial.act())
             next_observation, reward, terminated, _, info = outcome
@@ -106,13 +112,4 @@ class Collector:
                 success = info["success"] if success is None else success | info["success"]
             if report is not None:
                 report(int(running.sum()))
-            length += 1
-        padding = self.env.meta_spec.horizon - length
-        stacked = {key: _pad_time(torch.stack(values, 1), padding) for key, values in steps.items()}
-        return TensorDict(stacked, [self.env.num_envs, self.env.meta_spec.horizon]), success
-
-
-def _pad_time(values: Tensor, padding: int) -> Tensor:
-    if padding == 0:
-        return values
-    return torch.cat((values, values.new_zeros(values.shape[0], padding, *values.shape[2:])), 1)
+        return steps, success
