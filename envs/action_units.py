@@ -48,6 +48,7 @@ class ActionUnits:
             self.low, self.high = (torch.from_numpy(bound.astype(np.float32)) for bound in _bounds(space, owner))
             self.dim = len(self.low)
         self._half_range = (self.high - self.low) / 2
+        self._arrays = self.low.numpy(), self.high.numpy(), self._half_range.numpy()
         self._choices = np.arange(self.dim) + self.start
 
     def rescaled(self, actions: Tensor) -> Tensor:
@@ -59,9 +60,8 @@ class ActionUnits:
         normalized = actions.numpy()  # NumPy's operations take less time than torch's on a few numbers
         if self.discrete:
             return torch.from_numpy(normalized.argmax(-1) + self.start)
-        low, high, half_range = self.low.numpy(), self.high.numpy(), self._half_range.numpy()
-        scaled = low + (normalized + 1.0) * half_range
-        return torch.from_numpy(np.minimum(np.maximum(scaled, low), high))
+        low, high, half_range = self._arrays
+        return torch.from_numpy(np.minimum(np.maximum(low + (normalized + 1.0) * half_range, low), high))
 
     def one_hot(self, choices: NDArray[Any], owner: str) -> NDArray[np.float32]:
         """Choices `[n]`, counted from the space's `start`, as vectors `[n, dim]`.

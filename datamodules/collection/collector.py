@@ -67,11 +67,10 @@ class Collector:
             observation, _ = self.env.reset()
             trial.begin_episode(observation)
             steps, success = self._run_episode(trial, report)
-            for key, values in steps.items():
+            for key, first in steps[0].items():
                 if key not in record:
-                    shape = (self.env.num_envs, episodes, self.env.meta_spec.horizon, *values[0].shape[1:])
-                    record[key] = torch.zeros(shape, dtype=values[0].dtype)
-                torch.stack(values, 1, out=record[key][:, episode, : len(values)])
+                    record[key] = first.new_empty(len(first), episodes, self.env.meta_spec.horizon, *first.shape[1:])
+                _write([step[key] for step in steps], record[key][:, episode])
             if success is not None:
                 successes.append(success[:number])
             if with_beliefs and isinstance(agent, Believer):
@@ -86,16 +85,15 @@ class Collector:
 
     def _run_episode(
         self, trial: RunningTrial, report: ProgressReport | None
-    ) -> tuple[dict[str, list[Tensor]], Tensor | None]:
-        """The episode that `trial` has begun: its steps, each `[num_envs, ...]`, and success `[num_envs]`."""
-        success = None
-        steps: dict[str, list[Tensor]] = {}
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """The episode that `trial` has begun: its steps, tensors `[num_envs, ...]`, and success `[num_envs]`."""
+        success, steps = None, []
         while trial.is_running:
             observed, running = trial.observation, trial.running
             outcome = self.env.step(trial.act())
             next_observation, reward, terminated, _, info = outcome
             decided = {"action": trial.decision.action, **trial.decision.extras}
-            record = {
+            step = {
                 **{key: value.to("cpu", copy=True) for key, value in decided.items()},
                 "observation": observed,
                 "next_observation": next_observation,
@@ -106,10 +104,15 @@ class Collector:
                 "valid": running,
             }
             trial.observe(outcome)
-            for key, value in record.items():
-                steps.setdefault(key, []).append(value)
+            steps.append(step)
             if "success" in info:
                 success = info["success"] if success is None else success | info["success"]
             if report is not None:
                 report(int(running.sum()))
         return steps, success
+
+
+def _write(steps: list[Tensor], episode: Tensor) -> None:
+    """Write `steps` `[num_envs, ...]` into `episode` `[num_envs, time, ...]`, with zeros after the last."""
+    torch.stack(steps, 1, out=episode[:, : len(steps)])
+    episode[:, len(steps) :] = 0

@@ -187,7 +187,7 @@ class OnPolicyModule(MetaRLModule):
         seen = belief["state"][:, : 1 + self.belief_dim]
         networks = self._acting_networks()
         raw = networks.sample(networks.policy_features(torch.cat((observation, seen), -1)), deterministic, generator)
-        return Decision(self.actor_critic.actions.applied(raw), self.recorded(raw, seen[:, 1:]))
+        return Decision(networks.applied(raw), self.recorded(raw, seen[:, 1:]))
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         """What to keep of a decision for learning."""
@@ -198,7 +198,7 @@ class OnPolicyModule(MetaRLModule):
         state, networks = belief["state"], self._acting_networks()
         border = (transition.terminated | transition.truncated)[:, None].to(state.dtype)
         step = (transition.action, transition.next_observation, border, transition.reward[:, None])
-        hidden = networks.recurrent_state(torch.cat(step, -1), state[:, -self.encoder.hidden :])
+        hidden = networks.recurrent_state(torch.cat(step, -1), state[:, 1 + self.belief_dim :])
         following = torch.cat((border, self.belief_features(hidden), hidden), -1)
         torch.where(
             transition.active[:, None], following, state, out=state

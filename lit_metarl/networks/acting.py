@@ -26,11 +26,12 @@ class ActingNetworks:
 
     Attributes:
         sample: samples raw actions, given `policy_features`.
+        applied: the action in [-1, 1] that a raw action maps to.
     """
 
     @torch.no_grad()
     def __init__(self, actor_critic: ActorCritic, encoder: RecurrentEncoder, moments: RunningMoments) -> None:
-        self.sample = actor_critic.actions.sampler()
+        self.sample, self.applied = actor_critic.actions.sampler(), actor_critic.actions.applied
         self._embed_state_and_belief = _normalized_embedding(actor_critic, moments)
         self._policy = Unwrapped(*calls_of(actor_critic.actor))
         self._step_weight, self._step_bias = side_by_side(encoder.action, encoder.state, encoder.reward)

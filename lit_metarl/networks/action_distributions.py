@@ -58,9 +58,9 @@ class ActionDistribution(nn.Module, ABC):
     def kl_curvature(self, distribution: Tensor, change: Tensor) -> Tensor:
         """The Hessian of KL(`distribution` ‖ new) at new = `distribution`, times `change`; shaped as both."""
 
+    @abstractmethod
     def sampler(self) -> Sampler:
         """What `forward` and `sample` compute together, in fewer operations, with the present parameters."""
-        return lambda features, deterministic, generator: self.sample(self(features), deterministic, generator)
 
     def log_prob_and_entropy(self, features: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of raw actions and the distributions' entropies, `[...]` each."""
@@ -85,6 +85,10 @@ class CategoricalActions(ActionDistribution):
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.logits(features)
         return logits
+
+    def sampler(self) -> Sampler:
+        weight, bias = self.logits.weight, self.logits.bias
+        return lambda features, *how: self.sample(functional.linear(features, weight, bias), *how)
 
     def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
         scores = distribution
