@@ -159,6 +159,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running = np.zeros(num_envs, np.bool_)
         self._all_env_ids = np.arange(num_envs)
+        self._batch_shape = (num_envs,)
         self._action_shape = (num_envs, self.meta_spec.action_dim)
         self._observation_shape = (num_envs, self.meta_spec.observation_dim)
         self._has_warned_of_clipping = False
@@ -344,29 +345,29 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             ContractError: if a method of the subclass returns another type or shape than it promises.
             NonFiniteError: if an action, or what a method of the subclass returned, is not finite.
         """
-        spec, running = self.meta_spec, self._running
-        everyone = bool(running.all())
+        spec, running, owner = self.meta_spec, self._running, type(self).__name__
+        everyone = np.count_nonzero(running) == self.num_envs
         env_ids = self._all_env_ids if everyone else np.flatnonzero(running)
-        bounded = torch.from_numpy(self._bounded(torch.as_tensor(actions), env_ids))
-        rows, shape = torch.from_numpy(env_ids), (len(env_ids), spec.feature_dim)
-        features = returned(self._simulate(bounded, rows), f"{type(self).__name__}._simulate", shape)
+        bounded, rows = torch.from_numpy(self._bounded(actions, env_ids)), torch.from_numpy(env_ids)
+        features = returned(self._simulate(bounded, rows), f"{owner}._simulate", (len(env_ids), spec.feature_dim))
         if not everyone:
             features = features.new_zeros(self.num_envs, spec.feature_dim).index_copy_(0, rows, features)
-        reward, sparse_reward, terminated = self._rewards(features, self.tasks, (self.num_envs,))
+        reward, sparse_reward, terminated = self._rewards(features, self.tasks, self._batch_shape)
         observation = self._current_observation()
         reported = {"_simulate": features, "reward": reward, "reward (sparse)": sparse_reward, "_observe": observation}
         self._check_finite(env_ids, reported, "after a step")
         info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
         success = self.success(features, self.tasks)
         if success is not None:
-            owner = f"{type(self).__name__}.success"
-            info["success"] = returned(success, owner, (self.num_envs,), torch.bool)
+            info["success"] = returned(success, f"{owner}.success", self._batch_shape, torch.bool)
         if not everyone:
             for of_all in (reward, terminated, *info.values()):
                 of_all[~torch.from_numpy(running)] = 0
         self._elapsed += running
-        truncated = running & (self._elapsed >= spec.horizon) & ~terminated.numpy()
-        self._running = running & ~(terminated.numpy() | truncated)
+        ended, truncated = terminated.numpy(), self._elapsed >= spec.horizon
+        if np.count_nonzero(truncated) or np.count_nonzero(ended):
+            truncated &= running & ~ended
+            self._running = running & ~(ended | truncated)
         return observation, reward, terminated, torch.from_numpy(truncated), info
 
     def _current_observation(self) -> Tensor:
@@ -404,8 +405,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
         """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
-        if math.isfinite(float(torch.cat([values.view(-1) for values in reported.values()]).sum())):
-            return  # the usual case, which costs one sum
+        if all(math.isfinite(np.vdot(numbers, numbers)) for numbers in map(Tensor.numpy, reported.values())):
+            return  # the usual case; the slower look below decides about numbers whose squares are too large
         for method, values in reported.items():
             rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
@@ -415,22 +416,23 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
                     f"{env_id}, whose task is {self.tasks[env_id].tolist()}, expected finite numbers."
                 )
 
-    def _bounded(self, actions: Tensor, env_ids: EnvIds) -> Array:
+    def _bounded(self, actions: Any, env_ids: EnvIds) -> Array:
         """The actions of the sub-environments `env_ids`, within the bounds, `[len(env_ids), action_dim]`."""
         name = self.meta_spec.name
-        if actions.ndim == 1 and self.meta_spec.discrete_actions and len(actions) == self.num_envs:
+        given: Array = torch.as_tensor(actions).numpy(force=True)
+        if given.ndim == 1 and self.meta_spec.discrete_actions and len(given) == self.num_envs:
             if len(env_ids) < self.num_envs:
-                actions = actions.masked_fill(~torch.from_numpy(self._running), self.action_units.start)
-            actions = self.action_units.one_hot(actions, name)
-        if actions.shape != self._action_shape:
-            raise ValueError(f"{name}: actions have shape {tuple(actions.shape)}, expected {self._action_shape}.")
+                given = np.where(self._running, given, self.action_units.start)
+            given = self.action_units.one_hot(given, name)
+        if given.shape != self._action_shape:
+            raise ValueError(f"{name}: actions have shape {given.shape}, expected {self._action_shape}.")
         if not len(env_ids):
             raise RuntimeError(f"{name}: every episode has ended or never started; reset the environment first.")
-        chosen = np.asarray(actions.detach().cpu().numpy(), np.float32)
+        chosen = np.asarray(given, np.float32)
         if len(env_ids) < self.num_envs:
             chosen = chosen[env_ids]
         bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
-        if not (bounded == chosen).all():  # neither clipped nor NaN in the usual case
+        if np.count_nonzero(bounded == chosen) < chosen.size:  # neither clipped nor NaN in the usual case
             self._check_clipped(chosen, bounded, env_ids)
         return bounded
 

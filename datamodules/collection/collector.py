@@ -61,35 +61,39 @@ class Collector:
         self.env.set_tasks(tasks)
         exploration = agent.exploration_episodes if schedule is None else schedule.prior_episodes
         trial = RunningTrial(agent, self.env, generator, deterministic=deterministic, device=device, schedule=schedule)
-        records, successes, beliefs = [], [], []
-        for _ in range(episodes):
+        record: dict[str, Tensor] = {}
+        successes, beliefs = [], []
+        for episode in range(episodes):
             observation, _ = self.env.reset()
             trial.begin_episode(observation)
             steps, success = self._run_episode(trial, report)
-            records.append(steps[:number])
+            for key, first in steps[0].items():
+                if key not in record:
+                    record[key] = first.new_empty(len(first), episodes, self.env.meta_spec.horizon, *first.shape[1:])
+                _write([step[key] for step in steps], record[key][:, episode])
             if success is not None:
                 successes.append(success[:number])
             if with_beliefs and isinstance(agent, Believer):
                 beliefs.append(agent.belief_vector(trial.belief)[:number].to("cpu", copy=True))
         return Trials(
             tasks=tasks.clone(),
-            steps=torch.stack(records, 1),
+            steps=TensorDict(record, list(record["valid"].shape[:3]))[:number],
             success=torch.stack(successes, 1) if successes else None,
             exploration_episodes=min(exploration, episodes),
             beliefs=torch.stack(beliefs, 1) if beliefs else None,
         )
 
-    def _run_episode(self, trial: RunningTrial, report: ProgressReport | None) -> tuple[TensorDict, Tensor | None]:
-        """The episode that `trial` has begun: its steps, batch shape `[num_envs, time]`, and success `[num_envs]`."""
-        success = None
-        steps: dict[str, list[Tensor]] = {}
-        length = 0
-        while bool(trial.running.any()):
+    def _run_episode(
+        self, trial: RunningTrial, report: ProgressReport | None
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """The episode that `trial` has begun: its steps, tensors `[num_envs, ...]`, and success `[num_envs]`."""
+        success, steps = None, []
+        while trial.is_running:
             observed, running = trial.observation, trial.running
             outcome = self.env.step(trial.act())
             next_observation, reward, terminated, _, info = outcome
             decided = {"action": trial.decision.action, **trial.decision.extras}
-            record = {
+            step = {
                 **{key: value.to("cpu", copy=True) for key, value in decided.items()},
                 "observation": observed,
                 "next_observation": next_observation,
@@ -100,19 +104,15 @@ class Collector:
                 "valid": running,
             }
             trial.observe(outcome)
-            for key, value in record.items():
-                steps.setdefault(key, []).append(value)
+            steps.append(step)
             if "success" in info:
                 success = info["success"] if success is None else success | info["success"]
             if report is not None:
                 report(int(running.sum()))
-            length += 1
-        padding = self.env.meta_spec.horizon - length
-        stacked = {key: _pad_time(torch.stack(values, 1), padding) for key, values in steps.items()}
-        return TensorDict(stacked, [self.env.num_envs, self.env.meta_spec.horizon]), success
+        return steps, success
 
 
-def _pad_time(values: Tensor, padding: int) -> Tensor:
-    if padding == 0:
-        return values
-    return torch.cat((values, values.new_zeros(values.shape[0], padding, *values.shape[2:])), 1)
+def _write(steps: list[Tensor], episode: Tensor) -> None:
+    """Write `steps` `[num_envs, ...]` into `episode` `[num_envs, time, ...]`, with zeros after the last."""
+    torch.stack(steps, 1, out=episode[:, : len(steps)])
+    episode[:, len(steps) :] = 0

@@ -28,7 +28,7 @@ class RunningTrial:
         trial = RunningTrial(agent, env, generator, deterministic=True)
         for _ in range(episodes):
             trial.begin_episode(env.reset()[0])
-            while trial.running.any():
+            while trial.is_running:
                 trial.observe(env.step(trial.act()))
 
     In a single Gymnasium environment, whose task must stay the same:
@@ -37,7 +37,7 @@ class RunningTrial:
         trial = RunningTrial(agent, env, generator, deterministic=True)
         for _ in range(episodes):
             trial.begin_episode(env.reset()[0])
-            while trial.running.any():
+            while trial.is_running:
                 trial.observe(env.step(trial.act()))
 
     `act` returns actions in the units of the environment: within its bounds, or the numbers of choices. The agent sees
@@ -54,6 +54,7 @@ class RunningTrial:
 
     Attributes:
         running: which sub-environments are in the middle of an episode, `[num_envs]`.
+        is_running: whether any of them is.
         observation: the last one, `[num_envs, observation_dim]`.
         belief: what the agent knows, one row for each sub-environment.
         decision: the last one: the action in [-1, 1], and what the algorithm records with it.
@@ -76,6 +77,7 @@ class RunningTrial:
         schedule: PosteriorSchedule | None = None,
     ) -> None:
         self._agent, self._generator, self._deterministic, self._device = agent, generator, deterministic, device
+        self._without_gradients = torch.inference_mode()  # used again in every step: faster than a decorator
         self._is_single = isinstance(env, gymnasium.Env)
         self._env: Any = env.unwrapped
         actor: Any = env
@@ -86,6 +88,7 @@ class RunningTrial:
         self._waits_for_outcome = False
         self._episodes = 0
         self.running = torch.zeros(self._number, dtype=torch.bool)
+        self.is_running = False
         self.belief = self._prior(schedule)
 
     @torch.inference_mode()
@@ -120,8 +123,8 @@ class RunningTrial:
         self._waits_for_outcome = False
         self.observation = self._rows(observation, torch.float32)
         self.running = torch.ones(1, dtype=torch.bool) if self._is_single else self._env.running
+        self.is_running = bool(self.running.any())
 
-    @torch.inference_mode()
     def act(self) -> Any:
         """The next actions, in the environment's own units.
 
@@ -133,14 +136,15 @@ class RunningTrial:
             RuntimeError: if no episode is running, or the outcome of the last action was not observed.
             NonFiniteError: if the action of a running sub-environment is not finite.
         """
-        if self._waits_for_outcome or not bool(self.running.any()):
+        if self._waits_for_outcome or not self.is_running:
             missing = "observe what the last action brought" if self._waits_for_outcome else "begin an episode"
             raise RuntimeError(f"the agent cannot act yet: {missing} first.")
         seen = self.observation.to(self._device)
-        self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
+        with self._without_gradients:
+            self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
-        normalized = self.decision.action.to("cpu")
-        if not bool((normalized.abs() <= 1.0 + ROUNDING).all()):  # NaN is not
+        normalized = self.decision.action.to("cpu", torch.float32).detach()
+        if not np.abs(normalized.numpy()).max() <= 1.0 + ROUNDING:  # NaN is not
             self._tell_of(normalized)
         actions = self._units.own(normalized)
         if not self._is_single:
@@ -164,7 +168,6 @@ class RunningTrial:
             stacklevel=3,
         )
 
-    @torch.inference_mode()
     def observe(self, outcome: Outcome) -> None:
         """Show the agent the outcome of its action.
 
@@ -181,19 +184,23 @@ class RunningTrial:
         next_observation = self._rows(observation, torch.float32)
         reward = self._rows(info.get("sparse_reward", reward), torch.float32)
         terminated, truncated = (self._rows(flags, torch.bool) for flags in ended)
+        device = self._device
         transition = Transition(
-            observation=self.observation.to(self._device),
+            observation=self.observation.to(device),
             action=self.decision.action,
-            reward=reward.to(self._device),
-            next_observation=next_observation.to(self._device),
-            terminated=terminated.to(self._device),
-            truncated=truncated.to(self._device),
-            active=self.running.to(self._device),
+            reward=reward.to(device),
+            next_observation=next_observation.to(device),
+            terminated=terminated.to(device),
+            truncated=truncated.to(device),
+            active=self.running.to(device),
             extras=self.decision.extras,
         )
-        self.belief = self._agent.observe(self.belief, transition)
+        with self._without_gradients:
+            self.belief = self._agent.observe(self.belief, transition)
         self.observation = next_observation
-        self.running = self.running & ~(terminated | truncated)
+        if np.count_nonzero(terminated.numpy()) or np.count_nonzero(truncated.numpy()):
+            self.running = self.running & ~(terminated | truncated)
+            self.is_running = bool(self.running.any())
 
     def _rows(self, value: Any, dtype: torch.dtype) -> Tensor:
         """What an environment returned, as a tensor with a row for every sub-environment.

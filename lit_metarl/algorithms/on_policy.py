@@ -186,10 +186,8 @@ class OnPolicyModule(MetaRLModule):
         """An action for the state and the belief."""
         seen = belief["state"][:, : 1 + self.belief_dim]
         networks = self._acting_networks()
-        actions = networks.actions
-        features = networks.policy_features(torch.cat((observation, seen), -1))
-        raw = actions.sample(actions(features), deterministic, generator)
-        return Decision(actions.applied(raw), self.recorded(raw, seen[:, 1:]))
+        raw = networks.sample(networks.policy_features(torch.cat((observation, seen), -1)), deterministic, generator)
+        return Decision(networks.applied(raw), self.recorded(raw, seen[:, 1:]))
 
     def recorded(self, raw_action: Tensor, features: Tensor) -> dict[str, Tensor]:
         """What to keep of a decision for learning."""
@@ -200,20 +198,19 @@ class OnPolicyModule(MetaRLModule):
         state, networks = belief["state"], self._acting_networks()
         border = (transition.terminated | transition.truncated)[:, None].to(state.dtype)
         step = (transition.action, transition.next_observation, border, transition.reward[:, None])
-        hidden = networks.recurrent_state(torch.cat(step, -1), state[:, -self.encoder.hidden :])
+        hidden = networks.recurrent_state(torch.cat(step, -1), state[:, 1 + self.belief_dim :])
         following = torch.cat((border, self.belief_features(hidden), hidden), -1)
-        if not bool(transition.active.all()):
-            following = torch.where(transition.active[:, None], following, state)
-        state.copy_(following)  # faster than setting an entry of a TensorDict
+        torch.where(
+            transition.active[:, None], following, state, out=state
+        )  # cheaper than to ask whether all are active
         return belief
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
         """The same belief: it is kept over all episodes of a trial."""
-        self._networks = None
         return belief
 
     def _acting_networks(self) -> ActingNetworks:
-        """The networks as they were when the episode began."""
+        """The networks as they were when the trial began."""
         if self._networks is None:
             self._networks = ActingNetworks(self.actor_critic, self.encoder, self.input_moments)
         return self._networks

@@ -25,19 +25,20 @@ class ActingNetworks:
         moments: statistics that normalize the first of the policy's inputs.
 
     Attributes:
-        actions: the policy's distribution over actions.
+        sample: samples raw actions, given `policy_features`.
+        applied: the action in [-1, 1] that a raw action maps to.
     """
 
     @torch.no_grad()
     def __init__(self, actor_critic: ActorCritic, encoder: RecurrentEncoder, moments: RunningMoments) -> None:
-        self.actions = actor_critic.actions
+        self.sample, self.applied = actor_critic.actions.sampler(), actor_critic.actions.applied
         self._embed_state_and_belief = _normalized_embedding(actor_critic, moments)
         self._policy = Unwrapped(*calls_of(actor_critic.actor))
         self._step_weight, self._step_bias = side_by_side(encoder.action, encoder.state, encoder.reward)
         self._recurrent = encoder.gru.all_weights[0]
 
     def policy_features(self, inputs: Tensor) -> Tensor:
-        """What `actions` takes, `[n, features]`, for state and belief side by side, not normalized, `[n, inputs]`."""
+        """What `sample` takes, `[n, features]`, for state and belief side by side, not normalized, `[n, inputs]`."""
         return self._policy(self._embed_state_and_belief(inputs))
 
     def recurrent_state(self, step: Tensor, before: Tensor) -> Tensor:
