@@ -77,7 +77,8 @@ class ActionUnits:
                 f"{owner}, sub-environment {row}: action {choices[row].item()} is not one of the whole numbers "
                 f"{self.start} to {last}."
             )
-        return chosen.astype(np.float32)
+        one_hot: NDArray[np.float32] = chosen.astype(np.float32)
+        return one_hot
 
 
 def _bounds(space: Any, owner: str) -> tuple[Any, Any]:
