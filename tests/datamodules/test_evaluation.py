@@ -51,7 +51,7 @@ def test_a_groups_randomness_does_not_depend_on_which_groups_came_before() -> No
         assert bool((group.steps == same.steps).all())
 
 
-def test_groups_and_repetitions_differ_in_the_agents_randomness_and_in_the_worlds() -> None:
+def test_groups_and_repetitions_differ_in_the_agents_randomness_and_in_the_environments() -> None:
     for key in ("action", "observation"):
         first, *others = (group.steps[key][:1, 0, 0] for group in evaluate(TASKS))
         assert not any(torch.equal(first, other) for other in others)

@@ -168,7 +168,7 @@ def test_no_gradient_is_recorded() -> None:
 # The record
 
 
-def test_actions_are_rescaled_to_the_worlds_bounds_but_recorded_as_chosen() -> None:
+def test_actions_are_rescaled_to_the_environments_bounds_but_recorded_as_chosen() -> None:
     """The applied action is the environment's first feature: 1 + 2 (a + 1) for bounds [1, 5]."""
     trials, _, _ = collect([100.0, 100.0], episodes=1)
     chosen, applied = trials.steps["action"][..., 0], trials.steps["features"][..., 0]
@@ -178,7 +178,7 @@ def test_actions_are_rescaled_to_the_worlds_bounds_but_recorded_as_chosen() -> N
 
 
 @pytest.mark.parametrize(("chosen", "applied"), [(-1.0, LOW), (0.0, 3.0), (1.0, HIGH)])
-def test_the_ends_of_the_agents_range_are_the_ends_of_the_worlds(chosen: float, applied: float) -> None:
+def test_the_ends_of_the_agents_range_are_the_ends_of_the_environments(chosen: float, applied: float) -> None:
     class ConstantAgent(ScriptedAgent):
         def act(
             self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator

@@ -30,7 +30,7 @@ def _with_tasks(env_class: Callable[..., MujocoEnv], tasks: list[list[float]], *
 
 
 @pytest.mark.parametrize("env_class", [HalfCheetahMass, AntMass, HumanoidMass])
-def test_mass_factors_scale_each_copys_masses(env_class: type[MujocoEnv]) -> None:
+def test_mass_factors_scale_the_masses_of_each_sub_environment(env_class: type[MujocoEnv]) -> None:
     env = _with_tasks(env_class, [[0.5], [2.0]])
     original = env._physics.model
     for model, factor in zip(env._models, (0.5, 2.0)):

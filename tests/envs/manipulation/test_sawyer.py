@@ -60,7 +60,7 @@ def test_dense_reach_pays_most_at_the_goal_and_never_less_than_nothing() -> None
 
 
 @pytest.mark.parametrize("env_class", [SawyerReachSparse, SawyerPushSparse])
-def test_sparse_worlds_pay_minus_one_until_the_goal_where_they_end(
+def test_sparse_environments_pay_minus_one_until_the_goal_where_they_end(
     env_class: type[SawyerReachSparse] | type[SawyerPushSparse],
 ) -> None:
     radius = 0.05 if env_class is SawyerReachSparse else 0.07
