@@ -38,6 +38,18 @@ def test_choices_are_scored_as_torch_does_and_sampled_as_often_as_scored() -> No
     assert int(actions.sample(actions(features), True, torch.Generator()).argmax()) == int(reference.probs.argmax())
 
 
+@pytest.mark.parametrize("actions", [gaussian(), gaussian("tanh"), categorical()])
+@pytest.mark.parametrize("deterministic", [False, True])
+@torch.no_grad()
+def test_the_sampler_of_an_episode_gives_the_samples_of_the_distribution(
+    actions: GaussianActions | CategoricalActions, deterministic: bool
+) -> None:
+    features = torch.randn(5, FEATURES)
+    sampled = actions.sampler()(features, deterministic, torch.Generator().manual_seed(1))
+    expected = actions.sample(actions(features), deterministic, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(sampled, expected)
+
+
 @torch.no_grad()
 def test_at_the_start_all_choices_are_nearly_equal() -> None:
     _, entropy = CategoricalActions(FEATURES, ACTIONS).log_prob_and_entropy(
