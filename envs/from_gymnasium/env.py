@@ -25,7 +25,7 @@ from envs.from_gymnasium.task_setters import task_setter
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 
-WORTH_SENDING_S = 2e-3
+LONG_STEP_S = 2e-3
 """Duration of a step of all sub-environments, s, from which on other processes gain more than talking to them takes."""
 RECORDED = ("recorded_reward", "recorded_terminated")
 """The features that every environment has, before those of the user."""
@@ -146,7 +146,7 @@ class FromGymnasium(MetaEnv):
             actions = random_actions(self.action_low, self.action_high, STEPS)
             duration_s = rehearse(self._plan, actions, tasks, None if reward is None else self.compute_rewards)
             if processes is None:
-                processes = usable_cores() if num_envs * duration_s > WORTH_SENDING_S else 1
+                processes = usable_cores() if num_envs * duration_s > LONG_STEP_S else 1
             self._processes = min(processes, num_envs)
 
     @cached_property
