@@ -102,7 +102,7 @@ def _curve_label(metric: str, experiment: Experiment) -> str:
     shares = experiment.runs["cvar_alpha"].unique()  # "" where unknown
     share = f"worst {100 * float(shares[0]):g}{NO_BREAK}%" if len(shares) == 1 and shares[0] else "worst"
     if metric.startswith(TASK_MEAN):
-        return f"Mean of the tasks drawn:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
+        return f"Mean of sampled tasks:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
     return {
         "val/return": RETURN_LABEL,
         "val/cvar": f"CVaR: mean return\nof the {share} of tasks",
