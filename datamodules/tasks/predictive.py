@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,7 +64,7 @@ class PredictiveTaskSampler(TaskSampler):
         self._scored = SampledTasks(torch.empty(0, reference.task_dim), torch.empty(0, dtype=torch.long))
         self._scores = torch.empty(0, dtype=torch.float64)  # of the trials that the predictor has not learned from yet
         self._last_update: dict[str, float] = {}
-        self._compared = torch.empty(0, reference.task_dim + 2)  # task, believed and actual risk of the latest trials
+        self._compared = torch.empty(0, reference.task_dim + 2)  # latest trials: task, predicted and measured risk
 
     @property
     def selects(self) -> bool:
@@ -100,17 +101,17 @@ class PredictiveTaskSampler(TaskSampler):
             self._scored, self._scores = self._scored[kept], self._scores[kept]
 
     def _learn(self, sampled: SampledTasks, scores: Tensor) -> None:
-        """Compare the risks that the predictor believes in with those that came, and update it."""
+        """Compare the risks that the predictor expects with the measured ones, then update it."""
         features = self.features(sampled)
         risks = ((scores.mean() - scores) / (scores.std() + 1e-8)).float()
         row = {f"mean_{name}": mean for name, mean in zip(self.meta_spec.task_names, sampled.tasks.mean(0).tolist())}
         row["spread"] = self.features.spread(features)
         if self.predictor.updates > 0:
-            believed = self.predictor.believed_risks(features)
-            compared = torch.cat((sampled.tasks, believed[:, None], risks[:, None]), -1)
+            predicted = self.predictor.expected_risks(features)
+            compared = torch.cat((sampled.tasks, predicted[:, None], risks[:, None]), -1)
             self._compared = torch.cat((self._compared, compared))[-TRIALS_IN_FIGURE:]
-            if bool(believed.std() > 0) and bool(risks.std() > 0):
-                row["rank_correlation"] = _rank_correlation(believed, risks)
+            if bool(predicted.std() > 0) and bool(risks.std() > 0):
+                row["rank_correlation"] = _rank_correlation(predicted, risks)
         row["error"], row["kl"] = self.predictor.update(features, risks, self.generator)
         self._last_update = row
 
@@ -121,14 +122,15 @@ class PredictiveTaskSampler(TaskSampler):
     def figures(self) -> dict[str, Figure]:
         if len(self._compared) == 0:
             return {}
-        from datamodules.tasks.belief_figure import plot_belief  # slow to import
+        from datamodules.tasks.risk_figure import plot_risks  # slow to import
 
-        tasks, believed, risks = self._compared.tensor_split([self.reference.task_dim, self.reference.task_dim + 1], 1)
-        return {"predictor/belief": plot_belief(tasks, believed[:, 0], risks[:, 0], self.meta_spec.task_names)}
+        tasks, predicted, risks = self._compared.tensor_split([self.reference.task_dim, self.reference.task_dim + 1], 1)
+        return {"predictor/risks": plot_risks(tasks, predicted[:, 0], risks[:, 0], self.meta_spec.task_names)}
 
     def state_dict(self) -> dict[str, Any]:
         return {
             **super().state_dict(),
+            "plan": asdict(self.plan),
             "predictor": copy.deepcopy(self.predictor.state_dict()),
             "tasks": self._scored.tasks,
             "ids": self._scored.ids,
@@ -138,6 +140,15 @@ class PredictiveTaskSampler(TaskSampler):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            ConfigurationError: if it is the state of a predictor of another size.
+        """
+        for key in ("batch", "width"):
+            value, saved = getattr(self.plan, key), state["plan"][key]
+            reason = f"the checkpoint is of a run with {saved}"
+            require(value == saved, key, value, reason, "Configure it as it was.", of=self.plan)
         super().load_state_dict(state)
         self.predictor.load_state_dict(state["predictor"])
         self._scored, self._scores = SampledTasks(state["tasks"], state["ids"]), state["scores"]
@@ -145,8 +156,8 @@ class PredictiveTaskSampler(TaskSampler):
         self._compared = state["compared"]
 
 
-def _rank_correlation(believed: Tensor, came: Tensor) -> float:
+def _rank_correlation(predicted: Tensor, measured: Tensor) -> float:
     """Spearman's, of two `[n]`, neither of them constant."""
     from scipy.stats import spearmanr  # slow to import
 
-    return float(spearmanr(believed.numpy(), came.numpy()).statistic)
+    return float(spearmanr(predicted.numpy(), measured.numpy()).statistic)

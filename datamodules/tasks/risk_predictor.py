@@ -113,7 +113,7 @@ class RiskPredictor(nn.Module):
         return self.predict(tasks, posterior.mean + posterior.stddev * noise)
 
     @torch.no_grad()
-    def believed_risks(self, tasks: Tensor) -> Tensor:
+    def expected_risks(self, tasks: Tensor) -> Tensor:
         """Risks of `tasks` `[n, features]` under the mean of z, `[n]`."""
         return self.predict(tasks, self.posterior().mean[None])[0]
 
@@ -144,7 +144,7 @@ class RiskPredictor(nn.Module):
             loss = error + self.plan.kl_weight * kl
             if not bool(loss.isfinite()):
                 raise NonFiniteError(
-                    f"the loss of the task sampler's predictor is {float(loss)}: lower its learning_rate "
+                    f"the loss of the task sampler's predictor is {float(loss.detach())}: lower its learning_rate "
                     f"(now {self.plan.learning_rate})."
                 )
             self._optimizer.zero_grad()

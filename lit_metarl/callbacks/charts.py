@@ -28,7 +28,7 @@ TOGETHER: dict[str, dict[str, tuple[str, ...]]] = {
     "Training": {"Return while collecting": (r"collect/return.*",)},
     "Task sampling": {
         "Mean of the sampled tasks": (r"(cem|predictor)/mean_.*",),
-        "Rank correlation of believed and actual risk": (r"predictor/rank_correlation$",),
+        "Rank correlation of predicted and measured risk": (r"predictor/rank_correlation$",),
     },
     "Relabeling": {"Share that was relabeled": (r"relabel/rate$",)},
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lit_metarl.report.curves import Curve, curve_of, steps_to_reference
-from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment, write_table
+from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment, write_table
 from lit_metarl.report.statistics import (
     Bootstrap,
     Estimate,
@@ -154,7 +154,7 @@ class Analysis:
 
     def _add_curves(self, experiment: Experiment) -> dict[str, Curve]:
         """Rows of all curves that are shown; the curves of the return, by method."""
-        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEAN)]
+        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEANS)]
         shown = dict.fromkeys((*self.metrics, *further))
         returns = {}
         for metric in dict.fromkeys((*shown, RETURN)):
