@@ -32,8 +32,9 @@ class TaskFeatures:
         tasks = reference.sample(REFERENCE_TASKS, torch.Generator().manual_seed(0))
         std = tasks.std(0)
         self._mean, self._width = tasks.mean(0), UNIFORM_WIDTH * torch.where(std > 0, std, 1.0)
-        several = isinstance(reference, GroupedTasks) and len(reference.groups.unique()) > 1
-        self._groups = one_hot(reference.groups).float() if several else None
+        self._groups = None
+        if isinstance(reference, GroupedTasks) and len(reference.groups.unique()) > 1:
+            self._groups = one_hot(reference.groups).float()
         self._task_dim = reference.task_dim
         self.size = reference.task_dim + (0 if self._groups is None else self._groups.shape[-1])
 

@@ -60,7 +60,8 @@ def share_of_hard(tasks: Tensor) -> float:
 def test_tasks_follow_the_reference_distribution_until_the_predictor_has_warmed_up(
     kind: type[PredictiveTaskSampler],
 ) -> None:
-    sampler = make_sampler(kind, warmup_updates=100)
+    plan = RiskPredictorPlan(batch=BATCH, gradient_steps=1)
+    sampler = make_sampler(kind, warmup_updates=100, predictor=plan)
     tasks = train(sampler, 100)
     for coordinate in tasks.unbind(-1):
         assert stats.kstest(coordinate.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
@@ -80,15 +81,15 @@ def test_a_predictor_that_has_seen_nothing_selects_nothing_even_without_warm_up(
 
 def test_mpts_selects_half_of_the_tasks_and_oversamples_the_hard_ones() -> None:
     sampler = make_sampler(MPTSSampler, candidate_ratio=5.0)
-    train(sampler, 40)
-    selected = share_of_hard(train(sampler, 40))
+    train(sampler, 25)
+    selected = share_of_hard(train(sampler, 25))
     assert 0.4 < selected < 0.75  # half of them selected, of five times as many candidates
 
 
 def test_pdts_with_little_weight_on_diversity_samples_almost_only_hard_tasks() -> None:
     sampler = make_sampler(PDTSSampler, diversity_weight=0.05)
-    train(sampler, 40)
-    assert share_of_hard(train(sampler, 40)) > 0.9
+    train(sampler, 25)
+    assert share_of_hard(train(sampler, 25)) > 0.9
 
 
 def test_more_weight_on_diversity_spreads_the_tasks() -> None:
