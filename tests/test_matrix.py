@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.checks import check_agent
 from datamodules.relabeling import (
     GeneralizedHindsightRelabeler,
     HFRRelabeler,
@@ -98,7 +99,7 @@ def train(
     )
     torch.manual_seed(0)
     agent = algorithm(data.meta_spec, **ALGORITHMS[algorithm])
-    data.check_agent(agent)
+    check_agent(data, agent)
     before = {name: value.clone() for name, value in agent.named_parameters()}
     trainer = pl.Trainer(
         max_epochs=ITERATIONS,
