@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lit_metarl.report.curves import Curve, averages_over_steps, curve_of, steps_to_reference
-from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment, write_table
+from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment, write_table
 from lit_metarl.report.statistics import (
     Bootstrap,
     Estimate,
@@ -177,7 +177,7 @@ class Analysis:
 
     def _shown(self, experiment: Experiment) -> list[str]:
         """The validation metrics of an experiment whose curves are shown."""
-        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEAN)]
+        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEANS)]
         return list(dict.fromkeys((*self.metrics, *further)))
 
     def _add_averages(self, experiment: Experiment) -> None:
