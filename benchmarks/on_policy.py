@@ -76,7 +76,8 @@ class BareLoop:
         self.belief_networks = [[*model.encoder.parameters(), *model.posterior.parameters()]]
         self.belief_networks += [list(decoder.parameters()) for decoder in model.decoders.values()]
         _, self.policy_optimizer = model.policy_optimizer()
-        self.belief_optimizer = model.elbo.optimizer.build(sum(self.belief_networks, []), model.elbo.learning_rate)
+        trained = [parameter for network in self.belief_networks for parameter in network]
+        self.belief_optimizer = model.elbo.optimizer.build(trained, model.elbo.learning_rate)
 
     def iteration(self) -> None:
         """What a meta-iteration does."""
