@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from datamodules import ranks
+from datamodules.checks import check_agent, check_components, check_ranks
 from datamodules.collection import Collector, Trials
-from datamodules.contracts import Agent, Foresight, LearnsFrom, PosteriorSampler
+from datamodules.contracts import Agent, LearnsFrom
 from datamodules.evaluation import EvaluationTrials
 from datamodules.experience import Experience, ReplayExperience, TrialExperience
 from datamodules.plans import (
@@ -22,15 +23,12 @@ from datamodules.plans import (
     EvaluationPlan,
     MetaBatchPlan,
     check_plans,
-    check_replay_plan,
-    share_of,
 )
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
-from datamodules.replay.disk import check_folder
 from datamodules.tasks import SampledTasks, TaskSampler
-from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, TaskChanges
-from envs.errors import ConfigurationError, ContractError, arguments_of, require
+from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec
+from envs.errors import ContractError, arguments_of, require
 from envs.randomness import derive_seed, make_generator
 
 if TYPE_CHECKING:
@@ -129,10 +127,7 @@ class RolloutDataModule(pl.LightningDataModule):
         self.task_sampler.bind(self.meta_spec, self.env.task_distribution, seed, rank=0)
         with arguments_of(self):
             self.initial_tasks = self.task_sampler.initial(task_slots)
-        if relabeler.changes_tasks:
-            self._check_relabeling()
-        if task_sampler.compares_with_validation:
-            self._check_validation()
+        check_components(self)
         self.environment_steps = 0
         self._returns: list[Tensor] = []
         self._drawn = 0  # batches of this epoch so far
@@ -140,146 +135,6 @@ class RolloutDataModule(pl.LightningDataModule):
         self._prediction: EvaluationTrials | None = None
         self._ready = False
         self._collected_by: Agent | None = None
-
-    def _check_relabeling(self) -> None:
-        name = type(self.relabeler).__name__
-        require(
-            self.meta_spec.task_changes is TaskChanges.REWARD,
-            "relabeler",
-            name,
-            f"relabeling needs tasks that differ in the reward alone, but those of {self.meta_spec.name} "
-            f"change the {self.meta_spec.task_changes.value}",
-            "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment.",
-            of=self,
-        )
-        require(
-            len(self.initial_tasks) > 1,
-            "task_slots",
-            self.task_slots,
-            f"{name} needs at least two training tasks to choose between",
-            "Raise it, or use configs/relabel/none.yaml.",
-            of=self,
-        )
-
-    def _check_validation(self) -> None:
-        require(
-            self.evaluation.adapted_episodes == self.collection.adapted_episodes,
-            "evaluation.adapted_episodes",
-            self.evaluation.adapted_episodes,
-            "the task sampler compares the returns of validation trials with those of training trials, which have "
-            f"{self.collection.adapted_episodes} adapted episodes",
-            "Give both the same number (collection.adapted_episodes), or use another reference_mode.",
-            of=self,
-        )
-
-    def check_ranks(self, agent: Agent, number: int) -> None:
-        """Refuse numbers that `number` ranks cannot share.
-
-        Raises:
-            ConfigurationError: naming the key.
-        """
-        self.collection.of_rank(number)
-        if agent.learns_from is LearnsFrom.REPLAY:
-            self.batches.of_rank(number)
-            if self.task_sampler.samples_new_tasks:
-                share_of("task_slots", self.task_slots, number, self)
-        elif agent.remembers_trials:
-            self.belief.of_rank(number)
-
-    def check_agent(self, agent: Agent) -> None:
-        """Refuse an algorithm that does not fit the configuration.
-
-        Raises:
-            ConfigurationError: naming the key.
-        """
-        if agent.learns_from is LearnsFrom.REPLAY:
-            self._check_replay(agent)
-        else:
-            require(
-                not self.relabeler.changes_tasks,
-                "relabeler",
-                type(self.relabeler).__name__,
-                f"{type(agent).__name__} learns from the trials just collected, under their own tasks only",
-                "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml), or an algorithm with replay.",
-                of=self,
-            )
-            require(
-                self.reward_model is None,
-                "reward_model",
-                type(self.reward_model).__name__,
-                f"{type(agent).__name__} learns from the rewards just collected and has no use for learned ones",
-                "Leave it out, or use an algorithm with replay.",
-                of=self,
-            )
-            require(
-                self.replay_storage == "memory",
-                "replay_storage",
-                self.replay_storage,
-                f"{type(agent).__name__} learns from the trials just collected and keeps no replay",
-                "Leave it out, or use an algorithm with replay.",
-                of=self,
-            )
-        self._check_schedule(agent)
-        if self.relabeler.needs_foresight and not isinstance(agent, Foresight):
-            raise ConfigurationError(
-                "relabeler",
-                type(self.relabeler).__name__,
-                f"it asks the algorithm for a foresight, and {type(agent).__name__} has none",
-                "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
-                of=self,
-            )
-
-    def _check_schedule(self, agent: Agent) -> None:
-        for key, value in self.collection.beyond_evaluation.items():
-            require(
-                isinstance(agent, PosteriorSampler),
-                key,
-                value,
-                f"it is for agents that act on samples of a posterior, as {type(agent).__name__} does not",
-                "Leave it out, or use PEARL.",
-                of=self.collection,
-            )
-        evaluated, exploration = agent.exploration_episodes, self.collection.exploration(agent.exploration_episodes)
-        require(
-            exploration == evaluated or not self.task_sampler.compares_with_validation,
-            "exploration_episodes",
-            exploration,
-            "the task sampler compares the returns of validation trials with those of training trials, which have "
-            f"{evaluated} exploration episodes, as many as the algorithm has",
-            "Leave it out, or use another reference_mode.",
-            of=self.collection,
-        )
-
-    def _check_replay(self, agent: Agent) -> None:
-        slots, plan = len(self.initial_tasks), self.collection
-        with arguments_of(self):
-            check_replay_plan(slots, plan, self.batches, self.task_sampler.samples_new_tasks)
-        if self.replay_folder is not None:
-            require(
-                self.replay_storage == "disk",
-                "replay_folder",
-                self.replay_folder,
-                "the replay is kept in memory",
-                "Leave it out, or set replay_storage to disk.",
-                of=self,
-            )
-            with arguments_of(self):
-                check_folder(Path(self.replay_folder))
-        episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
-        initial_steps = slots * plan.initial_episodes * self.meta_spec.horizon
-        iteration_steps = plan.tasks_per_iteration * episodes * self.meta_spec.horizon
-        for steps, of, remedy in (
-            (initial_steps, "the initial data", "task_slots or collection.initial_episodes"),
-            (iteration_steps, "a meta-iteration", "collection.tasks_per_iteration or adapted_episodes"),
-        ):
-            require(
-                steps <= self.replay_capacity,
-                "replay_capacity",
-                self.replay_capacity,
-                f"it must hold the {steps} transitions of {of}",
-                f"Raise it, or lower {remedy}.",
-                of=self,
-            )
 
     def batches_per_epoch(self, agent: Agent) -> int:
         """Batches that `agent` learns from in an epoch, each in one meta-step."""
@@ -316,8 +171,8 @@ class RolloutDataModule(pl.LightningDataModule):
                 "Create a new RolloutDataModule for every algorithm that is trained.",
             )
             return
-        self.check_agent(self.agent)
-        self.check_ranks(self.agent, ranks.world_size())
+        check_agent(self, self.agent)
+        check_ranks(self, self.agent, ranks.world_size())
         self._rollout_generator = make_generator(self.seed, ranks.rank(), "rollout")
         if ranks.world_size() > 1:
             seed = derive_seed(self.seed, ranks.rank(), "world")

@@ -157,7 +157,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         self.diverged = 0
         self._num_tasks = num_envs  # sub-environments from this one on have no task and stay idle
         self._elapsed = np.zeros(num_envs, np.int64)
-        self._running = np.zeros(num_envs, np.bool_)
+        self._running: NDArray[np.bool_] = np.zeros(num_envs, np.bool_)
         self._all_env_ids = np.arange(num_envs)
         self._all_rows = torch.from_numpy(self._all_env_ids)
         self._batch_shape = (num_envs,)

@@ -1,8 +1,10 @@
 """The commands `lit-metarl` and `python -m lit_metarl`, which are `python train.py` from any folder."""
 
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 from lit_metarl.packages import other_package
 
@@ -16,13 +18,22 @@ def main() -> int:
     if other is not None:
         print(f"error: {other}", file=sys.stderr)
         return 2
-    try:
-        from lit_metarl.cli import main as run  # takes seconds
+    handled = signal.getsignal(signal.SIGINT)
+    if handled is signal.default_int_handler:  # else Ctrl-C is ignored
+        signal.signal(signal.SIGINT, _stop)
+    from lit_metarl.cli import main as run  # takes seconds
 
+    signal.signal(signal.SIGINT, handled)
+    try:
         return run()
     except KeyboardInterrupt:
-        print("Stopped before the run began.", file=sys.stderr)
-        return 128 + signal.SIGINT
+        _stop()
+
+
+def _stop(*_: Any) -> NoReturn:
+    """End at once: raised within an import, an interruption may come out as any other exception."""
+    print("Stopped before the run began.", file=sys.stderr, flush=True)
+    os._exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

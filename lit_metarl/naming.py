@@ -12,7 +12,13 @@ from jsonargparse import Namespace
 
 from envs.errors import require
 
-METHODS = {"CEMTaskSampler": "roml", "UniformTaskSampler": "", "NoRelabeler": ""}
+METHODS = {
+    "CEMTaskSampler": "roml",
+    "MPTSSampler": "mpts",
+    "PDTSSampler": "pdts",
+    "UniformTaskSampler": "",
+    "NoRelabeler": "",
+}
 """What a class is called in a name where its own name says less; "" for what needs no mention."""
 
 

@@ -15,7 +15,6 @@ from datamodules import RolloutDataModule
 from datamodules.collection import Trials
 from envs.base import MetaEnv, MetaEnvSpec
 from envs.errors import require
-from lit_metarl.videos import Camera, Mp4, film_in
 
 TRIALS = "trials.safetensors"
 
@@ -76,6 +75,8 @@ def predicting(
     Yields:
         The videos, one for every task.
     """
+    from lit_metarl.videos import Camera, Mp4, film_in  # where it is needed: the command line answers sooner
+
     with ExitStack() as stack:
         films = []
         if videos is not None:

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule
+from datamodules.checks import check_agent
 from datamodules.relabeling import (
     GeneralizedHindsightRelabeler,
     HFRRelabeler,
@@ -20,7 +21,16 @@ from datamodules.relabeling import (
     RandomRelabeler,
     Relabeler,
 )
-from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
+from datamodules.tasks import (
+    CEMTaskSampler,
+    FixedTaskSampler,
+    MPTSSampler,
+    PDTSSampler,
+    PredictiveTaskSampler,
+    RiskPredictorPlan,
+    TaskSampler,
+    UniformTaskSampler,
+)
 from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
@@ -37,6 +47,8 @@ SAMPLERS: dict[str, Callable[[], TaskSampler]] = {
     "uniform": UniformTaskSampler,
     "fixed": FixedTaskSampler,
     "cem": lambda: CEMTaskSampler(round_size=5),
+    "mpts": lambda: MPTSSampler(warmup_updates=1, predictor=RiskPredictorPlan(batch=3)),
+    "pdts": lambda: PDTSSampler(warmup_updates=1, predictor=RiskPredictorPlan(batch=3)),
 }
 RELABELERS: dict[str, Callable[[], Relabeler]] = {
     "random": RandomRelabeler,
@@ -87,7 +99,7 @@ def train(
     )
     torch.manual_seed(0)
     agent = algorithm(data.meta_spec, **ALGORITHMS[algorithm])
-    data.check_agent(agent)
+    check_agent(data, agent)
     before = {name: value.clone() for name, value in agent.named_parameters()}
     trainer = pl.Trainer(
         max_epochs=ITERATIONS,
@@ -104,6 +116,8 @@ def train(
     assert data.environment_steps > 0
     if isinstance(data.task_sampler, CEMTaskSampler):
         assert data.task_sampler.rounds == 1
+    if isinstance(data.task_sampler, PredictiveTaskSampler):
+        assert data.task_sampler.selects
     after = dict(agent.named_parameters())
     assert all(torch.isfinite(value).all() for value in after.values())
     no_step = trainer.callback_metrics.get("train/line_search_failed", torch.zeros(())) == 1  # MAML keeps θ then

@@ -13,6 +13,10 @@ from datamodules.tasks.families import (
     TaskFamily,
     UnitBetaFamily,
 )
+from datamodules.tasks.mpts import MPTSSampler
+from datamodules.tasks.pdts import PDTSSampler
+from datamodules.tasks.predictive import PredictiveTaskSampler
+from datamodules.tasks.risk_predictor import RiskPredictorPlan
 from datamodules.tasks.samplers import FixedTaskSampler, SampledTasks, TaskSampler, UniformTaskSampler
 
 __all__ = [
@@ -26,6 +30,10 @@ __all__ = [
     "GaussianFamily",
     "GroupFamily",
     "LogBetaFamily",
+    "MPTSSampler",
+    "PDTSSampler",
+    "PredictiveTaskSampler",
+    "RiskPredictorPlan",
     "SampledTasks",
     "TaskFamily",
     "TaskSampler",

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_tasks
 from datamodules.tasks.families import TaskFamily, matching_family
-from datamodules.tasks.samplers import SampledTasks, TaskSampler
+from datamodules.tasks.samplers import SampledTasks, TaskSampler, require_finite_scores
 from envs.base import MetaEnvSpec
-from envs.errors import ContractError, NonFiniteError, arguments_of, require, require_finite
+from envs.errors import ContractError, arguments_of, require, require_finite
 from envs.task_distributions import TaskDistribution
 
 if TYPE_CHECKING:
@@ -218,13 +218,7 @@ class CEMTaskSampler(TaskSampler):
             NonFiniteError: if a score is not finite, naming the trial and its task.
             ValueError: if a task has more scores than draws.
         """
-        broken = (~torch.isfinite(scores)).nonzero()[:, 0]
-        if len(broken) > 0:
-            trial = int(broken[0])
-            raise NonFiniteError(
-                f"the return of trial {trial} on task {sampled.tasks[trial].tolist()} is {float(scores[trial])}, but "
-                "the task sampler needs finite scores: correct the environment's reward function."
-            )
+        require_finite_scores(sampled, scores)
         rows = self._awaiting(sampled.ids)
         if len(rows) > 0:
             self._draws["score"] = self._draws["score"].index_copy(0, rows, scores.double())

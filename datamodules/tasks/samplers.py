@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.base import MetaEnvSpec
-from envs.errors import ConfigurationError, require
+from envs.errors import ConfigurationError, NonFiniteError, require
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
 
@@ -35,6 +35,17 @@ class SampledTasks:
 
     def __getitem__(self, rows: Tensor) -> SampledTasks:
         return SampledTasks(self.tasks[rows], self.ids[rows])
+
+
+def require_finite_scores(sampled: SampledTasks, scores: Tensor) -> None:
+    """Raise a `NonFiniteError` that names trial and task if one of `scores` `[n]` is not finite."""
+    broken = (~torch.isfinite(scores)).nonzero()[:, 0]
+    if len(broken) > 0:
+        trial = int(broken[0])
+        raise NonFiniteError(
+            f"the return of trial {trial} on task {sampled.tasks[trial].tolist()} is {float(scores[trial])}, but "
+            "the task sampler needs finite scores: correct the environment's reward function."
+        )
 
 
 class TaskSampler(ABC):

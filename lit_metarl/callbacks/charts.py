@@ -26,7 +26,10 @@ TOGETHER: dict[str, dict[str, tuple[str, ...]]] = {
         "Environment steps per second": (rf"{SPEED}$",),
     },
     "Training": {"Return while collecting": (r"collect/return.*",)},
-    "Task sampling": {"Mean of the sampled tasks": (r"cem/mean_.*",)},
+    "Task sampling": {
+        "Mean of the sampled tasks": (r"(cem|predictor)/mean_.*",),
+        "Rank correlation of predicted and measured risk": (r"predictor/rank_correlation$",),
+    },
     "Relabeling": {"Share that was relabeled": (r"relabel/rate$",)},
 }
 """Charts by group, each with the patterns of the scalars that share its axes."""

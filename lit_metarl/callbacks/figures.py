@@ -12,15 +12,12 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
 
 from datamodules import RolloutDataModule
 from envs.errors import require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks.charts import ADAPTATION, HEADLINES, SPEED, layout_of
-from lit_metarl.callbacks.example_videos import NoVideos, film_examples
 from lit_metarl.rollout_data import rollout_data
-from lit_metarl.videos import animated_gif
 
 TEXT_SIZE = 14  # points; TensorBoard shows a figure at half its size
 VIDEOS_SHARE = 0.5  # of the time for figures; what is left of it when training ends
@@ -91,6 +88,10 @@ class TensorBoardFigures(Callback):
 
     def _film(self, data: RolloutDataModule, pl_module: pl.LightningModule, logger: TensorBoardLogger) -> None:
         """Film the examples that there is time for, or say why not."""
+        # imported where they are needed, as what a GIF is written with: the command line answers sooner
+        from lit_metarl.callbacks.example_videos import NoVideos, film_examples
+        from lit_metarl.videos import animated_gif
+
         assert isinstance(pl_module, MetaRLModule)
         budget = self._budget(pl_module)
         seconds = max(budget - self.seconds, VIDEOS_SHARE * budget)
@@ -161,6 +162,8 @@ def _logger_of(trainer: pl.Trainer) -> TensorBoardLogger | None:
 
 def _add_gif(logger: TensorBoardLogger, name: str, content: bytes, step: int) -> None:
     """Show a GIF among the images; the writer's own `add_video` would need moviepy."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
     image = Summary.Image(colorspace=3, encoded_image_string=content)
     summary = Summary(value=[Summary.Value(tag=name, image=image)])
     logger.experiment._get_file_writer().add_summary(summary, step)

@@ -10,6 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser
 
 from datamodules import RolloutDataModule
+from datamodules.checks import check_agent, check_ranks
 from envs import ConfigurationError
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import EvaluationReporter, HyperParameters, MetaRLProgressBar, OffendingBatch
@@ -101,7 +102,7 @@ class MetaRLCLI(ParsingCLI):
         options, fits = self.config_init[self.config.subcommand], self.config.subcommand == "fit"
         if self._checkpoint is not None:
             check_weights(self._checkpoint.path, self._checkpoint.shapes, self.model)
-        self.datamodule.check_agent(self.model)
+        check_agent(self.datamodule, self.model)
         check_trainer(self.trainer, self.datamodule, self.model, fits=fits)
         check_limits(self.trainer, self.config.subcommand)
         if fits:
@@ -109,7 +110,7 @@ class MetaRLCLI(ParsingCLI):
             best, last = self.config.fit.checkpoint, self.config.fit.last_checkpoint
             check_kept(best.save_top_k, best.filename)
             check_files((best.dirpath, best.filename), (last.dirpath, last.filename))
-            self.datamodule.check_ranks(self.model, self.trainer.world_size)
+            check_ranks(self.datamodule, self.model, self.trainer.world_size)
         if not self.trainer.is_global_zero:  # what all ranks would say is said by one
             logging.getLogger("datamodules").setLevel(logging.ERROR)
         folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)  # before ranks would exchange it

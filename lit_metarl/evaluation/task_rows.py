@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.base import MetaEnvSpec
+from lit_metarl import __version__
 from lit_metarl.evaluation.metrics import TaskResults
 
 if TYPE_CHECKING:  # pandas is imported where it is needed: the command line answers sooner
@@ -19,7 +20,7 @@ TASK_ROWS = "test_tasks.csv"
 COORDINATE = "task/"
 """Prefix of the columns with a task's coordinates."""
 REQUIRED = ["task", "episode", "return"]
-PACKAGES = ("lit_metarl", "torch", "pytorch-lightning", "torchrl", "mujoco", "gymnasium", "numpy")
+PACKAGES = ("torch", "pytorch-lightning", "torchrl", "mujoco", "gymnasium", "numpy")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
         "seed": run.seed,
         "configuration": run.configuration,
         "environment_steps": run.environment_steps,
-        "versions": "; ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "versions": "; ".join([f"lit_metarl {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)]),
     }
     return rows.assign(**common)[[*common, *rows]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lit_metarl.report.curves import Curve, curve_of, steps_to_reference
-from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment, write_table
+from lit_metarl.report.curves import Curve, averages_over_steps, curve_of, steps_to_reference
+from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment, write_table
 from lit_metarl.report.statistics import (
     Bootstrap,
     Estimate,
@@ -32,8 +33,10 @@ ACROSS = "(all)"
 """Stands for the experiment in rows about all of them together."""
 
 INTERVAL = ["value", "low", "high"]
+DIFFERENCE = ["difference", "difference_low", "difference_high"]
 COLUMNS = {
     "curves": ["experiment", "method", "metric", "environment_steps", *INTERVAL],
+    "average_over_steps": ["experiment", "method", "metric", *INTERVAL, *DIFFERENCE],
     "final": ["experiment", "method", "metric", "seeds", *INTERVAL, "mean", "by_seed"],
     "adaptation": ["experiment", "method", "episode", *INTERVAL],
     "probability_of_improvement": ["experiment", "better", "worse", *INTERVAL],
@@ -101,6 +104,7 @@ class Analysis:
     def add(self, experiment: Experiment) -> None:
         """Analyze one experiment."""
         returns = self._add_curves(experiment)
+        self._add_averages(experiment)
         self._add_finals(experiment)
         self._add_adaptation(experiment)
         scores = self._scores[experiment.name]
@@ -154,8 +158,7 @@ class Analysis:
 
     def _add_curves(self, experiment: Experiment) -> dict[str, Curve]:
         """Rows of all curves that are shown; the curves of the return, by method."""
-        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEAN)]
-        shown = dict.fromkeys((*self.metrics, *further))
+        shown = self._shown(experiment)
         returns = {}
         for metric in dict.fromkeys((*shown, RETURN)):
             for method in self.methods if metric in experiment.metrics else []:
@@ -171,6 +174,32 @@ class Analysis:
                     points = points.assign(low=curve.low, high=curve.high, **key)
                     self._rows["curves"] += points.to_dict("records")
         return returns
+
+    def _shown(self, experiment: Experiment) -> list[str]:
+        """The validation metrics of an experiment whose curves are shown."""
+        further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEANS)]
+        return list(dict.fromkeys((*self.metrics, *further)))
+
+    def _add_averages(self, experiment: Experiment) -> None:
+        """Rows of each method's mean over environment steps, and of what it is above the reference's, seed by seed."""
+        for metric in self._shown(experiment):
+            averages = (
+                averages_over_steps(experiment.curves, metric) if metric in experiment.metrics else pd.DataFrame()
+            )
+            for method in [method for method in self.methods if method in averages]:
+                key = (experiment.name, method, metric)
+                own = averages[method].dropna().to_numpy()
+                one = self._estimate(lambda strata: interquartile_mean(strata[0]), {key: own})
+                row = dict(zip(COLUMNS["average_over_steps"], (*key, *one, math.nan, math.nan, math.nan)))
+                if self.reference in averages and method != self.reference:
+                    above = (averages[method] - averages[self.reference]).dropna().to_numpy()
+                    if len(above):
+                        paired = self._estimate(
+                            lambda strata: strata[0].mean(axis=-1),
+                            {(experiment.name, method, f"{metric} difference"): above},
+                        )
+                        row |= dict(zip(DIFFERENCE, paired))
+                self._rows["average_over_steps"].append(row)
 
     def _add_finals(self, experiment: Experiment) -> None:
         """Rows of all test metrics after training, and the scores that other tables are made of."""
@@ -201,10 +230,10 @@ class Analysis:
         named = [metric for metric in after["metric"].unique() if metric.startswith(EPISODE)]
         episodes = sorted(int(metric.removeprefix(EPISODE)) for metric in named)
         for method in self.methods:
-            own = finals[finals["method"] == method].set_index("metric")
-            if named and set(named) <= set(own.index):
+            own = finals[finals["method"] == method].set_index("metric")[INTERVAL].T
+            if named and set(named) <= set(own):
                 for place, episode in enumerate(episodes, start=1):
-                    one = Estimate(*own.loc[f"{EPISODE}{episode}", INTERVAL])
+                    one = Estimate(*own[f"{EPISODE}{episode}"])
                     self._add("adaptation", one, experiment=experiment.name, method=method, episode=place)
 
     def _pairs(self, methods: Sequence[str]) -> list[tuple[str, str]]:

@@ -82,6 +82,28 @@ def curve_of(rows: pd.DataFrame, metric: str, bootstrap: Bootstrap) -> Curve:
     return Curve(grid, value, *interval(resampled), resampled)
 
 
+def averages_over_steps(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The mean of every run's curve over environment steps: the area under it, divided by its length.
+
+    Validations are joined by straight lines, within the range of steps that all runs cover.
+
+    Args:
+        curves: rows of `curves.csv`, of one experiment.
+        metric: such as `val/success`.
+
+    Returns:
+        `[seeds, methods]`, NaN where there is no such run; empty if the runs have no range of steps in common.
+    """
+    logged = curves.dropna(subset=[metric]).groupby(["seed", "method"])
+    runs = {key: own[["environment_steps", metric]].to_numpy(dtype=float).T for key, own in logged}
+    grid = common_grid([steps for steps, _ in runs.values()]) if runs else np.empty(0)
+    if len(grid) < 2:
+        return pd.DataFrame()
+    length = grid[-1] - grid[0]
+    means = {key: float(np.trapezoid(np.interp(grid, *own), grid)) / length for key, own in runs.items()}
+    return pd.Series(means).unstack()
+
+
 def first_reached(steps: FloatArray, curves: FloatArray, targets: FloatArray) -> FloatArray:
     """First step at which each curve is at or above its target; infinite if it never is.
 

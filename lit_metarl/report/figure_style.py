@@ -18,8 +18,8 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LINES = ("-", "--", ":")
 """With more methods than colors, these tell the rounds apart."""
 
-LEGEND_WIDTH, LEGEND_LINE = 70, 6
-"""Characters that fit into a legend's row, and what an entry takes beside its name."""
+LEGEND_WIDTH, LEGEND_LINE, LEGEND_ROW = 70, 6, 0.21
+"""Characters that fit into a legend's row, what an entry takes beside its name, and a row's height in inches."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 INTERVAL_OPACITY = 0.18
@@ -72,10 +72,12 @@ def new_figure(height: float = 3.5, width: float = 5.8) -> tuple[Figure, Axes]:
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
-    """Name the methods once, above the axes."""
+    """Name the methods once, above the axes; the figure grows by the rows that this takes, and the axes stay."""
     handles, labels = axes.get_legend_handles_labels()
     widths = [len(label) + LEGEND_LINE for label in labels]
     columns = len(labels) if sum(widths) <= LEGEND_WIDTH else max(1, LEGEND_WIDTH // max(widths))
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.4)
 
 

@@ -22,7 +22,7 @@ from lit_metarl.report.figure_style import (
     legend_above,
     new_figure,
 )
-from lit_metarl.report.rows import SUCCESS, TASK_MEAN, Experiment
+from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment
 from lit_metarl.report.statistics import interquartile_mean
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
@@ -101,8 +101,8 @@ def _curve_label(metric: str, experiment: Experiment) -> str:
     """What the y-axis of a curve says."""
     shares = experiment.runs["cvar_alpha"].unique()  # "" where unknown
     share = f"worst {100 * float(shares[0]):g}{NO_BREAK}%" if len(shares) == 1 and shares[0] else "worst"
-    if metric.startswith(TASK_MEAN):
-        return f"Mean of the tasks drawn:\n{metric.removeprefix(TASK_MEAN).replace('_', ' ')}"
+    if metric.startswith(TASK_MEANS):
+        return f"Mean of sampled tasks:\n{metric.partition('mean_')[2].replace('_', ' ')}"
     return {
         "val/return": RETURN_LABEL,
         "val/cvar": f"CVaR: mean return\nof the {share} of tasks",

@@ -12,7 +12,7 @@ from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import COORDINATE, TASK_ROWS, read_task_rows
 from lit_metarl.report.event_logs import read_scalars
-from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEAN, TASKS, UNFINISHED, write_table
+from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEANS, TASKS, UNFINISHED, write_table
 from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, described, find_runs, read_configuration
 
 
@@ -65,7 +65,7 @@ def _tables_of(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """
     folder = folders[-1]
     finished = (folder / RESULTS).is_file()
-    scalars = read_scalars(folders, ("val/", "test/", "progress/", TASK_MEAN), finished)
+    scalars = read_scalars(folders, ("val/", "test/", "progress/", *TASK_MEANS), finished)
     steps = sorted(scalars.get("val/return", {}))
     if not finished and not steps:
         raise ValueError(f"it has not finished (no {RESULTS}), nor validated once")

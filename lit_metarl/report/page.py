@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from lit_metarl import __version__
 from lit_metarl.report.analysis import ACROSS, Across, Analysis
 from lit_metarl.report.notes import notes_on
 from lit_metarl.report.rows import Experiment
 from lit_metarl.report.statistics import MINIMUM_SEEDS
 
-PACKAGES = ("lit_metarl", "numpy", "scipy", "pandas", "matplotlib", "tensorboard")
+PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "tensorboard")
 SHOWN_FINALS = ("test/return", "test/cvar", "test/success")  # the others are in the tables
 MINUS = "\N{MINUS SIGN}"
 TOO_FEW = f"fewer than {MINIMUM_SEEDS} seeds"
@@ -86,6 +87,7 @@ def page(
                 "figures": _embedded(pictures.get(experiment.name, [])),
                 "films": _embedded(films.get(experiment.name, [])),
                 "to_reference": _rows(analysis, "steps_to_reference", experiment.name),
+                "averages": _averages(experiment, analysis),
                 "improvement": _rows(analysis, "probability_of_improvement", experiment.name),
             }
             for experiment in experiments
@@ -103,7 +105,7 @@ def page(
         bootstrap=analysis.bootstrap,
         minimum_seeds=MINIMUM_SEEDS,
         python=platform.python_version(),
-        versions=[f"{name} {version(name)}" for name in PACKAGES],
+        versions=[f"lit_metarl {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)],
         lightning=sorted(set(runs["lightning"]) - {""}),
     )
 
@@ -117,6 +119,12 @@ def _finals(experiment: Experiment, analysis: Analysis) -> dict[str, list[dict[A
     ]
     shown = {metric: [row for row in rows if row["metric"] == metric] for metric in SHOWN_FINALS}
     return {metric: own for metric, own in shown.items() if own}
+
+
+def _averages(experiment: Experiment, analysis: Analysis) -> list[dict[Any, Any]]:
+    """The means over training of methods that can be compared with the reference."""
+    rows = _rows(analysis, "average_over_steps", experiment.name)
+    return [row for row in rows if not math.isnan(row["difference"])]
 
 
 def _rows(analysis: Analysis, table: str, experiment: str) -> list[dict[Any, Any]]:

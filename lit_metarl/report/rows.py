@@ -25,8 +25,8 @@ COLUMNS = {
 
 FINISHED, UNFINISHED = "finished", "not finished"
 SUCCESS = "val/success"
-TASK_MEAN = "cem/mean_"
-"""Prefix of the columns with the means of the tasks that a cross-entropy sampler draws."""
+TASK_MEANS = ("cem/mean_", "predictor/mean_")
+"""Prefixes of the columns with the means of the tasks that were sampled, by the kind of sampler."""
 REMAKE = "Make the rows again with 'python -m lit_metarl.report rows RUNS ROWS'."
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.checks import check_agent
 from datamodules.rollout import RolloutDataModule
 from envs import ConfigurationError
 from lit_metarl.algorithms import PEARL, RL2, MetaRLModule
@@ -30,9 +31,9 @@ def test_a_place_where_no_replay_can_be_kept_is_refused(
     algorithm: type[MetaRLModule], storage: str, folder: str | None, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        data_on(storage, folder).check_agent(tiny_agent(algorithm))
+        check_agent(data_on(storage, folder), tiny_agent(algorithm))
 
 
 def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
-    data_on("disk", str(tmp_path / "new")).check_agent(tiny_agent())
+    check_agent(data_on("disk", str(tmp_path / "new")), tiny_agent())
     assert list((tmp_path / "new").iterdir()) == []

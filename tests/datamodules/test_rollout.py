@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan, RolloutDataModule, ranks
+from datamodules.checks import check_agent
 from datamodules.experience import ReplayExperience, TrialBatch, TrialExperience
 from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import RewardModel, TaskReplay
@@ -274,7 +275,7 @@ def test_the_tasks_of_a_fixed_set_have_slots_on_every_rank_and_their_first_data_
 
 def test_an_algorithm_without_foresight_is_refused_only_where_one_is_needed() -> None:
     data = build()
-    data.check_agent(Blind(data.meta_spec))
+    check_agent(data, Blind(data.meta_spec))
 
 
 def test_an_epoch_may_hold_several_meta_iterations() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium
@@ -77,7 +78,7 @@ def test_the_horizon_is_an_argument(env_class: type[MetaEnv]) -> None:
 
 @pytest.mark.parametrize("env_class", ENVIRONMENTS, ids=lambda env: env.__name__)
 def test_every_environment_documents_its_horizon(env_class: type[MetaEnv]) -> None:
-    assert "\n        horizon: steps of an episode" in (env_class.__doc__ or "")
+    assert "\n    horizon: steps of an episode" in inspect.cleandoc(env_class.__doc__ or "")
 
 
 def test_a_horizon_of_zero_is_refused() -> None:

@@ -15,6 +15,8 @@ NAMED: list[tuple[str, str, str | None, str, str]] = [
     ("PEARL", "PointRobot", "HFRRelabeler", "CEMTaskSampler", "pearl_point_robot_hfr_roml_seed1"),
     ("PEARL", "HalfCheetahVel", "NoRelabeler", "UniformTaskSampler", "pearl_half_cheetah_vel_seed1"),
     ("VariBAD", "KhazadDum", None, "FixedTaskSampler", "varibad_khazad_dum_fixed_seed1"),
+    ("VariBAD", "KhazadDum", None, "MPTSSampler", "varibad_khazad_dum_mpts_seed1"),
+    ("PEARL", "PointRobot", "HFRRelabeler", "PDTSSampler", "pearl_point_robot_hfr_pdts_seed1"),
     ("RL2", "ML10", "GeneralizedHindsightRelabeler", "UniformTaskSampler", "rl2_ml10_generalized_hindsight_seed1"),
 ]
 

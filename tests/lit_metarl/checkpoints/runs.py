@@ -27,6 +27,12 @@ CEM = [
     "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily",
     "--data.task_sampler.init_args.round_size=5",
 ]
+MPTS = [
+    "--data.task_sampler=datamodules.tasks.MPTSSampler",
+    "--data.task_sampler.init_args.warmup_updates=1",
+    "--data.task_sampler.init_args.predictor.batch=5",
+]
+PDTS = ["--data.task_sampler=datamodules.tasks.PDTSSampler", *MPTS[1:]]
 ON_POLICY = [
     "--model.init_args.encoder.hidden=8",
     "--model.init_args.layers=[8]",
@@ -46,10 +52,10 @@ MAML = [
 RUNS = {
     "PEARL": [f"--config={CONFIGS}/relabel/hfr.yaml", "--data.replay_capacity=300", *CEM],
     "VariBAD": ["--model=lit_metarl.algorithms.VariBAD", *ON_POLICY, *CEM],
-    "RL2": ["--model=lit_metarl.algorithms.RL2", *ON_POLICY, *CEM],
-    "MAML": [*MAML, *CEM],
+    "RL2": ["--model=lit_metarl.algorithms.RL2", *ON_POLICY, *MPTS],
+    "MAML": [*MAML, *PDTS],
 }
-"""What an algorithm is trained with here; every one that is listed must resume exactly."""
+"""What an algorithm is trained with here; every one that is listed must resume exactly, as every task sampler must."""
 
 
 def arguments(name: str, folder: Path, *more: str) -> list[str]:

@@ -26,8 +26,10 @@ from tests.lit_metarl.checkpoints.runs import (
 )
 
 
-@pytest.mark.parametrize("number", [1, 2], ids=["one_rank", "two_ranks"])
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [*((name, 1) for name in RUNS), *((name, 2) for name in RUNS if name != "RL2")],  # RL2's ranks are VariBAD's
+)
 def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
     uninterrupted: RunFolder, tmp_path: Path, name: str, number: int
 ) -> None:
@@ -36,7 +38,7 @@ def test_a_run_killed_at_a_random_moment_resumes_bit_by_bit(
     assert train(name, broken, "--ckpt_path=last", number=number) == [0] * number
     assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
     expected = scalars(whole)
-    assert any(key.startswith("cem/") for key, _ in expected)
+    assert any(key.startswith(("cem/", "predictor/rank_correlation")) for key, _ in expected)
     assert scalars(broken) == expected
     assert results_of(broken) == results_of(whole)
 

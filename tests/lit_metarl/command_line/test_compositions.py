@@ -10,7 +10,7 @@ from tests.lit_metarl.command_line.conftest import Run, scalars
 
 
 @pytest.mark.parametrize("relabel", ["none", "random", "hfr"])
-@pytest.mark.parametrize("robust", ["uniform", "fixed", "roml"])
+@pytest.mark.parametrize("robust", ["uniform", "fixed", "roml", "mpts", "pdts"])
 def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
     run_tiny: Run, configs: Path, tmp_path: Path, relabel: str, robust: str
 ) -> None:
@@ -20,6 +20,7 @@ def test_relabeling_and_task_sampling_compose_by_one_more_config_each(
     assert ("relabel/rate" in logged) == (relabel != "none")
     assert ("relabel/entropy" in logged) == (relabel == "hfr")
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+    assert ("predictor/selects" in logged) == (robust in ("mpts", "pdts"))
 
 
 @pytest.mark.parametrize("robust", ["fixed", "roml"])
@@ -45,7 +46,7 @@ def test_the_environment_is_one_more_config_and_sizes_follow(run_tiny: Run, conf
 
 
 @pytest.mark.parametrize("algorithm", ["varibad", "rl2"])
-@pytest.mark.parametrize("robust", ["uniform", "roml", "cvar_ml"])
+@pytest.mark.parametrize("robust", ["uniform", "roml", "mpts", "pdts", "cvar_ml"])
 def test_on_policy_algorithms_run_with_any_task_sampler(
     run_tiny: Run, configs: Path, tmp_path: Path, algorithm: str, robust: str
 ) -> None:
@@ -56,12 +57,13 @@ def test_on_policy_algorithms_run_with_any_task_sampler(
     assert {"train/policy_loss", "train/entropy", "val/return_episode_1", "collect/return"} <= logged
     assert ("train/belief_kl" in logged) == (algorithm == "varibad")
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+    assert ("predictor/selects" in logged) == (robust in ("mpts", "pdts"))
     assert not {name for name in logged if "exploration" in name}
     assert [event.step for event in events.Scalars("val/return")] == [3 * 2 * 20, 2 * 3 * 2 * 20]
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
 
 
-@pytest.mark.parametrize("robust", ["uniform", "roml", "cvar_ml"])
+@pytest.mark.parametrize("robust", ["uniform", "roml", "mpts", "pdts", "cvar_ml"])
 def test_maml_runs_with_any_task_sampler_and_shows_returns_before_and_after_adaptation(
     run_tiny: Run, configs: Path, tmp_path: Path, robust: str
 ) -> None:
@@ -71,5 +73,6 @@ def test_maml_runs_with_any_task_sampler_and_shows_returns_before_and_after_adap
     logged = set(events.Tags()["scalars"])
     assert {"train/kl", "train/line_search_failed", "val/return_exploration", "val/return_episode_3"} <= logged
     assert ("cem/mean_goal_x" in logged) == (robust == "roml")
+    assert ("predictor/selects" in logged) == (robust in ("mpts", "pdts"))
     assert [event.step for event in events.Scalars("val/return")] == [2 * 2 * 3 * 20, 4 * 2 * 3 * 20]
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [2.0, 4.0]

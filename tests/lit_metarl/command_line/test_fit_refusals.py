@@ -9,6 +9,8 @@ import pytest
 from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, IN_TRAINING, IN_VALIDATION, Run, refused
 
 CEM = "--data.task_sampler=datamodules.tasks.CEMTaskSampler"
+MPTS = "--data.task_sampler=datamodules.tasks.MPTSSampler"
+PDTS = "--data.task_sampler=datamodules.tasks.PDTSSampler"
 FAMILY = "--data.task_sampler.init_args.family=datamodules.tasks.BetaFamily"
 LATE = "--trainer.callbacks.check_on_train_epoch_end"
 
@@ -56,6 +58,18 @@ def test_a_seed_of_the_algorithm_alone_is_refused_in_a_file_too(
     ("arguments", "parts"),
     [
         ([CEM, FAMILY, "--data.task_sampler.init_args.alpha=1.5"], ["alpha", "1.5", "(0, 1]"]),
+        (
+            [MPTS, "--data.task_sampler.init_args.candidate_ratio=0.5"],
+            ["data.task_sampler.init_args.candidate_ratio = 0.5", "at least as many candidates as tasks"],
+        ),
+        (
+            [PDTS, "--data.task_sampler.init_args.diversity_weight=-1"],
+            ["data.task_sampler.init_args.diversity_weight = -1", "not negative"],
+        ),
+        (
+            [MPTS, "--data.task_sampler.init_args.predictor.batch=1"],
+            ["data.task_sampler.init_args.predictor.batch = 1", "fewer than 2 trials"],
+        ),
         (["--data.task_slots=0"], ["data.task_slots", "0", "at least one task"]),
         (["--model.init_args.kl_weight=null"], ["model.init_args.kl_weight = 'null'", "a number"]),
         (["--model.init_args.cvar_alpha=null"], ["model.init_args.cvar_alpha = 'null'"]),

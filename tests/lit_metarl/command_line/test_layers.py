@@ -166,7 +166,11 @@ def test_a_list_of_callbacks_in_a_later_file_takes_the_place_of_an_earlier_one(p
 @pytest.mark.parametrize(
     ("algorithm", "robust"),
     [
-        *((algorithm, robust) for algorithm in ("pearl", "varibad", "rl2", "maml") for robust in ("uniform", "roml")),
+        *(
+            (algorithm, robust)
+            for algorithm in ("pearl", "varibad", "rl2", "maml")
+            for robust in ("uniform", "roml", "mpts", "pdts")
+        ),
         *((algorithm, "cvar_ml") for algorithm in ("varibad", "rl2", "maml")),  # the on-policy ones
     ],
 )

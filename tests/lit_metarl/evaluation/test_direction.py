@@ -37,6 +37,7 @@ LOW = [
     "train/belief_task",
     "train/line_search_failed",
     "reward_model/squared_error",
+    "predictor/error",
     "collect/diverged_episodes",
 ]
 NEITHER = [
@@ -52,6 +53,8 @@ NEITHER = [
     "relabel/utility",
     "relabel/log_partition",
     "cem/mean_goal_x",
+    "predictor/mean_goal_x",
+    "predictor/rank_correlation",
     "progress/meta_steps",
     "progress/wall_clock_s",
     "step",

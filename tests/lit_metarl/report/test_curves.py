@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.curves import GRID_POINTS, Curve, common_grid, curve_of, first_reached, steps_to_reference
+from lit_metarl.report.curves import (
+    GRID_POINTS,
+    Curve,
+    averages_over_steps,
+    common_grid,
+    curve_of,
+    first_reached,
+    steps_to_reference,
+)
 from lit_metarl.report.statistics import Bootstrap
 
 
@@ -67,3 +75,27 @@ def test_steps_are_a_share_of_the_budget_of_the_reference() -> None:
     assert {method: share.value for method, (_, share) in found.items()} == {"none": 1.0, "fast": 0.5, "slow": np.inf}
     assert found["fast"] == (20.0, (0.5, 0.5, 0.5))
     assert found["slow"] == (np.inf, (np.inf, np.inf, np.inf))
+
+
+def runs(*own: tuple[str, int, list[float], list[float]]) -> pd.DataFrame:
+    """Rows of runs of one experiment: method, seed, environment steps and returns."""
+    return pd.DataFrame(
+        [
+            {"method": method, "seed": seed, "environment_steps": step, "val/return": value}
+            for method, seed, steps, values in own
+            for step, value in zip(steps, values)
+        ]
+    )
+
+
+def test_the_average_over_steps_is_the_area_under_the_curve_within_what_all_runs_cover() -> None:
+    rows = runs(("none", 1, [0, 10, 40], [0, 10, 40]), ("hfr", 1, [10, 30], [6, 2]), ("none", 2, [0, 30], [5, 5]))
+    found = averages_over_steps(rows, "val/return")
+    assert found.loc[1, "none"] == pytest.approx(20)  # straight from 10 to 30
+    assert found.loc[1, "hfr"] == pytest.approx(4)
+    assert found.loc[2, "none"] == pytest.approx(5)
+    assert np.isnan(found.loc[2, "hfr"])
+
+
+def test_runs_without_steps_in_common_have_no_average() -> None:
+    assert averages_over_steps(runs(("none", 1, [0, 10], [0, 1]), ("hfr", 1, [10, 20], [0, 1])), "val/return").empty

@@ -114,6 +114,30 @@ def test_tables_equal_what_a_few_lines_make_of_the_rows(report: Path) -> None:
     assert improvement["(all)"] == pytest.approx((improvement["cheetah"] + improvement["point"]) / 2)
 
 
+def test_means_over_training_are_compared_with_the_reference_seed_by_seed(report: Path) -> None:
+    curves = pd.read_csv(report.parent / "curves.csv")
+    curves = curves[curves["experiment"] == "cheetah"]
+    first, last = (
+        curves.groupby(["method", "seed"])["environment_steps"].agg(["min", "max"]).agg({"min": "max", "max": "min"})
+    )
+    grid, means = np.linspace(first, last, 20001), {}
+    for key, own in curves.groupby(["method", "seed"]):
+        means[key] = np.interp(grid, own["environment_steps"], own["val/return"]).mean()
+    above = np.mean([means["hfr", seed] - means["none", seed] for seed in range(1, 6)])
+    rows = {
+        row["method"]: row
+        for row in read(report / "tables" / "average_over_steps.csv")
+        if (row["experiment"], row["metric"]) == ("cheetah", "val/return")
+    }
+    assert float(rows["hfr"]["value"]) == pytest.approx(
+        np.mean(sorted(means["hfr", s] for s in range(1, 6))[1:4]), rel=1e-3
+    )
+    assert float(rows["hfr"]["difference"]) == pytest.approx(above, rel=1e-3)
+    assert float(rows["hfr"]["difference_low"]) > 0  # ahead in every seed
+    assert rows["none"]["difference"] == ""
+    assert "Mean over training" in (report / "index.html").read_text(encoding="utf-8")
+
+
 def test_normalized_returns_are_0_untrained_and_1_where_the_reference_ends(report: Path) -> None:
     rows = [row for row in read(report.parent / "finals.csv") if row["training"] == "after"]
     scores = []
