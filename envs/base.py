@@ -159,6 +159,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         self._elapsed = np.zeros(num_envs, np.int64)
         self._running: NDArray[np.bool_] = np.zeros(num_envs, np.bool_)
         self._all_env_ids = np.arange(num_envs)
+        self._all_rows = torch.from_numpy(self._all_env_ids)
         self._batch_shape = (num_envs,)
         self._action_shape = (num_envs, self.meta_spec.action_dim)
         self._observation_shape = (num_envs, self.meta_spec.observation_dim)
@@ -168,6 +169,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             self._lowest = -self._highest
         else:
             self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
+        self._within_all_bounds = float(self._lowest.max()), float(self._highest.min())
         self._tolerance = ROUNDING * (self.action_high - self.action_low).numpy()
 
     def _check_parts(self) -> None:
@@ -345,11 +347,12 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             ContractError: if a method of the subclass returns another type or shape than it promises.
             NonFiniteError: if an action, or what a method of the subclass returned, is not finite.
         """
-        spec, running, owner = self.meta_spec, self._running, type(self).__name__
+        spec, running = self.meta_spec, self._running
         everyone = np.count_nonzero(running) == self.num_envs
         env_ids = self._all_env_ids if everyone else np.flatnonzero(running)
-        bounded, rows = torch.from_numpy(self._bounded(actions, env_ids)), torch.from_numpy(env_ids)
-        features = returned(self._simulate(bounded, rows), f"{owner}._simulate", (len(env_ids), spec.feature_dim))
+        rows = self._all_rows if everyone else torch.from_numpy(env_ids)
+        bounded = torch.from_numpy(self._bounded(actions, env_ids))
+        features = returned(self._simulate(bounded, rows), self, "_simulate", (len(env_ids), spec.feature_dim))
         if not everyone:
             features = features.new_zeros(self.num_envs, spec.feature_dim).index_copy_(0, rows, features)
         reward, sparse_reward, terminated = self._rewards(features, self.tasks, self._batch_shape)
@@ -359,7 +362,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
         success = self.success(features, self.tasks)
         if success is not None:
-            info["success"] = returned(success, f"{owner}.success", self._batch_shape, torch.bool)
+            info["success"] = returned(success, self, "success", self._batch_shape, torch.bool)
         if not everyone:
             for of_all in (reward, terminated, *info.values()):
                 of_all[~torch.from_numpy(running)] = 0
@@ -372,7 +375,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _current_observation(self) -> Tensor:
         """The observation of every sub-environment, in a tensor of its own, `[num_envs, observation_dim]`."""
-        return returned(self._observe(), f"{type(self).__name__}._observe", self._observation_shape)
+        return returned(self._observe(), self, "_observe", self._observation_shape)
 
     def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
         """The checked result of `reward`: new tensors of the broadcast batch shape.
@@ -394,20 +397,24 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         return Reward(*(values.reshape(shape) for values in rewards))
 
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
-        owner, given = f"{type(self).__name__}.reward", self.reward(features, tasks)
+        given = self.reward(features, tasks)
         if not isinstance(given, tuple) or len(given) != 3:
-            raise ContractError(owner, described(given), "a Reward(reward, sparse_reward, terminated)")
-        values = []
-        for name, value in zip(Reward._fields, given):
-            dtype = torch.bool if name == "terminated" else torch.float32
-            values.append(returned(value, f"{owner}, as `{name}`,", shape, dtype, features.device))
-        return Reward(*values)
+            expected = "a Reward(reward, sparse_reward, terminated)"
+            raise ContractError(f"{type(self).__name__}.reward", described(given), expected)
+        reward, sparse_reward, terminated = given
+        device = features.device
+        return Reward(
+            returned(reward, self, "reward, as `reward`,", shape, torch.float32, device),
+            returned(sparse_reward, self, "reward, as `sparse_reward`,", shape, torch.float32, device),
+            returned(terminated, self, "reward, as `terminated`,", shape, torch.bool, device),
+        )
 
     def _check_finite(self, env_ids: EnvIds, reported: dict[str, Tensor], when: str) -> None:
         """Refuse `reported` values, by method, that are not finite in one of the sub-environments `env_ids`."""
-        if all(math.isfinite(np.vdot(numbers, numbers)) for numbers in map(Tensor.numpy, reported.values())):
-            return  # the usual case; the slower look below decides about numbers whose squares are too large
         for method, values in reported.items():
+            numbers = values.numpy()
+            if math.isfinite(np.vdot(numbers, numbers)):
+                continue  # the usual case; the slower look decides about numbers whose squares are too large
             rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
             if rows.any():
                 env_id = int(env_ids[rows.argmax()])
@@ -419,7 +426,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
     def _bounded(self, actions: Any, env_ids: EnvIds) -> Array:
         """The actions of the sub-environments `env_ids`, within the bounds, `[len(env_ids), action_dim]`."""
         name = self.meta_spec.name
-        given: Array = torch.as_tensor(actions).numpy(force=True)
+        given: Array = (actions if isinstance(actions, Tensor) else torch.as_tensor(actions)).numpy(force=True)
         if given.ndim == 1 and self.meta_spec.discrete_actions and len(given) == self.num_envs:
             if len(env_ids) < self.num_envs:
                 given = np.where(self._running, given, self.action_units.start)
@@ -431,8 +438,11 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         chosen = np.asarray(given, np.float32)
         if len(env_ids) < self.num_envs:
             chosen = chosen[env_ids]
+        low, high = self._within_all_bounds
+        if low <= chosen.min() and chosen.max() <= high:  # the usual case; NaN is not
+            return chosen.copy()
         bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
-        if np.count_nonzero(bounded == chosen) < chosen.size:  # neither clipped nor NaN in the usual case
+        if np.count_nonzero(bounded == chosen) < chosen.size:
             self._check_clipped(chosen, bounded, env_ids)
         return bounded
 

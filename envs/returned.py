@@ -16,7 +16,8 @@ CPU = torch.device("cpu")
 
 def returned(
     value: Any,
-    owner: str,
+    owner: object,
+    part: str,
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     device: torch.device = CPU,
@@ -28,7 +29,8 @@ def returned(
 
     Args:
         value: what was returned.
-        owner: who returned it, as `Thermostat._observe`.
+        owner: the object whose method returned it.
+        part: that method, as in the message about `Thermostat._observe`.
         shape: what it must have.
         dtype: what it becomes: float32, or bool for flags, which may be given as zeros and ones.
         device: where it goes.
@@ -37,7 +39,7 @@ def returned(
         ContractError: if it is not made of numbers, has another shape, or a flag is neither 0 nor 1.
     """
     if type(value) is not Tensor or value.dtype is not dtype or value.shape != shape or value.device != device:
-        value = _converted(value, owner, shape, dtype).to(device)
+        value = _converted(value, f"{type(owner).__name__}.{part}", shape, dtype).to(device)
     if value.requires_grad:
         value = value.detach()
     copy: Tensor = value.clone() if value.is_contiguous() else value.clone(memory_format=torch.contiguous_format)

@@ -19,7 +19,7 @@ from envs.returned import returned
 def _returning_tasks(sample: Callable[..., Any]) -> Callable[..., Tensor]:
     @functools.wraps(sample)
     def checked(self: TaskDistribution, n: int, generator: torch.Generator) -> Tensor:
-        return returned(sample(self, n, generator), f"{type(self).__name__}.sample", (n, self.task_dim))
+        return returned(sample(self, n, generator), self, "sample", (n, self.task_dim))
 
     return checked
 
@@ -27,8 +27,7 @@ def _returning_tasks(sample: Callable[..., Any]) -> Callable[..., Tensor]:
 def _returning_flags(contains: Callable[..., Any]) -> Callable[..., Tensor]:
     @functools.wraps(contains)
     def checked(self: TaskDistribution, tasks: Tensor) -> Tensor:
-        owner, shape = f"{type(self).__name__}.contains", tuple(tasks.shape[:-1])
-        return returned(contains(self, tasks), owner, shape, torch.bool, tasks.device)
+        return returned(contains(self, tasks), self, "contains", tuple(tasks.shape[:-1]), torch.bool, tasks.device)
 
     return checked
 

@@ -114,5 +114,5 @@ class Collector:
 
 def _write(steps: list[Tensor], episode: Tensor) -> None:
     """Write `steps` `[num_envs, ...]` into `episode` `[num_envs, time, ...]`, with zeros after the last."""
-    torch.stack(steps, 1, out=episode[:, : len(steps)])
+    episode[:, : len(steps)] = torch.stack(steps).transpose(0, 1)
     episode[:, len(steps) :] = 0

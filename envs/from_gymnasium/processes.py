@@ -51,17 +51,19 @@ class Group(gymnasium.Env[Numbers, Numbers]):
         self._plan, self._first = plan, first
         self._envs: list[SubEnvironment | None] = [None] * size
         self._rows = np.zeros((size, plan.width))
+        self._row_of_each = list(self._rows)  # views of it
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, self._rows.shape, np.float64)
         width = 1 + plan.actions.width
         self.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (size, width), np.float64)
 
     def step(self, actions: Numbers) -> tuple[Numbers, float, bool, bool, dict[str, Any]]:
         decoded = self._plan.actions.decode(actions[:, 1:])
-        for index, (steps, env) in enumerate(zip(actions[:, 0].tolist(), self._envs)):
+        each = zip(actions[:, 0].tolist(), self._envs, decoded, self._row_of_each)
+        for index, (steps, env, action, row) in enumerate(each):
             if steps:
                 assert env is not None
                 try:
-                    env.step(decoded[index], self._rows[index])
+                    env.step(action, row)
                 except Exception as error:
                     return self._rows, 0.0, False, False, {FAILURE: self._told(index, "step", error)}
         return self._rows, 0.0, False, False, {}
@@ -138,8 +140,10 @@ class Processes:
         Raises:
             SimulationError: if one of them fails.
         """
-        chosen: Any = slice(self._num_envs) if len(env_ids) == self._num_envs else env_ids
-        self._messages[:, 0] = 0.0
+        chosen: Any = slice(self._num_envs)
+        if len(env_ids) < self._num_envs:
+            chosen = env_ids
+            self._messages[:, 0] = 0.0
         self._messages[chosen, 0] = 1.0
         self._messages[chosen, 1:] = actions
         infos: dict[str, Any] = {}

@@ -31,6 +31,7 @@ class FlatObservations:
 
     Attributes:
         dim: numbers of a vector.
+        unchanged: shape of the observations that are vectors as they are; None if they never are.
     """
 
     def __init__(self, space: Space, owner: str) -> None:
@@ -42,6 +43,7 @@ class FlatObservations:
         self.dim = spaces.flatdim(space)
         scales = _scales(space)
         self._scales = None if bool((scales == 1.0).all()) else scales
+        self.unchanged = (self.dim,) if self._shape == (self.dim,) and self._scales is None else None
 
     def __call__(self, observation: Any) -> Numbers:
         """An observation as a vector `[dim]`, which may share its memory.
@@ -55,7 +57,7 @@ class FlatObservations:
             array = np.asarray(observation)
             if array.shape != self._shape:
                 raise ValueError(f"an observation of shape {array.shape}, but the space has shape {self._shape}")
-            vector = array if array.ndim == 1 else array.reshape(-1)
+            vector = array.reshape(-1)
         if len(vector) != self.dim:
             raise ValueError(f"an observation of {len(vector)} numbers, but the space has {self.dim}")
         return vector if self._scales is None else vector * self._scales
@@ -96,16 +98,18 @@ class FlatActions:
             return
         low, high = _bounds(space, owner)
         self._low, self._high = low, high
-        self.single_action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+        box = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+        # Bounds that are no float32 numbers may be exceeded by a rounding error.
+        self._rounded = bool((box.low != low).any() or (box.high != high).any())
+        self.single_action_space = box
         self.dim = self.width = len(low)
 
-    def encode(self, actions: Tensor) -> Numbers:
-        """Actions of `MetaEnv._simulate` `[n, dim]` as numbers `[n, width]`."""
+    def encode(self, actions: Tensor) -> NDArray[Any]:
+        """Actions of `MetaEnv._simulate`, within the bounds, `[n, dim]` as numbers `[n, width]`."""
         if self.discrete:
             return actions.argmax(-1, keepdim=True).numpy() + float(self._space.start)
-        # Bounds that are no float32 numbers may be exceeded by a rounding error.
-        bounded: Numbers = np.minimum(np.maximum(actions.numpy(), self._low), self._high)
-        return bounded
+        bounded = actions.numpy()
+        return np.minimum(np.maximum(bounded, self._low), self._high) if self._rounded else bounded
 
     def decode(self, numbers: Numbers) -> NDArray[Any]:
         """Encoded actions `[n, width]` as the space has them, `[n, ...]`."""

@@ -73,6 +73,7 @@ class SubEnvironment:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._size, self._unchanged = plan.observations.dim, plan.observations.unchanged
         self._arguments: dict[str, float] = {}
         self._env: Env | None = None
         self.task: Task = ()
@@ -96,15 +97,16 @@ class SubEnvironment:
 
     def step(self, action: Any, row: Numbers) -> None:
         """Take an action of the environment's own, and write what it brought into `row` (see `Plan.width`)."""
-        plan = self._plan
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        size = plan.observations.dim
-        row[:size] = plan.observations(observation)
+        env, plan, size = self._env, self._plan, self._size
+        assert env is not None
+        observation, reward, terminated, truncated, info = env.step(action)
+        is_vector = isinstance(observation, np.ndarray) and observation.shape == self._unchanged
+        row[:size] = observation if is_vector else plan.observations(observation)
         row[size] = truncated
         row[size + 1] = reward
         row[size + 2] = terminated
         if plan.features is not None:
-            features = plan.features(Step(self.env, action, observation, float(reward), bool(terminated), info))
+            features = plan.features(Step(env, action, observation, float(reward), bool(terminated), info))
             if len(features) != len(plan.feature_names):
                 raise ValueError(
                     f"features() gives {len(features)} numbers, but feature_names has {len(plan.feature_names)}"

@@ -22,8 +22,10 @@ from lit_metarl.networks import (
     MLPInitialization,
     NetworkPlan,
     TanhGaussianPolicy,
+    Unwrapped,
     bounded,
     build_mlp,
+    calls_of,
     evaluate_frozen,
     squash,
 )
@@ -139,6 +141,7 @@ class PEARL(MetaRLModule):
         parameters = (1 if deterministic_context else 2) * z
         self.encoder = build_mlp(self.context_dim, parameters, encoder_layers, network, initialization=initialization)
         self.policy = TanhGaussianPolicy(observation + z, action, layers, network, initialization)
+        self._acting_policy = Unwrapped(*calls_of(self.policy.network))
         self.critics = nn.ModuleList(
             build_mlp(observation + action + z, 1, layers, network, critic=True, initialization=initialization)
             for _ in range(2)
@@ -199,24 +202,23 @@ class PEARL(MetaRLModule):
 
     def act(self, observation: Tensor, belief: TensorDict, deterministic: bool, generator: torch.Generator) -> Decision:
         """π(a | o, z), or its mode."""
-        inputs = torch.cat((observation, belief["z"]), -1)
+        mean, log_std = bounded(self._acting_policy(torch.cat((observation, belief["z"]), -1)))
         if deterministic:
-            return Decision(self.policy.mode(inputs))
-        mean, log_std = self.policy(inputs)
+            return Decision(torch.tanh(mean))
         return Decision(torch.tanh(mean + log_std.exp() * normal(tuple(mean.shape), generator, mean)))
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """Write the transition into the context."""
-        steps = belief["steps"]
+        steps, context, valid = belief["steps"], belief["context"], belief["valid"]
         step = int(steps[0])
-        if step == belief["valid"].shape[1]:
-            belief["context"] = functional.pad(belief["context"], (0, 0, 0, step))
-            belief["valid"] = functional.pad(belief["valid"], (0, step))
+        if step == valid.shape[1]:
+            context = belief["context"] = functional.pad(context, (0, 0, 0, step))
+            valid = belief["valid"] = functional.pad(valid, (0, step))
         parts = [transition.observation, transition.action, transition.reward[:, None]]
         if self.context_next_observation:
             parts.append(transition.next_observation)
-        torch.cat(parts, -1, out=belief["context"][:, step])
-        belief["valid"][:, step] = transition.active
+        torch.cat(parts, -1, out=context[:, step])
+        valid[:, step] = transition.active
         steps += 1
         return belief
 

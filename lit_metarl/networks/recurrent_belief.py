@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from envs.errors import require, require_positive
 
@@ -79,10 +80,24 @@ class RecurrentEncoder(nn.Module):
             reward: `[n, time]`.
         """
         embedded = self.embed(action, next_state, reward)
+        n, time, size = embedded.shape
+        length = min(self.truncation or time, time)
+        starts = self._states_before_chunks(embedded, length)
+        chunks = functional.pad(embedded, (0, 0, 0, starts.shape[1] * length - time)).reshape(-1, length, size)
+        # No gradient goes from one chunk to another, so they are run side by side: in fewer, larger operations.
+        outputs, _ = self.gru(chunks, starts.reshape(1, -1, self.hidden))
+        return torch.cat((starts[:, :1], outputs.reshape(n, -1, self.hidden)[:, :time]), 1)
+
+    @torch.no_grad()
+    def _states_before_chunks(self, embedded: Tensor, length: int) -> Tensor:
+        """The recurrent states before every chunk of `length` steps of `embedded` `[n, time, embedding]`.
+
+        Returns:
+            `[n, chunks, hidden]`; those before the first chunk are 0.
+        """
         state = embedded.new_zeros(1, len(embedded), self.hidden)
-        outputs = [state[0, :, None]]
-        for chunk in embedded.split(self.truncation or embedded.shape[1], 1):
-            output, state = self.gru(chunk, state)
-            outputs.append(output)
-            state = state.detach()
-        return torch.cat(outputs, 1)
+        states = [state[0]]
+        for chunk in embedded.split(length, 1)[:-1]:
+            _, state = self.gru(chunk, state)
+            states.append(state[0])
+        return torch.stack(states, 1)

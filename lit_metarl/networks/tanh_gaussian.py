@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -82,11 +81,6 @@ class TanhGaussianPolicy(nn.Module):
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-std before squashing, `[..., action_dim]` each."""
         return bounded(self.network(inputs))
-
-    def mode(self, inputs: Tensor) -> Tensor:
-        """The squashed mean: the action without exploration noise."""
-        mean, _ = self(inputs)
-        return torch.tanh(mean)
 
     def sample(self, inputs: Tensor, noise: Tensor) -> PolicySample:
         """A reparameterized action from standard normal `noise` `[..., action_dim]`."""
