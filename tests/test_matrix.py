@@ -31,10 +31,10 @@ from datamodules.tasks import (
     TaskSampler,
     UniformTaskSampler,
 )
-from envs import ENVIRONMENTS, ConfigurationError, MetaEnv, PointRobot, TaskChanges
+from envs import ENVIRONMENTS, ConfigurationError, GridNavi, MetaEnv, PointRobot, TaskChanges
 from envs.manipulation.meta_world import MetaWorld
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
-from lit_metarl.networks import RecurrentEncoderPlan
+from lit_metarl.networks import HypernetworkPlan, RecurrentEncoderPlan
 
 ITERATIONS, HORIZON = 2, 3
 ALGORITHMS: dict[type[MetaRLModule], dict[str, Any]] = {
@@ -83,8 +83,9 @@ def train(
     algorithm: type[MetaRLModule],
     sampler: str = "uniform",
     relabeler: Relabeler | None = None,
+    **settings: Any,
 ) -> pl.Trainer:
-    """Two iterations of it, then the test."""
+    """Two iterations of it, then the test; with further `settings` of the algorithm."""
     data = RolloutDataModule(
         maker(env_class),
         SAMPLERS[sampler](),
@@ -97,7 +98,7 @@ def train(
         replay_capacity=200,
     )
     torch.manual_seed(0)
-    agent = algorithm(data.meta_spec, **ALGORITHMS[algorithm])
+    agent = algorithm(data.meta_spec, **ALGORITHMS[algorithm], **settings)
     check_agent(data, agent)
     before = {name: value.clone() for name, value in agent.named_parameters()}
     trainer = pl.Trainer(
@@ -144,6 +145,14 @@ def test_an_algorithm_learns_from_tasks_of_a_sampler(
             train(env_class, algorithm, sampler)
     else:
         train(env_class, algorithm, sampler)
+
+
+@pytest.mark.parametrize("algorithm", [VariBAD, RL2], ids=lambda algorithm: algorithm.__name__)
+@pytest.mark.parametrize("env_class", [PointRobot, GridNavi], ids=lambda env: env.__name__)
+def test_a_hypernetwork_generates_policies_of_both_kinds_of_actions(
+    env_class: type[MetaEnv], algorithm: type[MetaRLModule]
+) -> None:
+    train(env_class, algorithm, hypernetwork=HypernetworkPlan(enabled=True))
 
 
 @pytest.mark.parametrize("env_class", REWARD_ENVS, ids=lambda env: env.__name__)

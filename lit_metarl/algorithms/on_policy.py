@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -23,11 +24,14 @@ from lit_metarl.networks import (
     ActingNetworks,
     ActionBounds,
     ActorCritic,
+    GeneratedLinear,
+    HypernetworkPlan,
     Initialization,
     NetworkPlan,
     RecurrentEncoder,
     RecurrentEncoderPlan,
     RunningMoments,
+    TaskLinear,
     action_distribution,
     initialized,
 )
@@ -74,6 +78,7 @@ class OnPolicyModule(MetaRLModule):
         policy_state_embedding: size of the policy's embedding of the state; None passes it on as it is.
         policy_belief_embedding: size of the policy's embedding of the belief; None passes it on as it is.
         initialization: of the layers of policy and value.
+        hypernetwork: whether the belief's embedding generates these layers, which then see the state's embedding alone.
         action_bounds: how a continuous action is brought into [-1, 1]. Environment and belief see the bounded action;
             in the published VariBAD, both see the one that was sampled.
         initial_std: standard deviation of continuous actions at the start.
@@ -101,6 +106,7 @@ class OnPolicyModule(MetaRLModule):
         policy_state_embedding: int | None = 64,
         policy_belief_embedding: int | None = 64,
         initialization: Initialization = "normc",
+        hypernetwork: HypernetworkPlan = HypernetworkPlan(),
         action_bounds: ActionBounds = "clip",
         initial_std: float = 1.0,
         encoder: RecurrentEncoderPlan = RecurrentEncoderPlan(),
@@ -131,6 +137,8 @@ class OnPolicyModule(MetaRLModule):
 
         self.state_dim = meta_spec.observation_dim + 1
         self.belief_dim = belief_dim
+        if hypernetwork.enabled:
+            hypernetwork.require_room([policy_state_embedding or self.state_dim, *layers], [meta_spec.action_dim, 1])
         self.encoder = RecurrentEncoder(self.state_dim, meta_spec.action_dim, encoder)
         actions = action_distribution(
             meta_spec,
@@ -138,6 +146,9 @@ class OnPolicyModule(MetaRLModule):
             initial_std,
             action_bounds,
             lambda layer: initialized(layer, initialization, gain=1.0),
+            partial(GeneratedLinear, embedding=policy_belief_embedding or belief_dim)
+            if hypernetwork.enabled
+            else TaskLinear,
         )
         self.actor_critic = ActorCritic(
             self.state_dim,
@@ -148,6 +159,7 @@ class OnPolicyModule(MetaRLModule):
             network,
             initialization,
             actions,
+            generated=hypernetwork.enabled,
         )
         self.input_moments = RunningMoments(self.state_dim + (belief_dim if normalize_belief else 0))
         self.return_moments = RunningMoments(1)

@@ -11,6 +11,7 @@ from lit_metarl.networks.action_distributions import (
 from lit_metarl.networks.actor_critic import ActorCritic, Initialization, initialized
 from lit_metarl.networks.decoders import StateHeads, StepDecoder
 from lit_metarl.networks.frozen import evaluate_frozen
+from lit_metarl.networks.hypernetwork import GeneratedLinear, HypernetworkPlan
 from lit_metarl.networks.mlp import MLPInitialization, build_mlp
 from lit_metarl.networks.network_plan import Activation, NetworkPlan, Normalization
 from lit_metarl.networks.recurrent_belief import RecurrentEncoder, RecurrentEncoderPlan
@@ -28,6 +29,8 @@ __all__ = [
     "ActorCritic",
     "CategoricalActions",
     "GaussianActions",
+    "GeneratedLinear",
+    "HypernetworkPlan",
     "Initialization",
     "MLPInitialization",
     "NetworkPlan",

@@ -9,16 +9,18 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from envs.base import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.networks.task_linear import TaskLinear
+from lit_metarl.networks.unwrapped import Unwrapped, calls_of
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
 ActionBounds = Literal["clip", "tanh"]
 Initialize = Callable[[nn.Linear], nn.Linear]
+NewLinear = Callable[[int, int], nn.Linear]
+"""Makes a layer of given numbers of inputs and outputs."""
 Sampler = Callable[[Tensor, bool, torch.Generator], Tensor]
 """`sampler(features, deterministic, generator)`: raw actions `[n, action_dim]` for features `[n, features]`."""
 
@@ -74,11 +76,12 @@ class CategoricalActions(ActionDistribution):
     Args:
         features: size of the input.
         choices: number of actions.
+        new_linear: makes the layer.
     """
 
-    def __init__(self, features: int, choices: int) -> None:
+    def __init__(self, features: int, choices: int, new_linear: NewLinear = TaskLinear) -> None:
         super().__init__()
-        self.logits = TaskLinear(features, choices)
+        self.logits = new_linear(features, choices)
         nn.init.orthogonal_(self.logits.weight, 0.01)  # at first, all actions are equally likely
         nn.init.zeros_(self.logits.bias)
 
@@ -87,8 +90,8 @@ class CategoricalActions(ActionDistribution):
         return logits
 
     def sampler(self) -> Sampler:
-        weight, bias = self.logits.weight, self.logits.bias
-        return lambda features, *how: self.sample(functional.linear(features, weight, bias), *how)
+        logits = Unwrapped(*calls_of(self.logits))
+        return lambda features, *how: self.sample(logits(features), *how)
 
     def sample(self, distribution: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
         scores = distribution
@@ -129,13 +132,20 @@ class GaussianActions(ActionDistribution):
         initial_std: standard deviation at the start.
         bounds: how a raw action is brought into [-1, 1].
         initialize: sets the layer's weights.
+        new_linear: makes the layer.
     """
 
     def __init__(
-        self, features: int, action_dim: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
+        self,
+        features: int,
+        action_dim: int,
+        initial_std: float,
+        bounds: ActionBounds,
+        initialize: Initialize,
+        new_linear: NewLinear = TaskLinear,
     ) -> None:
         super().__init__()
-        self.mean = initialize(TaskLinear(features, action_dim))
+        self.mean = initialize(new_linear(features, action_dim))
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
         self.bounds = bounds
 
@@ -150,10 +160,10 @@ class GaussianActions(ActionDistribution):
         return torch.addcmul(mean, log_std.exp(), normal(tuple(mean.shape), generator, mean))
 
     def sampler(self) -> Sampler:
-        weight, bias, std = self.mean.weight, self.mean.bias, self.log_std.exp()
+        mean_of, std = Unwrapped(*calls_of(self.mean)), self.log_std.exp()
 
         def sample(features: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-            mean = functional.linear(features, weight, bias)
+            mean = mean_of(features)
             if deterministic:
                 return mean
             return torch.addcmul(mean, std, normal(tuple(mean.shape), generator, mean))
@@ -186,9 +196,14 @@ class GaussianActions(ActionDistribution):
 
 
 def action_distribution(
-    meta_spec: MetaEnvSpec, features: int, initial_std: float, bounds: ActionBounds, initialize: Initialize
+    meta_spec: MetaEnvSpec,
+    features: int,
+    initial_std: float,
+    bounds: ActionBounds,
+    initialize: Initialize,
+    new_linear: NewLinear = TaskLinear,
 ) -> ActionDistribution:
     """Categorical if the environment's actions are discrete, else Gaussian with the other arguments."""
     if meta_spec.discrete_actions:
-        return CategoricalActions(features, meta_spec.action_dim)
-    return GaussianActions(features, meta_spec.action_dim, initial_std, bounds, initialize)
+        return CategoricalActions(features, meta_spec.action_dim, new_linear)
+    return GaussianActions(features, meta_spec.action_dim, initial_std, bounds, initialize, new_linear)

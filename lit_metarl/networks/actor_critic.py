@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lit_metarl.networks.action_distributions import ActionDistribution
+from lit_metarl.networks.hypernetwork import GeneratedLinear, WithEmbedding
 from lit_metarl.networks.network_plan import ACTIVATIONS, NetworkPlan
 
 Initialization = Literal["normc", "orthogonal"]
@@ -37,6 +39,8 @@ class ActorCritic(nn.Module):
         network: what follows each of them; embeddings have its activation too.
         initialization: of the towers' weights.
         actions: the distribution over actions; its input has the size of the last layer.
+        generated: whether a hypernetwork generates the towers from the belief's embedding; what they see is the state's
+            embedding alone, and `actions` sees the belief's embedding beside the last layer's output.
     """
 
     def __init__(
@@ -49,22 +53,26 @@ class ActorCritic(nn.Module):
         network: NetworkPlan,
         initialization: Initialization,
         actions: ActionDistribution,
+        generated: bool = False,
     ) -> None:
         super().__init__()
         self.sizes = [state_dim, belief_dim]
         self.state = nn.Identity() if state_embedding is None else embedding(state_dim, state_embedding, network)
         self.belief = nn.Identity() if belief_embedding is None else embedding(belief_dim, belief_embedding, network)
-        inputs = (state_embedding or state_dim) + (belief_embedding or belief_dim)
+        belief_size = belief_embedding or belief_dim
+        inputs = (state_embedding or state_dim) + (0 if generated else belief_size)
+        new_linear = partial(GeneratedLinear, embedding=belief_size) if generated else nn.Linear
         towers = []
         for critic in (False, True):
             tower: list[nn.Module] = []
             for width_in, width in zip([inputs, *layers], layers):
-                linear = initialized(nn.Linear(width_in, width), initialization, network.gain)
-                tower += [linear, *network.between(width, critic)]
+                linear = initialized(new_linear(width_in, width), initialization, network.gain)
+                layer = [linear, *network.between(width, critic)]
+                tower += [WithEmbedding(belief_size, *layer)] if generated else layer
             towers.append(nn.Sequential(*tower))
         self.actor, self.critic = towers
         self.actions = actions
-        self.value = nn.Linear(layers[-1], 1)
+        self.value = new_linear(layers[-1], 1)
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embeddings of state and belief, from both side by side `[..., state_dim + belief_dim]`."""

@@ -53,6 +53,12 @@ RUNS = {
     "PEARL": [f"--config={CONFIGS}/relabel/hfr.yaml", "--data.replay_capacity=300", *CEM],
     "VariBAD": ["--model=lit_metarl.algorithms.VariBAD", *ON_POLICY, *CEM],
     "RL2": ["--model=lit_metarl.algorithms.RL2", *ON_POLICY, *MPTS],
+    "RL2 with a hypernetwork": [
+        "--model=lit_metarl.algorithms.RL2",
+        *ON_POLICY,
+        "--model.init_args.hypernetwork.enabled=true",
+        *CEM,
+    ],
     "MAML": [*MAML, *PDTS],
 }
 """What an algorithm is trained with here; every one that is listed must resume exactly, as every task sampler must."""

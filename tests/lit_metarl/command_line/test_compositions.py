@@ -63,6 +63,21 @@ def test_on_policy_algorithms_run_with_any_task_sampler(
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "robust", "environment"),
+    [("varibad_hypernetwork", "roml", "grid_navi"), ("rl2_hypernetwork", "cvar_ml", "point_robot")],
+)
+def test_a_hypernetwork_is_another_algorithm_config(
+    run_tiny: Run, configs: Path, tmp_path: Path, algorithm: str, robust: str, environment: str
+) -> None:
+    parts = [
+        f"--config={configs}/{part}.yaml"
+        for part in (f"env/{environment}", f"algorithm/{algorithm}", f"robust/{robust}")
+    ]
+    assert run_tiny("fit", *parts, "--trainer.max_epochs=1") == 0
+    assert "train/policy_loss" in scalars(tmp_path).Tags()["scalars"]
+
+
 @pytest.mark.parametrize("robust", ["uniform", "roml", "mpts", "pdts", "cvar_ml"])
 def test_maml_runs_with_any_task_sampler_and_shows_returns_before_and_after_adaptation(
     run_tiny: Run, configs: Path, tmp_path: Path, robust: str
