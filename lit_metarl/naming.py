@@ -41,7 +41,7 @@ def run_name(configuration: dict[str, Any]) -> str:
 
 def default_name(configuration: dict[str, Any]) -> str:
     """The name of a run that was given none, such as `pearl_point_robot_hfr_roml_seed1`."""
-    env = _words(class_name(configuration["data"]["env"]))
+    env = _words(environment_name(configuration["data"]["env"]))
     algorithm, *others = method_of(configuration)
     return "_".join([algorithm, env, *others, f"seed{configuration['seed_everything']}"])
 
@@ -55,6 +55,15 @@ def method_of(configuration: dict[str, Any]) -> list[str]:
         if (name := class_name(data.get(part)))
     ]
     return [class_name(configuration["model"]).lower(), *filter(None, others)]
+
+
+def environment_name(part: Any) -> str:
+    """The environment's class; for one adapted from Gymnasium, its id or class there: `Pendulum` of `Pendulum-v1`."""
+    name = class_name(part)
+    adapted = (part.get("init_args") or {}).get("env") if isinstance(part, dict) else None
+    if name == "FromGymnasium" and isinstance(adapted, str):
+        return re.split(r"[./:]", re.sub(r"-v\d+$", "", adapted))[-1]
+    return name
 
 
 def class_name(part: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +12,10 @@ import yaml
 
 from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
-from lit_metarl.naming import class_name, method_of
+from lit_metarl.naming import class_name, environment_name, method_of
 
 LAYOUT = "<experiment>/<method>/seed_<number>/"
+LONGEST_NAME = 80
 RESULTS, CONFIGURATION, VERSIONS = "results.json", "config.yaml", "versions.json"
 
 
@@ -87,6 +89,12 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     return config
 
 
+def experiment_of(env: Any) -> str:
+    """The experiment of runs in an environment: its description, or a checksum of one that is too long for files."""
+    name = described(env)
+    return name if len(name) <= LONGEST_NAME else f"{environment_name(env)}({zlib.crc32(name.encode()):08x})"
+
+
 def described(part: Any) -> str:
     """The class of a part of a configuration, with its arguments that are not null: `PointRobot(horizon=30)`."""
     arguments = part.get("init_args") if isinstance(part, dict) else None
@@ -100,7 +108,7 @@ def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
         config = read_configuration(chain[-1])
         given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "")
         name = RunName(
-            described(config["data"]["env"]), given or "_".join(method_of(config)), config["seed_everything"]
+            experiment_of(config["data"]["env"]), given or "_".join(method_of(config)), config["seed_everything"]
         )
     except (OSError, ValueError):
         config, name = {}, RunName("unreadable", "/".join(chain[-1].parts[-2:]), 0)

@@ -35,6 +35,21 @@ def test_a_run_is_named_after_what_it_is_composed_of(
     assert run_name(configuration(algorithm, env, relabeler, sampler, None)) == name
 
 
+@pytest.mark.parametrize(
+    ("adapted", "name"),
+    [
+        ("Pendulum-v1", "pearl_pendulum_seed1"),
+        ("ALE/Pong-v5", "pearl_pong_seed1"),
+        ("my_envs:Maze-v0", "pearl_maze_seed1"),
+        ("envs.from_gymnasium.examples.FetchReachGoal", "pearl_fetch_reach_goal_seed1"),
+    ],
+)
+def test_an_adapted_environment_is_called_what_it_adapts(adapted: str, name: str) -> None:
+    given = configuration(*NAMED[1][:4], None)
+    given["data"]["env"] = {"class_path": "envs.FromGymnasium", "init_args": {"env": adapted}}
+    assert run_name(given) == name
+
+
 def test_a_given_name_counts_and_may_be_empty() -> None:
     for name in ("first_try", ""):
         assert run_name(configuration(*NAMED[0][:4], name)) == name

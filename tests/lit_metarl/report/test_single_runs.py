@@ -10,6 +10,7 @@ import pytest
 from lit_metarl import cli
 from lit_metarl.callbacks import TensorBoardFigures
 from lit_metarl.report.__main__ import main
+from lit_metarl.report.run_folders import experiment_of
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.report.test_make_report import Links
 
@@ -54,6 +55,20 @@ def test_a_single_run_has_a_page_with_curves_adaptation_tasks_and_films(
         assert part in text
     assert page.count("data:image/gif;base64,") == 3
     assert page.count("data:image/svg+xml") == len(figures)
+
+
+def test_an_environment_of_many_arguments_has_a_name_that_files_may_have() -> None:
+    arguments = {
+        "env": "envs.from_gymnasium.examples.FetchReachGoal",
+        "task_names": [f"goal_{axis}" for axis in "xyz" * 9],
+    }
+    names = [
+        experiment_of({"class_path": "envs.FromGymnasium", "init_args": {**arguments, "task_method": method}})
+        for method in ("set_goal", "set_task")
+    ]
+    assert all(name.startswith("FetchReachGoal(") and len(name) < 80 for name in names)
+    assert names[0] != names[1]
+    assert experiment_of("envs.PointRobot") == "PointRobot"
 
 
 def test_the_folder_of_one_version_is_enough(run: Path) -> None:
