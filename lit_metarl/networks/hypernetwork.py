@@ -75,7 +75,8 @@ class GeneratedLinear(nn.Linear):
         layer_input, embedding = input.split([self.in_features, self.embedding], -1)
         generated = functional.linear(embedding, self.hyper_weight).unflatten(-1, (self.out_features, -1))
         with_one = functional.pad(layer_input, (0, 1), value=1.0)  # the last column of `generated` is the bias
-        return functional.linear(layer_input, self.weight, self.bias) + (generated @ with_one[..., None])[..., 0]
+        change: Tensor = (generated @ with_one[..., None])[..., 0]
+        return functional.linear(layer_input, self.weight, self.bias) + change
 
 
 class WithEmbedding(nn.Module):
