@@ -20,11 +20,11 @@ class HypernetworkPlan:
     Attributes:
         enabled: whether it does; policy and value then see the state alone.
         max_weights: largest number of weights and biases that it may generate. Every step of a minibatch has its own,
-            of 4 bytes each, and as many gradients.
+            of 4 bytes each, and as many gradients. The published network has 200,000.
     """
 
     enabled: bool = False
-    max_weights: int = 100_000
+    max_weights: int = 250_000
 
     def __post_init__(self) -> None:
         require_positive("max_weights", self.max_weights, of=self)
