@@ -10,10 +10,10 @@ OVERVIEW = "0_overview"
 """A group whose name sorts before those of all other scalars and images: TensorBoard opens on it."""
 
 HEADLINES = {
-    "val/return": f"{OVERVIEW}/return",
-    "val/cvar": f"{OVERVIEW}/return_cvar",
-    "val/return_episode_1": f"{OVERVIEW}/return_of_first_episode",
-    "val/success": f"{OVERVIEW}/success",
+    "return": f"{OVERVIEW}/return",
+    "cvar": f"{OVERVIEW}/return_cvar",
+    "return_episode_1": f"{OVERVIEW}/return_of_first_episode",
+    "success": f"{OVERVIEW}/success",
 }
 SPEED = f"{OVERVIEW}/steps_per_second"
 ADAPTATION = f"{OVERVIEW}/adaptation"

@@ -76,6 +76,12 @@ class TensorBoardFigures(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._write_layout(trainer)  # the epoch before may have logged what there was no chart of
 
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the headlines begin with the test of the untrained agent."""
+        assert isinstance(pl_module, MetaRLModule)
+        if trainer.ckpt_path is None and pl_module.environment_steps == 0:
+            self._write_headlines(trainer, pl_module, "test/")
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._write_layout(trainer)
         logger = _logger_of(trainer)
@@ -114,13 +120,14 @@ class TensorBoardFigures(Callback):
         self._last_s = time.monotonic() - start
         self.seconds += self._last_s
 
-    def _write_headlines(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Repeat the most important metrics of a validation where TensorBoard opens."""
+    def _write_headlines(self, trainer: pl.Trainer, pl_module: pl.LightningModule, prefix: str = "val/") -> None:
+        """Repeat the most important metrics of an evaluation where TensorBoard opens."""
         assert isinstance(pl_module, MetaRLModule)
         metrics, steps = trainer.callback_metrics, pl_module.environment_steps
-        headlines = {own: float(metrics[name]) for name, own in HEADLINES.items() if name in metrics}
-        headlines[SPEED] = steps / max(pl_module.wall_clock_s, 1e-9)
-        episodes = (f"val/return_episode_{episode}" for episode in count(1))
+        headlines = {own: float(metrics[prefix + name]) for name, own in HEADLINES.items() if prefix + name in metrics}
+        if steps > 0:
+            headlines[SPEED] = steps / max(pl_module.wall_clock_s, 1e-9)
+        episodes = (f"{prefix}return_episode_{episode}" for episode in count(1))
         self._adaptation[steps] = [float(metrics[name]) for name in takewhile(metrics.__contains__, episodes)]
         logger = _logger_of(trainer)
         if logger is not None:
@@ -129,7 +136,7 @@ class TensorBoardFigures(Callback):
 
     def _write_layout(self, trainer: pl.Trainer) -> None:
         """Write the layout of the charts whenever there is something new to chart."""
-        scalars = {*self._scalars, *trainer.callback_metrics, *([SPEED] if self._adaptation else [])}
+        scalars = {*self._scalars, *trainer.callback_metrics, *([SPEED] if any(self._adaptation) else [])}
         logger = _logger_of(trainer)
         if logger is not None and layout_of(scalars) != layout_of(self._scalars):
             logger.experiment.add_custom_scalars(layout_of(scalars))
