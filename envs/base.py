@@ -139,6 +139,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
     single_observation_space: gymnasium.spaces.Box
     single_action_space: Any
     """A `Box`, or a `Discrete` space where `meta_spec.discrete_actions`."""
+    _simulates_finite = False
+    """Whether `_simulate` itself refuses all that is not finite: features, and what rewards and observations are of."""
 
     def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
         require_positive("num_envs", num_envs, of=self)
@@ -357,8 +359,9 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             features = features.new_zeros(self.num_envs, spec.feature_dim).index_copy_(0, rows, features)
         reward, sparse_reward, terminated = self._rewards(features, self.tasks, self._batch_shape)
         observation = self._current_observation()
-        reported = {"_simulate": features, "reward": reward, "reward (sparse)": sparse_reward, "_observe": observation}
-        self._check_finite(env_ids, reported, "after a step")
+        if not self._simulates_finite:
+            rewards = {"reward": reward, "reward (sparse)": sparse_reward}
+            self._check_finite(env_ids, {"_simulate": features, **rewards, "_observe": observation}, "after a step")
         info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
         success = self.success(features, self.tasks)
         if success is not None:

@@ -105,6 +105,7 @@ class FromGymnasium(MetaEnv):
                 "Give all three for relabeling, or none.",
             )
             self._reward: Any = imported(reward, "reward") if isinstance(reward, str) else reward
+            self._simulates_finite = reward is None
             own_features: Any = imported(features, "features") if isinstance(features, str) else features
             factory = EnvFactory(env, env_args or {})
             setter = task_setter(task_method, task_attributes, task_options, task_arguments)
@@ -179,14 +180,13 @@ class FromGymnasium(MetaEnv):
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
         numbers, size = env_ids.numpy(), self.meta_spec.observation_dim
-        rows = self._simulation.step(self._plan.actions.encode(actions), numbers)
+        rows = self._simulation.step(self._plan.actions.encode(actions), numbers).astype(np.float32)
         if not math.isfinite(np.vdot(rows, rows)):  # cheaper than to look at every number
             refuse_infinite(self.meta_spec.name, rows, self._plan, self.tasks[env_ids].tolist())
         truncated = rows[:, size]
         if np.count_nonzero(truncated):
             self._elapsed[numbers[truncated > 0]] = self.meta_spec.horizon - 1  # this step truncates the episode
-        values = rows.astype(np.float32)
-        seen, features = torch.from_numpy(values[:, :size]), torch.from_numpy(values[:, size + 1 :])
+        seen, features = torch.from_numpy(rows[:, :size]), torch.from_numpy(rows[:, size + 1 :])
         everyone = len(numbers) == self.num_envs
         self._observations = seen if everyone else self._observations.index_copy(0, env_ids, seen)
         if self._reward is not None:

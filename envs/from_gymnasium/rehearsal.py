@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import Reward
@@ -92,7 +94,7 @@ def _run(env: SubEnvironment, plan: Plan, actions: Tensor, task: list[float]) ->
     return np.array(rows), min(durations)
 
 
-def refuse_infinite(name: str, rows: Numbers, plan: Plan, tasks: list[list[float]]) -> None:
+def refuse_infinite(name: str, rows: NDArray[np.floating[Any]], plan: Plan, tasks: list[list[float]]) -> None:
     """Refuse `rows` `[n, width]` with numbers that are not finite.
 
     Raises:
