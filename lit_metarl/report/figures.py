@@ -48,7 +48,7 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
         yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
     finals = analysis.table("final", name)
     returns = finals[finals["metric"] == FINAL_RETURN]
-    if len(returns):
+    if returns["seeds"].map(len).sum() > 1:  # one dot says no more than the table
         caption = f"{FINAL_RETURN} after training. Dots: seeds; mark: IQM; bar: 95 % interval."
         yield "final_return", _final_returns(returns, styles), caption
     adaptation = analysis.table("adaptation", name)

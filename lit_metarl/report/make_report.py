@@ -61,7 +61,8 @@ def make_report(
         if across is not None:
             pictures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
     analysis.write(output / "tables")
-    about = (rows.parent if output == rows else rows).resolve().name
+    place = (rows.parent if output == rows else rows).resolve()
+    about = f"{place.parent.name}/{place.name}" if place.name.startswith("version_") else place.name
     text = page(f"Report: {about}", command, experiments, analysis, across, pictures, films)
     try:
         (output / PAGE).write_text(text, encoding="utf-8")
