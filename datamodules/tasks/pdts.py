@@ -63,7 +63,7 @@ class PDTSSampler(PredictiveTaskSampler):
         diversity_weight: float = 1.0,
         candidate_ratio: float = 64.0,
         reference_share: float = 0.0,
-        predictor: RiskPredictorPlan = RiskPredictorPlan(kl_weight=1.0),  # noqa: B008 - frozen; jsonargparse shows it
+        predictor: RiskPredictorPlan = RiskPredictorPlan(kl_weight=1.0),
         **common: Any,
     ) -> None:
         super().__init__(candidate_ratio, reference_share, predictor=predictor, **common)

@@ -43,7 +43,7 @@ class PredictiveTaskSampler(TaskSampler):
         candidate_ratio: float,
         reference_share: float,
         warmup_updates: int = 50,
-        predictor: RiskPredictorPlan = RiskPredictorPlan(),  # noqa: B008 - frozen; jsonargparse shows it
+        predictor: RiskPredictorPlan = RiskPredictorPlan(),
     ) -> None:
         reason = "there must be at least as many candidates as tasks to sample, and not infinitely many"
         hint = "MPTS uses 1.5, PDTS 64."
