@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from datamodules.contracts import Agent, Foresight, LearnsFrom, PosteriorSampler
 from datamodules.plans import check_replay_plan, share_of
 from datamodules.replay.disk import check_folder
-from envs.base import TaskChanges
 from envs.errors import ConfigurationError, arguments_of, require
+from envs.meta_env_spec import TaskChanges
 
 if TYPE_CHECKING:
     from datamodules.rollout import RolloutDataModule

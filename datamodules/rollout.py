@@ -27,8 +27,9 @@ from datamodules.plans import (
 from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import SampledTasks, TaskSampler
-from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec
+from envs.base import EvaluationPurpose, MetaEnv
 from envs.errors import ContractError, arguments_of, require
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import derive_seed, make_generator
 
 if TYPE_CHECKING:

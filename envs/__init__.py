@@ -1,7 +1,7 @@
 """The environments: batched, with tasks, features and rewards that can be recomputed for any task."""
 
 import envs.opengl  # noqa: F401 - before anything else imports MuJoCo
-from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges
+from envs.base import MetaEnv, Reward
 from envs.errors import ConfigurationError, ContractError
 from envs.from_gymnasium import FromGymnasium
 from envs.locomotion import (
@@ -35,6 +35,7 @@ from envs.manipulation import (
     SawyerReach,
     SawyerReachSparse,
 )
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.navigation import FourCorners, GridNavi, KhazadDum, PointRobot, SparsePointRobot
 from envs.registration import register_environment
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import gymnasium
@@ -17,9 +15,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.action_units import ROUNDING, ActionUnits
+from envs.action_units import ActionUnits
 from envs.constructor_arguments import RemembersArguments
 from envs.errors import ContractError, NonFiniteError, require_positive
+from envs.given_actions import GivenActions
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator
 from envs.returned import described, returned
 from envs.task_distributions import TaskDistribution
@@ -28,61 +28,6 @@ Array = NDArray[Any]
 EnvIds = NDArray[np.int64]
 """Indices of sub-environments."""
 EvaluationPurpose = Literal["validation", "test"]
-
-
-class TaskChanges(Enum):
-    """What differs between two tasks of an environment."""
-
-    REWARD = "reward"
-    DYNAMICS = "dynamics"
-    BOTH = "reward and dynamics"
-
-
-@dataclass(frozen=True)
-class MetaEnvSpec:
-    """The sizes and names of an environment: all that an algorithm must know to be built.
-
-    Attributes:
-        name: the environment's name, as in its gymnasium id.
-        observation_dim: numbers in an observation.
-        action_dim: numbers in an action; with discrete actions, the number of choices.
-        task_names: names of the task's coordinates.
-        feature_names: names of the numbers from which a transition's reward follows, for any task.
-        horizon: steps after which an episode is cut off.
-        task_changes: whether tasks differ in reward, dynamics or both.
-        discrete_actions: whether an action is a choice, given as a one-hot vector.
-        states: every observation there is, in an environment with few; empty in a continuous one.
-    """
-
-    name: str
-    observation_dim: int
-    action_dim: int
-    task_names: tuple[str, ...]
-    feature_names: tuple[str, ...]
-    horizon: int
-    task_changes: TaskChanges
-    discrete_actions: bool = False
-    states: tuple[tuple[float, ...], ...] = ()
-
-    def __post_init__(self) -> None:
-        for field in ("task_names", "feature_names"):
-            names = getattr(self, field)
-            if isinstance(names, str):  # the comma of a tuple of one was forgotten
-                raise ContractError(
-                    f"MetaEnvSpec({self.name!r}).{field}", repr(names), f"a tuple, such as ({names!r},)"
-                )
-        if self.horizon < 1:
-            raise ContractError(f"MetaEnvSpec({self.name!r}).horizon", str(self.horizon), "at least 1 step")
-
-    @property
-    def task_dim(self) -> int:
-        """Numbers in a task vector."""
-        return len(self.task_names)
-
-    @property
-    def feature_dim(self) -> int:
-        """Numbers in a feature vector."""
-        return len(self.feature_names)
 
 
 class Reward(NamedTuple):
@@ -139,8 +84,9 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
     single_observation_space: gymnasium.spaces.Box
     single_action_space: Any
     """A `Box`, or a `Discrete` space where `meta_spec.discrete_actions`."""
-    _simulates_finite = False
-    """Whether `_simulate` itself refuses all that is not finite: features, and what rewards and observations are of."""
+    _trusted = False
+    """Whether `step` may take what the methods return as it is: new tensors as promised, finite. Never in a class that
+    its own tests do not check for this."""
 
     def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
         require_positive("num_envs", num_envs, of=self)
@@ -163,16 +109,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         self._all_env_ids = np.arange(num_envs)
         self._all_rows = torch.from_numpy(self._all_env_ids)
         self._batch_shape = (num_envs,)
-        self._action_shape = (num_envs, self.meta_spec.action_dim)
         self._observation_shape = (num_envs, self.meta_spec.observation_dim)
-        self._has_warned_of_clipping = False
-        if self.meta_spec.discrete_actions:  # only the order of the entries counts
-            self._highest = np.full(self.meta_spec.action_dim, np.finfo(np.float32).max, np.float32)
-            self._lowest = -self._highest
-        else:
-            self._lowest, self._highest = self.action_low.numpy(), self.action_high.numpy()
-        self._within_all_bounds = float(self._lowest.max()), float(self._highest.min())
-        self._tolerance = ROUNDING * (self.action_high - self.action_low).numpy()
+        self._given_actions = GivenActions(self.action_units, self.meta_spec.name, num_envs)
 
     def _check_parts(self) -> None:
         """Refuse a class that lacks a part every environment has, or has something else in its place."""
@@ -275,9 +213,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         outside = ~self.has_tasks(tasks)
         if bool(outside.any()):
             env_id = int(outside.nonzero()[0, 0])
-            raise ValueError(
-                f"{name}, sub-environment {env_id}: task {tasks[env_id].tolist()} lies outside the environment's tasks."
-            )
+            objection = self.task_distribution.objection(tasks[env_id])
+            raise ValueError(f"{name}, sub-environment {env_id}: task {tasks[env_id].tolist()}: {objection}.")
         self._num_tasks = len(tasks)
         self.tasks = torch.cat((tasks, tasks[-1:].expand(self.num_envs - len(tasks), -1)))
 
@@ -353,13 +290,15 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         everyone = np.count_nonzero(running) == self.num_envs
         env_ids = self._all_env_ids if everyone else np.flatnonzero(running)
         rows = self._all_rows if everyone else torch.from_numpy(env_ids)
-        bounded = torch.from_numpy(self._bounded(actions, env_ids))
-        features = returned(self._simulate(bounded, rows), self, "_simulate", (len(env_ids), spec.feature_dim))
+        bounded = torch.from_numpy(self._given_actions.within_bounds(actions, env_ids))
+        features = self._simulate(bounded, rows)
+        if not self._trusted:
+            features = returned(features, self, "_simulate", (len(env_ids), spec.feature_dim))
         if not everyone:
             features = features.new_zeros(self.num_envs, spec.feature_dim).index_copy_(0, rows, features)
         reward, sparse_reward, terminated = self._rewards(features, self.tasks, self._batch_shape)
         observation = self._current_observation()
-        if not self._simulates_finite:
+        if not self._trusted:
             rewards = {"reward": reward, "reward (sparse)": sparse_reward}
             self._check_finite(env_ids, {"_simulate": features, **rewards, "_observe": observation}, "after a step")
         info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
@@ -378,7 +317,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _current_observation(self) -> Tensor:
         """The observation of every sub-environment, in a tensor of its own, `[num_envs, observation_dim]`."""
-        return returned(self._observe(), self, "_observe", self._observation_shape)
+        observation = self._observe()
+        return observation if self._trusted else returned(observation, self, "_observe", self._observation_shape)
 
     def compute_rewards(self, features: Tensor, tasks: Tensor) -> Reward:
         """The checked result of `reward`: new tensors of the broadcast batch shape.
@@ -401,6 +341,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
 
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
         given = self.reward(features, tasks)
+        if self._trusted:
+            return given._replace(sparse_reward=given.reward.clone()) if given.sparse_reward is given.reward else given
         if not isinstance(given, tuple) or len(given) != 3:
             expected = "a Reward(reward, sparse_reward, terminated)"
             raise ContractError(f"{type(self).__name__}.reward", described(given), expected)
@@ -425,54 +367,6 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
                     f"{type(self).__name__}.{method} gives {values[env_id].tolist()} {when} in sub-environment "
                     f"{env_id}, whose task is {self.tasks[env_id].tolist()}, expected finite numbers."
                 )
-
-    def _bounded(self, actions: Any, env_ids: EnvIds) -> Array:
-        """The actions of the sub-environments `env_ids`, within the bounds, `[len(env_ids), action_dim]`."""
-        name = self.meta_spec.name
-        given: Array = (actions if isinstance(actions, Tensor) else torch.as_tensor(actions)).numpy(force=True)
-        if given.ndim == 1 and self.meta_spec.discrete_actions and len(given) == self.num_envs:
-            if len(env_ids) < self.num_envs:
-                given = np.where(self._running, given, self.action_units.start)
-            given = self.action_units.one_hot(given, name)
-        if given.shape != self._action_shape:
-            raise ValueError(f"{name}: actions have shape {given.shape}, expected {self._action_shape}.")
-        if not len(env_ids):
-            raise RuntimeError(f"{name}: every episode has ended or never started; reset the environment first.")
-        chosen = np.asarray(given, np.float32)
-        if len(env_ids) < self.num_envs:
-            chosen = chosen[env_ids]
-        low, high = self._within_all_bounds
-        if low <= chosen.min() and chosen.max() <= high:  # the usual case; NaN is not
-            return chosen.copy()
-        bounded: Array = np.minimum(np.maximum(chosen, self._lowest), self._highest)
-        if np.count_nonzero(bounded == chosen) < chosen.size:
-            self._check_clipped(chosen, bounded, env_ids)
-        return bounded
-
-    def _check_clipped(self, chosen: Array, bounded: Array, env_ids: EnvIds) -> None:
-        """Refuse `chosen` actions that are not finite; warn, once, of those beyond the bounds."""
-        finite = np.isfinite(chosen)
-        if not finite.all():
-            row = int((~finite).any(-1).argmax())
-            raise NonFiniteError(
-                f"{self.meta_spec.name}, sub-environment {env_ids[row]}: action {chosen[row].tolist()} is not finite."
-            )
-        beyond = np.abs(chosen - bounded)
-        if not self._has_warned_of_clipping and (beyond > self._tolerance).any():
-            self._warn_of_clipping(chosen, beyond, env_ids)
-
-    def _warn_of_clipping(self, actions: Array, beyond: Array, env_ids: EnvIds) -> None:
-        """Warn, once, of actions that lie `beyond` the bounds: usually they are an agent's own, in [-1, 1]."""
-        self._has_warned_of_clipping = True
-        row, coordinate = divmod(int(beyond.argmax()), actions.shape[1])
-        low, high = float(self._lowest[coordinate]), float(self._highest[coordinate])
-        warnings.warn(
-            f"{self.meta_spec.name}, sub-environment {env_ids[row]}: coordinate {coordinate} of the action is "
-            f"{float(actions[row, coordinate]):.4g} and is clipped to {low:.4g} to {high:.4g}. An agent's actions lie "
-            "in [-1, 1]: act through datamodules.collection.RunningTrial, or convert them with "
-            "env.action_units.rescaled. Later actions are clipped without another warning.",
-            stacklevel=5,
-        )
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         """A picture of the current state of a sub-environment, `[height, width, 3]`."""

@@ -35,7 +35,7 @@ Addresses = Integers
 AFTER_CONSTRAINTS = ("cacc", "cfrc_int", "cfrc_ext")  # what `mj_rnePostConstraint` computes, and `mj_step` does not
 NUMBER_BYTES = INTEGER_BYTES = 8
 LARGEST_NUMBER: float = mujoco.mjMAXVAL
-PATIENCE = 400  # polls before a helper sleeps: about 0.2 ms, longer than Python takes between two steps
+PATIENCE = 2500  # polls before a helper sleeps: about 0.7 ms, longer than an agent takes between two steps
 
 (_LIBRARY,) = Path(mujoco.__file__).parent.glob("libmujoco.*")
 llvmlite.binding.load_library_permanently(str(_LIBRARY))  # compiled code finds its functions by their names
@@ -130,7 +130,7 @@ class Moved(NamedTuple):
         state: after it, `[n, state]`.
         readings: after it, `[n, readings]`.
         diverged: indices of those whose simulation broke down: their state or accelerations are not finite, or so
-            large that MuJoCo calls them bad.
+            large that MuJoCo calls them bad; or a reading is not finite.
     """
 
     state: Numbers
@@ -178,6 +178,7 @@ def _advance(env_id: int, shared: Integers, job: Any, place: Integers, sizes: In
         _copy(reading, place[1 + field], sizes[field])
         reading += NUMBER_BYTES * sizes[field]
     broken = broken or not _norm(after, job.state_size) <= LARGEST_NUMBER
+    broken = broken or not _norm(job.readings + NUMBER_BYTES * job.reading_size * env_id, job.reading_size) < np.inf
     exchange(job.diverged + INTEGER_BYTES * env_id, broken)
     add(shared[BROKEN:].ctypes.data, broken)
     add(shared[DONE:].ctypes.data, 1)

@@ -15,6 +15,8 @@ from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
 from envs.returned import returned
 
+MOST_TASKS_IN_A_MESSAGE = 4
+
 
 def _returning_tasks(sample: Callable[..., Any]) -> Callable[..., Tensor]:
     @functools.wraps(sample)
@@ -56,9 +58,14 @@ class TaskDistribution(RemembersArguments, ABC):
     def contains(self, tasks: Tensor) -> Tensor:
         """Whether each of `tasks` `[n, task_dim]` is a task of this environment, `[n]`."""
 
+    @property
+    def region(self) -> str:
+        """Which tasks there are, for a message; "" if that cannot be said in a few words."""
+        return ""
+
     def objection(self, task: Tensor) -> str:
-        """Why `task` `[task_dim]`, which is none of these, cannot be trained on."""
-        return "it lies outside the environment's tasks"
+        """Why `task` `[task_dim]`, which is none of these, cannot be used."""
+        return f"it lies outside the environment's tasks{self.region and f' ({self.region})'}"
 
 
 class _Box(TaskDistribution):
@@ -78,6 +85,11 @@ class _Box(TaskDistribution):
 
     def contains(self, tasks: Tensor) -> Tensor:
         return ((tasks >= self.low) & (tasks <= self.high)).all(-1)
+
+    @property
+    def region(self) -> str:
+        bounds = [f"{low:g} to {high:g}" for low, high in zip(self.low.tolist(), self.high.tolist())]
+        return bounds[0] if len(set(bounds)) == 1 else ", ".join(bounds)
 
 
 class UniformBox(_Box):
@@ -136,6 +148,10 @@ class Exponential(TaskDistribution):
     def contains(self, tasks: Tensor) -> Tensor:
         return ((tasks >= 0) & torch.isfinite(tasks)).all(-1)
 
+    @property
+    def region(self) -> str:
+        return "at least 0"
+
 
 class HalfCircle(TaskDistribution):
     """Points on the upper half circle around the origin, uniform in the angle.
@@ -157,6 +173,10 @@ class HalfCircle(TaskDistribution):
         slack = 1e-4 * self.radius
         distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
         return ((distance - self.radius).abs() <= slack) & (tasks[..., 1] >= -slack)
+
+    @property
+    def region(self) -> str:
+        return f"the upper half circle of radius {self.radius:g} around the origin"
 
 
 class Disk(TaskDistribution):
@@ -180,6 +200,10 @@ class Disk(TaskDistribution):
     def contains(self, tasks: Tensor) -> Tensor:
         distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
         return distance <= (1 + 1e-4) * self.radius
+
+    @property
+    def region(self) -> str:
+        return f"at most {self.radius:g} from the origin"
 
 
 class Gaussian(TaskDistribution):
@@ -233,6 +257,11 @@ class FiniteTasks(TaskDistribution):
 
     def contains(self, tasks: Tensor) -> Tensor:
         return (tasks[..., None, :] == self.tasks).all(-1).any(-1)
+
+    @property
+    def region(self) -> str:
+        few = len(self.tasks) <= MOST_TASKS_IN_A_MESSAGE
+        return " or ".join(map(str, self.tasks.tolist())) if few else f"a list of {len(self.tasks)}"
 
 
 class GroupedTasks(FiniteTasks):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from datamodules.tasks import CEMTaskSampler, TaskSampler, UniformTaskSampler
-from envs.base import MetaEnvSpec, TaskChanges
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
 from envs.task_distributions import UniformBox
 from lit_metarl.evaluation import cvar, worst

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from datamodules import RolloutDataModule
 from datamodules.collection import Trials
-from envs.base import MetaEnv, MetaEnvSpec
+from envs.base import MetaEnv
 from envs.errors import require
+from envs.meta_env_spec import MetaEnvSpec
 
 TRIALS = "trials.safetensors"
 
@@ -33,8 +34,8 @@ def checked_tasks(tasks: list[list[float]], env: MetaEnv) -> Tensor:
         message = f"a task has {meta_spec.task_dim} coordinates, not {len(task)}"
         require(len(task) == meta_spec.task_dim, "tasks", task, message, hint)
     chosen = torch.tensor(tasks, dtype=torch.float32)
-    for task, inside in zip(tasks, env.has_tasks(chosen).tolist()):
-        require(inside, "tasks", task, "it lies outside the environment's task space", hint)
+    for task, inside, row in zip(tasks, env.has_tasks(chosen).tolist(), chosen):
+        require(inside, "tasks", task, env.task_distribution.objection(row), hint)
     return chosen
 
 

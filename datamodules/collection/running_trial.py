@@ -144,8 +144,11 @@ class RunningTrial:
             self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu", torch.float32).detach()
-        if not np.abs(normalized.numpy()).max() <= 1.0 + ROUNDING:  # NaN is not
+        numbers = normalized.numpy()
+        if not (numbers.min() >= -1.0 and numbers.max() <= 1.0):  # NaN is not
             self._tell_of(normalized)
+            if not self._units.discrete:
+                normalized = normalized.clamp(-1.0, 1.0)
         actions = self._units.own(normalized)
         if not self._is_single:
             return actions

@@ -16,8 +16,9 @@ from datamodules.replay.references import ReferenceTable
 from datamodules.replay.rewards import KnownReward, RewardSource
 from datamodules.replay.store import TransitionStore
 from datamodules.tasks import SampledTasks
-from envs.base import MetaEnv, TaskChanges
+from envs.base import MetaEnv
 from envs.errors import NonFiniteError
+from envs.meta_env_spec import TaskChanges
 
 STORED = ("observation", "action", "next_observation")
 

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from datamodules import ranks
 from datamodules.replay.store import TransitionStore
-from envs.base import MetaEnv, MetaEnvSpec, Reward
+from envs.base import MetaEnv, Reward
 from envs.errors import NonFiniteError, require_positive, require_positive_and_finite
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator, sampling_from
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_tasks
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import SampledTasks, TaskSampler, require_finite_scores
-from envs.base import MetaEnvSpec
 from envs.errors import ContractError, arguments_of, require, require_finite
+from envs.meta_env_spec import MetaEnvSpec
 from envs.task_distributions import TaskDistribution
 
 if TYPE_CHECKING:

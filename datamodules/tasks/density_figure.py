@@ -44,6 +44,5 @@ def plot_density(
             history.fill_between(rounds, *bounds, color="tab:red", alpha=0.25, linewidth=0, label="sampled, 5 to 95 %")
             history.plot(rounds, [row[f"{MIDDLE}_{name}"] for row in table], color="tab:red", marker=".")
         history.set(xlabel="round", ylabel=name)
-    figure.axes[0].legend(frameon=False, fontsize="small")
-    figure.axes[1].legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     return figure

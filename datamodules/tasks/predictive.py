@@ -13,8 +13,8 @@ from torch import Tensor
 from datamodules.tasks.risk_predictor import RiskPredictor, RiskPredictorPlan
 from datamodules.tasks.samplers import SampledTasks, TaskSampler, require_finite_scores
 from datamodules.tasks.task_features import TaskFeatures
-from envs.base import MetaEnvSpec
 from envs.errors import require
+from envs.meta_env_spec import MetaEnvSpec
 from envs.task_distributions import TaskDistribution
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec
 from envs.errors import ConfigurationError, NonFiniteError, require
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator
 from envs.task_distributions import FiniteTasks, TaskDistribution
 

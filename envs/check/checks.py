@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnv, Reward, TaskChanges
+from envs.base import MetaEnv, Reward
+from envs.meta_env_spec import TaskChanges
 
 MakeEnv = Callable[[int, int], MetaEnv]
 NUM_ENVS, PAIRS, SAMPLED, MAX_STEPS = 3, 3, 1000, 2000

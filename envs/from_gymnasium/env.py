@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape
+from envs.base import MetaEnv, Reward, batch_shape
 from envs.cores import usable_cores
 from envs.errors import ConfigurationError, arguments_of, require, require_positive
 from envs.from_gymnasium.factory import EnvFactory, imported
@@ -23,6 +23,7 @@ from envs.from_gymnasium.rehearsal import STEPS, random_actions, refuse_disagree
 from envs.from_gymnasium.spaces import FlatActions, FlatObservations
 from envs.from_gymnasium.sub_environment import Plan, Step
 from envs.from_gymnasium.task_setters import task_setter
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 

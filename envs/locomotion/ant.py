@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import Reward, box
 from envs.errors import require
 from envs.locomotion.mujoco_env import (
     Column,
@@ -26,6 +26,7 @@ from envs.locomotion.mujoco_env import (
     robot_spec,
     sums_of_squares,
 )
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 

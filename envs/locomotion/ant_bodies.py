@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, batch_shape
+from envs.base import Reward, batch_shape
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
+from envs.meta_env_spec import TaskChanges
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class WalkingBody(StrongAnt):
         shape = batch_shape(features, tasks)
         upright = (~fallen(height, HEIGHTS, diverged)).float()
         reward = (velocity - costs + upright).expand(shape)
-        return Reward(reward, reward, (diverged > 0).expand(shape))
+        return Reward(reward, reward, diverged.bool().expand(shape))
 
 
 class AntMass(WalkingBody):

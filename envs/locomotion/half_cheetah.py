@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import Reward, box
 from envs.errors import require
 from envs.locomotion.mujoco_env import (
     Features,
@@ -22,6 +22,7 @@ from envs.locomotion.mujoco_env import (
     robot_spec,
     sums_of_squares,
 )
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics
 from envs.task_distributions import FiniteTasks, TaskDistribution, UniformBox
 
@@ -135,8 +136,9 @@ class HalfCheetahVel(RunningCheetah):
         super().__init__(num_envs, seed, threads, horizon)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        reward = -(features[..., 0] - tasks[..., 0]).abs() - features[..., 1]
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        velocity, control_cost, diverged = features.unbind(-1)
+        reward = -control_cost - (velocity - tasks[..., 0]).abs()
+        return Reward(reward, reward, diverged.bool().expand_as(reward))
 
 
 class HalfCheetahVelSparse(RunningCheetah):
@@ -178,9 +180,10 @@ class HalfCheetahVelSparse(RunningCheetah):
         super().__init__(num_envs, seed, threads, horizon)
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        error = (features[..., 0] - tasks[..., 0]).abs()
-        reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - features[..., 1]
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        velocity, control_cost, diverged = features.unbind(-1)
+        error = (velocity - tasks[..., 0]).abs()
+        reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - control_cost
+        return Reward(reward, reward, diverged.bool().expand_as(reward))
 
 
 class HalfCheetahDir(RunningCheetah):
@@ -206,8 +209,9 @@ class HalfCheetahDir(RunningCheetah):
     task_distribution: TaskDistribution = FiniteTasks([[-1.0], [1.0]])
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
-        reward = tasks[..., 0] * features[..., 0] - features[..., 1]
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        velocity, control_cost, diverged = features.unbind(-1)
+        reward = tasks[..., 0] * velocity - control_cost
+        return Reward(reward, reward, diverged.bool().expand_as(reward))
 
 
 class HalfCheetahHighDim(HalfCheetah):
@@ -254,4 +258,4 @@ class HalfCheetahHighDim(HalfCheetah):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         state, control_cost, diverged = features[..., :-2], features[..., -2], features[..., -1]
         reward = (state * tasks).sum(-1) - control_cost
-        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+        return Reward(reward, reward, diverged.bool().expand_as(reward))

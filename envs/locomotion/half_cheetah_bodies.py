@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from torch import Tensor
 
-from envs.base import Reward, TaskChanges, batch_shape
+from envs.base import Reward, batch_shape
 from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move
+from envs.meta_env_spec import TaskChanges
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RunningBody(RunningCheetah):
         velocity, control_cost, height, diverged = features.unbind(-1)
         shape = batch_shape(features, tasks)
         reward = (velocity - control_cost + height).expand(shape)
-        return Reward(reward, reward, (diverged > 0).expand(shape))
+        return Reward(reward, reward, diverged.bool().expand(shape))
 
 
 class HeavierCheetah(RunningBody):

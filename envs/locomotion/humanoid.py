@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
+from envs.base import Reward, batch_shape, box
 from envs.locomotion.mujoco_env import (
     Column,
     Features,
@@ -22,6 +22,7 @@ from envs.locomotion.mujoco_env import (
     robot_spec,
     sums_of_squares,
 )
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, State
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -149,7 +150,7 @@ class HumanoidVel(Humanoid):
         velocity, costs, height, diverged = features.unbind(-1)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
-        return Reward(reward, reward, (diverged > 0).expand_as(reward))
+        return Reward(reward, reward, diverged.bool().expand_as(reward))
 
 
 class HumanoidDir(Humanoid):
@@ -210,4 +211,4 @@ class WalkingHumanoid(Humanoid):
         shape = batch_shape(features, tasks)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
-        return Reward(reward, reward, (diverged > 0).expand(shape))
+        return Reward(reward, reward, diverged.bool().expand(shape))

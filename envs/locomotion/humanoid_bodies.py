@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envs.base import TaskChanges
 from envs.locomotion.humanoid import WalkingHumanoid, humanoid_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column
+from envs.meta_env_spec import TaskChanges
 from envs.task_distributions import LogUniformBox, TaskDistribution
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, MetaEnvSpec, TaskChanges
+from envs.base import MetaEnv
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def robot_spec(
 
 def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
     """Whether the torso's `height` (m) is outside the `allowed` range, or the simulation broke down."""
-    return (height < allowed[0]) | (height > allowed[1]) | (diverged > 0)
+    return (height < allowed[0]) | (height > allowed[1]) | diverged.bool()
 
 
 def absent_forces(num_envs: int, computed: bool) -> Column:
@@ -127,6 +128,8 @@ class MujocoEnv(MetaEnv):
 
     def __init__(self, num_envs: int, seed: int, physics: BatchedPhysics, horizon: int | None = None) -> None:
         super().__init__(num_envs, seed, horizon)
+        # Numbers that are not finite end an episode as divergence, and our own methods return nothing but new tensors.
+        self._trusted = type(self).__module__.startswith(f"{__package__}.")
         self._physics = physics
         self._own_models = self.meta_spec.task_changes is not TaskChanges.REWARD
         self._models = Models(physics.model, num_envs)
@@ -169,7 +172,7 @@ class MujocoEnv(MetaEnv):
             self._model_tasks[row] = self.tasks[row]
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
-        controls, rows = actions.double().numpy(), env_ids.numpy()
+        controls, rows = actions.numpy().astype(np.float64), env_ids.numpy()
         before, readings_before, models = self._state, self._readings, self._models.addresses
         everyone = rows.size == self.num_envs
         if not everyone:
@@ -179,7 +182,8 @@ class MujocoEnv(MetaEnv):
             self.diverged += diverged.size
             after[diverged], readings[diverged] = before[diverged], readings_before[diverged]
         features = self._features(Move(before, after, readings_before, readings, controls))
-        features[diverged, -1] = 1.0
+        if diverged.size:
+            features[diverged, -1] = 1.0
         if everyone:
             self._state, self._readings = after, readings
         else:

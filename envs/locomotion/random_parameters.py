@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box
+from envs.base import Reward, batch_shape, box
 from envs.locomotion.model_changes import set_masses
 from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model, sums_of_squares
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics
 from envs.task_distributions import TaskDistribution, UniformBox
 
@@ -145,7 +146,7 @@ class WalkerRandParams(RandomParameters):
 
     def _fallen(self, features: Tensor) -> Tensor:
         _, _, height, angle, diverged = features.unbind(-1)
-        return (height <= 0.8) | (height >= 2.0) | (angle.abs() >= 1.0) | (diverged > 0)
+        return (height <= 0.8) | (height >= 2.0) | (angle.abs() >= 1.0) | diverged.bool()
 
 
 class HopperRandParams(RandomParameters):
@@ -188,4 +189,4 @@ class HopperRandParams(RandomParameters):
 
     def _fallen(self, features: Tensor) -> Tensor:
         _, _, height, angle, largest, diverged = features.unbind(-1)
-        return (height <= 0.7) | (angle.abs() >= 0.2) | (largest >= 100.0) | (diverged > 0)
+        return (height <= 0.7) | (angle.abs() >= 0.2) | (largest >= 100.0) | diverged.bool()

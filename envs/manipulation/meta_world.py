@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnv, MetaEnvSpec, Reward, TaskChanges, batch_shape, box
+from envs.base import EvaluationPurpose, MetaEnv, Reward, batch_shape, box
 from envs.errors import arguments_of, require
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box
+from envs.base import Reward, box
 from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State, physics_state
 from envs.task_distributions import TaskDistribution, UniformBox
 

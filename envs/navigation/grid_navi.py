@@ -9,7 +9,8 @@ import gymnasium
 import torch
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, box, never
+from envs.base import Reward, box, never
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import FiniteTasks, TaskDistribution
 

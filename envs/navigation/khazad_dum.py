@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnvSpec, Reward, TaskChanges, batch_shape, box, never
+from envs.base import Reward, batch_shape, box, never
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import Exponential, TaskDistribution
 

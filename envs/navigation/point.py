@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnvSpec, Reward, TaskChanges, box, never
+from envs.base import EvaluationPurpose, Reward, box, never
 from envs.errors import require_positive_and_finite
+from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import DealtTasks, FiniteTasks, HalfCircle, TaskDistribution, UniformBox
 

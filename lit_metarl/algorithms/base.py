@@ -15,9 +15,9 @@ from torch import Tensor
 from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
-from envs.base import MetaEnvSpec
 from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator
 from lit_metarl.checkpoints.initial_weights import sizes_of
 from lit_metarl.checkpoints.made_of import MADE_OF, description

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import MetaEnvSpec
 from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.maml_inner_loop import InnerLoop
 from lit_metarl.algorithms.maml_objective import MetaObjective

@@ -14,8 +14,8 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.base import MetaEnvSpec
 from envs.errors import require, require_positive_and_finite, require_widths
+from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.ppo_plan import PPOPlan
 from lit_metarl.evaluation import worst

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from datamodules import RolloutDataModule, ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
-from envs.base import MetaEnvSpec
 from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.losses import soft_actor_critic as sac

@@ -9,7 +9,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 
 from datamodules.collection import Trials
-from envs.base import MetaEnvSpec
+from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.networks import RecurrentEncoderPlan
 

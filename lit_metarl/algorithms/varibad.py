@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
-from envs.base import MetaEnvSpec
 from envs.errors import (
     require,
     require_finite,
@@ -20,6 +19,7 @@ from envs.errors import (
     require_positive_and_finite,
     require_widths,
 )
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.algorithms.on_policy import OnPolicyModule
 from lit_metarl.losses.belief import RewardLikelihood, consecutive_kl, reward_error

@@ -55,7 +55,7 @@ def _parts(configuration: Mapping[str, Any]) -> dict[str, Any]:
             part = part.get(name) or {}
         path = part if isinstance(part, str) else part.get("class_path", "none")
         columns[column] = path.rpartition(".")[2]
-    return {**columns, "seed": configuration["seed_everything"]}
+    return {**columns, "seed": str(configuration["seed_everything"])}  # TensorBoard shows numbers with four decimals
 
 
 def _changes(typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from envs.base import MetaEnvSpec
 from envs.errors import require
+from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.checkpoints.reading import read_checkpoint
 
 KEY = "initial_weights"

@@ -211,7 +211,7 @@ class Layers:
                 del now[name]
             elif name in dropped:
                 now[name] = defaults[name]
-        shared = [name for name in dropped if name in lost and name not in given]
+        shared = sorted(name for name in dropped if name in lost and name not in given)
         if shared:
             files = ", ".join(dict.fromkeys(dropped[name] for name in shared))
             new = chosen.rpartition(".")[2]

@@ -8,7 +8,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from envs import MetaEnv
@@ -58,7 +57,9 @@ def next_steps(run: Run, best: str) -> str:
         evaluated = ["--config", config, "--ckpt_path", short(checkpoint)]
         commands["test again"] = [*program(), "test", *evaluated]
         if type(run.datamodule.env).render_frame is not MetaEnv.render_frame:
-            commands["film it"] = [*program(), "predict", *evaluated, "--tasks", json.dumps(_tasks(run)), "--video"]
+            tasks = _tasks(run)
+            chosen = ["--tasks", json.dumps([*tasks.values()])]
+            commands[f"film {', '.join(tasks)}"] = [*program(), "predict", *evaluated, *chosen, "--video"]
     epochs = run.trainer.max_epochs
     if last.is_file() and epochs is not None and epochs > 0:
         more = ["--trainer.max_epochs", str(2 * epochs)]
@@ -71,12 +72,17 @@ def next_steps(run: Run, best: str) -> str:
     return "\n".join(f"  {purpose:{width}}  {shlex.join(command)}" for purpose, command in commands.items())
 
 
-def _tasks(run: Run) -> list[list[float]]:
+def _tasks(run: Run) -> dict[str, list[float]]:
     """The worst, the median and the best task of the last evaluation, with few digits where these are a task too."""
     assert run.model.evaluated is not None
     tasks, order = run.model.evaluated.tasks.cpu(), run.model.evaluated.returns[:, -1].argsort().cpu()
-    places = [0, len(order) // 2, -1] if tasks.shape[1] <= MOST_COORDINATES else [-1]
-    chosen = torch.stack([tasks[order[place]] for place in dict.fromkeys(places)]).unique(dim=0)
-    rounded = (100 * chosen).round() / 100
-    readable = bool(run.datamodule.env.has_tasks(rounded).all())
-    return [[round(value, 2) if readable else value for value in task] for task in chosen.tolist()]
+    places = {"worst": 0, "median": len(order) // 2, "best": -1} if tasks.shape[1] <= MOST_COORDINATES else {"best": -1}
+    chosen: dict[str, list[float]] = {}
+    for name, place in places.items():
+        task = tasks[order[place]]
+        rounded = (100 * task).round() / 100
+        readable = bool(run.datamodule.env.has_tasks(rounded[None])[0])
+        numbers = [round(value, 2) if readable else value for value in task.tolist()]
+        if numbers not in chosen.values():  # of few tasks, one may be two of these
+            chosen[name] = numbers
+    return chosen

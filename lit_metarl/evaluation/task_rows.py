@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.base import MetaEnvSpec
+from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl import __version__
 from lit_metarl.evaluation.metrics import TaskResults
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from envs.base import MetaEnvSpec
+from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.networks.task_linear import TaskLinear
 from lit_metarl.networks.unwrapped import Unwrapped, calls_of

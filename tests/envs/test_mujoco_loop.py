@@ -161,6 +161,14 @@ def test_a_sub_environment_that_breaks_down_is_named_and_does_not_disturb_the_ot
     assert np.array_equal(moved.state[[0, 2, 4]], expected.state[[0, 2, 4]])
 
 
+def test_a_reading_that_is_not_finite_is_a_breakdown() -> None:
+    models = Models(MODEL, 2)
+    models.own(1).cam_poscom0[:] = np.nan  # nothing that moves depends on it
+    moved = loop_of(1, ["cam_xpos"]).run(models.addresses, 1, states(2), np.zeros((2, MODEL.nu)))
+    assert np.isfinite(moved.state).all()
+    assert moved.diverged.tolist() == [1]
+
+
 @pytest.mark.parametrize(("fields", "computed"), [([], False), (["xipos"], False), (["xipos", "cfrc_ext"], True)])
 def test_forces_on_bodies_are_computed_only_where_they_are_read(fields: list[str], computed: bool) -> None:
     loop = loop_of(1, fields)

@@ -43,11 +43,11 @@ def test_trials_and_videos_on_given_tasks_are_whole(
     printed = capsys.readouterr().out
     trials, header = read_trials(folder)
     assert trials["tasks"].tolist() == tasks
-    assert trials["observation"].shape == (2, 2, 5, 2)
-    assert trials["beliefs"].shape == (2, 2, 5)
+    assert trials["observation"].shape == (2, 3, 5, 2)
+    assert trials["beliefs"].shape == (2, 3, 5)
     assert json.loads(header["task_names"]) == ["goal_x", "goal_y"]
     assert trials["valid"].all()
-    assert trials["done"].nonzero()[:, 2].tolist() == [4] * 4
+    assert trials["done"].nonzero()[:, 2].tolist() == [4] * 6
     goals = trials["tasks"][:, None, None]
     distances = (trials["next_observation"] - goals).norm(dim=-1)
     torch.testing.assert_close(trials["sparse_reward"], -distances)
@@ -55,7 +55,7 @@ def test_trials_and_videos_on_given_tasks_are_whole(
         video = folder / "videos" / f"task_{number}.mp4"
         assert str(video) in printed
         frames = frames_of(video)
-        assert len(frames) == 2 * (1 + 5)  # two episodes: the start and every step
+        assert len(frames) == 3 * (1 + 5)  # three episodes: the start and every step
         changes = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
         assert (changes > 0.01).all()
 
@@ -120,5 +120,5 @@ def test_a_half_cheetah_is_filmed_without_a_display_or_the_error_names_what_to_i
         assert "Traceback" not in done.stderr
         pytest.skip("there is no GL library on this machine")
     frames = frames_of(tmp_path / "version_0" / "videos" / "task_0.mp4")
-    assert len(frames) == 2 * (1 + 4)
+    assert len(frames) == 3 * (1 + 4)
     assert (np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3)) > 0.01).all()

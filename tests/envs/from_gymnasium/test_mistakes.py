@@ -61,7 +61,7 @@ def test_a_mistake_is_found_when_the_environment_is_made(arguments: dict[str, An
 
 
 def test_a_task_outside_the_distribution_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Line, sub-environment 1: task \[5.0\] lies outside"):
+    with pytest.raises(ValueError, match=r"Line, sub-environment 1: task \[5.0\]: it lies outside"):
         line().set_tasks(torch.tensor([[0.0], [5.0], [0.0]]))
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from envs import AntVel, HalfCheetahVel, HumanoidVel, WalkerRandParams
+from envs import AntVel, HalfCheetahVel, HumanoidVel, Reward, WalkerRandParams
+from envs.errors import NonFiniteError
 from envs.locomotion.mujoco_env import MujocoEnv
 
 
@@ -73,3 +75,14 @@ def test_every_sub_environment_that_diverges_is_counted(monkeypatch: pytest.Monk
     env._state[1:, 1] = 1e11
     env.step(torch.zeros(3, 6))
     assert env.diverged == 2
+
+
+def test_an_environment_of_a_users_own_is_checked_like_any_other() -> None:
+    class Careless(HalfCheetahVel):
+        def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+            return super().reward(features, tasks)._replace(reward=features[..., 0] / 0.0)
+
+    env = Careless(2)
+    env.reset()
+    with pytest.raises(NonFiniteError, match="Careless.reward gives "):
+        env.step(torch.zeros(2, 6))

@@ -40,7 +40,7 @@ def test_csv_holds_scalars_against_environment_steps_and_the_configuration(run_w
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     validated = [row for row in rows if row["val/return"]]
-    assert [int(row["step"]) for row in validated] == [4 * 20 + 2 * 2 * 20]
+    assert [int(row["step"]) for row in validated] == [4 * 20 + 2 * 3 * 20]
     parameters = yaml.safe_load((folder / "hparams.yaml").read_text())
     assert parameters["data"]["task_slots"] == 4
 

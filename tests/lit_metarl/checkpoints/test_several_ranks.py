@@ -64,7 +64,7 @@ def test_ranks_share_a_fixed_set_of_tasks_and_learn_one_reward_model(tmp_path: P
     assert_same(first["reward_model"]["network"], second["reward_model"]["network"])
     assert not torch.equal(first["reward_model"]["generator"], second["reward_model"]["generator"])
     initial = 4 * 20  # one episode for every task, whichever rank collected it
-    assert data["environment_steps"] == initial + 2 * 2 * 20
+    assert data["environment_steps"] == initial + 2 * 3 * 20
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_run_on_other_tasks_starts_from_a_checkpoints_weights_and_from_nothing
     assert all(torch.equal(weight, saved["state_dict"][name]) for name, weight in started[0].items())
     tuned = torch.load(tmp_path / "runs" / "version_1" / "checkpoints" / "last.ckpt", weights_only=True)
     assert tuned["global_step"] == 6  # of its own two epochs
-    assert tuned["RolloutDataModule"]["environment_steps"] == 4 * 20 + 2 * 2 * 2 * 20
+    assert tuned["RolloutDataModule"]["environment_steps"] == 4 * 20 + 2 * 2 * 3 * 20
 
 
 def test_other_settings_than_sizes_may_change(run_tiny: Run, checkpoint: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_refusal_of_a_changed_resume_names_it(
     [
         (["--data.env=envs.HalfCheetahVel"], "observation_dim is 2 there, 20 here, action_dim is 2 there, 6 here"),
         (["--model.init_args.layers=[7]"], "critics.0.0.weight is [64, 9] there, [7, 9] here"),
-        (["--model.init_args.network.normalization=critics"], "critics.0.1.bias is missing there, [64] here"),
+        (["--model.init_args.network.normalization=none"], "critics.0.1.bias is [64] there, missing here"),
         (
             ["--model=lit_metarl.algorithms.RL2", "--data.relabeler=datamodules.relabeling.NoRelabeler"],
             "it is of PEARL, not RL2",

@@ -19,9 +19,9 @@ def test_fit_prints_results_before_and_after_and_logs_against_environment_steps(
     printed = capsys.readouterr().out
     assert "before" in printed
     assert "after" in printed
-    assert "test/return_episode_2" in printed
+    assert "test/return_episode_3" in printed
     events = scalars(tmp_path)
-    initial, iteration = 4 * 1 * 20, 2 * 2 * 20
+    initial, iteration = 4 * 1 * 20, 2 * 3 * 20
     assert [event.step for event in events.Scalars("val/return")] == [initial + iteration, initial + 2 * iteration]
     assert [event.value for event in events.Scalars("progress/meta_steps")] == [3.0, 6.0]
     logged = set(events.Tags()["scalars"])

@@ -132,7 +132,7 @@ def test_a_class_that_is_typed_as_a_file_keeps_what_the_file_gives(parse: Parse,
     file.write_text(f"class_path: {VARIBAD}\ninit_args: {{layers: [9]}}")
     parsed = parse("fit", PRESET, f"--model={file}")
     assert parsed.config.model.init_args.layers == [9]
-    assert "dropped: initialization." in parsed.said
+    assert "dropped: initialization, network." in parsed.said
 
 
 def test_what_a_file_of_another_class_takes_from_the_typed_one_is_named(parse: Parse) -> None:

@@ -42,4 +42,4 @@ def test_a_run_resumes_from_the_checkpoint_of_a_requeued_job_if_it_has_this_conf
     )
     assert run_tiny("fit", *go_on) == 0
     steps = [event.step for event in scalars(tmp_path, version=1).Scalars("val/return")]
-    assert steps == [4 * 1 * 20 + 2 * 2 * 2 * 20]
+    assert steps == [4 * 1 * 20 + 2 * 2 * 3 * 20]

@@ -67,8 +67,8 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     assert after["environment_steps"] == curves[-1]["environment_steps"]
     assert float(after["test/return"]) == pytest.approx(results["after"]["test/return"], rel=1e-6)
     by_task = read(tmp_path / "rows" / "tasks.csv.gz")
-    assert [(row["task"], row["episode"]) for row in by_task] == [(f"{i}", f"{k}") for i in range(5) for k in (1, 2)]
-    adapted = [float(row["return"]) for row in by_task if row["episode"] == "2"]
+    assert [(row["task"], row["episode"]) for row in by_task] == [(f"{i}", f"{k}") for i in range(5) for k in (1, 2, 3)]
+    adapted = [float(row["return"]) for row in by_task if row["episode"] == "3"]
     assert sum(adapted) / 5 == pytest.approx(results["after"]["test/return"], rel=1e-5)
     assert {"task/goal_x", "task/goal_y"} <= set(by_task[0])
     assert "versions" not in by_task[0]
