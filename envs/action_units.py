@@ -49,7 +49,6 @@ class ActionUnits:
             self.dim = len(self.low)
         self._half_range = (self.high - self.low) / 2
         self._arrays = self.low.numpy(), self.high.numpy(), self._half_range.numpy()
-        self._is_normalized = bool((self.low == -1.0).all() and (self.high == 1.0).all())
         self._choices = np.arange(self.dim) + self.start
 
     def rescaled(self, actions: Tensor) -> Tensor:
@@ -57,12 +56,10 @@ class ActionUnits:
         return self.low + (actions + 1.0) * self._half_range
 
     def own(self, actions: Tensor) -> Tensor:
-        """Normalized `actions` `[n, dim]`, in [-1, 1], as the space has them: within the bounds, or choices `[n]`."""
+        """Normalized `actions` `[n, dim]` as the space has them: `[n, dim]` within the bounds, or choices `[n]`."""
         normalized = actions.numpy()  # NumPy's operations take less time than torch's on a few numbers
         if self.discrete:
             return torch.from_numpy(normalized.argmax(-1) + self.start)
-        if self._is_normalized:
-            return actions
         low, high, half_range = self._arrays
         return torch.from_numpy(np.minimum(np.maximum(low + (normalized + 1.0) * half_range, low), high))
 

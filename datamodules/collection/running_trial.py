@@ -147,8 +147,6 @@ class RunningTrial:
         numbers = normalized.numpy()
         if not (numbers.min() >= -1.0 and numbers.max() <= 1.0):  # NaN is not
             self._tell_of(normalized)
-            if not self._units.discrete:
-                normalized = normalized.clamp(-1.0, 1.0)
         actions = self._units.own(normalized)
         if not self._is_single:
             return actions
