@@ -8,7 +8,7 @@ setup(
     package_data={
         "": ["py.typed"],
         "lit_metarl.presets": ["**/*.yaml"],
-        "lit_metarl.report": ["*.jinja"],
+        "lit_metarl.report": ["*.jinja", "*.mplstyle"],
         "envs.locomotion": ["*.json"],
         "envs.manipulation": ["*.npz"],
     },

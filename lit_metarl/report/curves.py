@@ -1,8 +1,7 @@
-"""Learning curves: seeds on one grid, their interquartile mean, and the steps to a reference's final return."""
+"""Learning curves: runs on one grid, their interquartile mean, and the steps to a reference's final return."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,7 @@ import pandas as pd
 
 from envs.errors import require
 from lit_metarl.report.rows import REMAKE
-from lit_metarl.report.statistics import (
-    MINIMUM_SEEDS,
-    Bootstrap,
-    Estimate,
-    FloatArray,
-    interquartile_mean,
-    interval,
-)
+from lit_metarl.report.statistics import MINIMUM_SEEDS, Estimate, FloatArray, interquartile_mean, interval, resample
 
 GRID_POINTS = 400
 """A finer grid than this is thinned out to it: no figure shows more."""
@@ -28,64 +20,57 @@ class Curve:
     """One method's interquartile mean over seeds.
 
     Attributes:
-        steps: environment steps `[grid]`.
-        value: `[grid]`.
-        low: lower end of the interval `[grid]`; NaN with too few seeds.
-        high: its upper end.
-        resampled: the curve of every bootstrap resample `[resamples, grid]`; None with too few seeds.
+        points: columns `environment_steps`, `value`, `low` and `high` (ends of the interval; NaN with too few seeds).
+        resampled: the curve of every bootstrap resample `[resamples, points]`; None with too few seeds.
     """
 
-    steps: FloatArray
-    value: FloatArray
-    low: FloatArray
-    high: FloatArray
+    points: pd.DataFrame
     resampled: FloatArray | None
 
 
-def common_grid(steps: Sequence[FloatArray]) -> FloatArray:
-    """The steps of all seeds within the range that every seed covers, so that nothing is extrapolated.
+def on_common_grid(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Runs, interpolated linearly onto the steps of all of them within the range that every run covers.
 
     Args:
-        steps: by seed, ascending, `[validations]` each.
+        curves: rows of `curves.csv`, of one experiment.
+        metric: such as `val/return`.
 
     Returns:
-        `[grid]`, empty if the ranges do not overlap.
+        `[environment steps, runs]`, columns by method and seed; empty if the ranges do not overlap.
     """
-    first, last = max(step[0] for step in steps), min(step[-1] for step in steps)
-    union = np.unique(np.concatenate(steps))
-    grid = union[(union >= first) & (union <= last)]
-    return grid if len(grid) <= GRID_POINTS else np.linspace(first, last, GRID_POINTS)
+    logged = curves.dropna(subset=[metric])
+    runs = logged.pivot(index="environment_steps", columns=["method", "seed"], values=metric)
+    grid = runs.interpolate("index", limit_area="inside").dropna().index
+    if len(grid) > GRID_POINTS:
+        grid = pd.Index(np.linspace(grid[0], grid[-1], GRID_POINTS))
+    return runs.reindex(runs.index.union(grid)).interpolate("index", limit_area="inside").loc[grid]
 
 
-def curve_of(rows: pd.DataFrame, metric: str, bootstrap: Bootstrap) -> Curve:
-    """The curve of one method, its seeds interpolated linearly onto a common grid.
+def curve_of(curves: pd.DataFrame, metric: str, resamples: int) -> Curve:
+    """The curve of one method.
 
     Args:
-        rows: of `curves.csv`, of one method of one experiment; at least one has the metric.
+        curves: rows of `curves.csv`, of one method of one experiment; at least one has the metric.
         metric: such as `val/return`.
-        bootstrap: how resamples are drawn.
+        resamples: behind the interval.
 
     Raises:
         ConfigurationError: if the seeds have no environment steps in common.
     """
-    logged = rows.dropna(subset=[metric])
-    experiment, method = logged[["experiment", "method"]].iloc[0]
-    seeds = [own[["environment_steps", metric]].to_numpy(dtype=float).T for _, own in logged.groupby("seed")]
-    grid = common_grid([steps for steps, _ in seeds])
-    reason = "its seeds have no environment steps in common"
-    require(len(grid) > 0, "rows", f"{experiment}/{method}", reason, REMAKE)
-    values = np.stack([np.interp(grid, steps, own) for steps, own in seeds])
-    value, none = interquartile_mean(values, axis=0), np.full(len(grid), np.nan)
-    if len(seeds) < MINIMUM_SEEDS:
-        return Curve(grid, value, none, none, None)
-    resampled = interquartile_mean(bootstrap.resample(values, experiment, method, metric), axis=1)
-    return Curve(grid, value, *interval(resampled), resampled)
+    name = tuple(curves[["experiment", "method"]].iloc[0])
+    runs = on_common_grid(curves, metric)
+    require(len(runs) > 0, "rows", "/".join(name), "its seeds have no environment steps in common", REMAKE)
+    values = np.ascontiguousarray(runs.to_numpy(dtype=float).T)
+    points = pd.DataFrame({"environment_steps": runs.index, "value": interquartile_mean(values, axis=0)})
+    if len(values) < MINIMUM_SEEDS:
+        return Curve(points.assign(low=np.nan, high=np.nan), None)
+    resampled = interquartile_mean(resample(values, resamples, *name, metric), axis=1)
+    low, high = interval(resampled)
+    return Curve(points.assign(low=low, high=high), resampled)
 
 
 def averages_over_steps(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The mean of every run's curve over environment steps: the area under it, divided by its length.
-
-    Validations are joined by straight lines, within the range of steps that all runs cover.
 
     Args:
         curves: rows of `curves.csv`, of one experiment.
@@ -94,22 +79,19 @@ def averages_over_steps(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
     Returns:
         `[seeds, methods]`, NaN where there is no such run; empty if the runs have no range of steps in common.
     """
-    logged = curves.dropna(subset=[metric]).groupby(["seed", "method"])
-    runs = {key: own[["environment_steps", metric]].to_numpy(dtype=float).T for key, own in logged}
-    grid = common_grid([steps for steps, _ in runs.values()]) if runs else np.empty(0)
-    if len(grid) < 2:
+    runs = on_common_grid(curves, metric)
+    if len(runs) < 2:
         return pd.DataFrame()
-    length = grid[-1] - grid[0]
-    means = {key: float(np.trapezoid(np.interp(grid, *own), grid)) / length for key, own in runs.items()}
-    return pd.Series(means).unstack()
+    areas: pd.Series[float] = runs.apply(np.trapezoid, x=runs.index)
+    return (areas / (runs.index[-1] - runs.index[0])).unstack("method")
 
 
 def first_reached(steps: FloatArray, curves: FloatArray, targets: FloatArray) -> FloatArray:
     """First step at which each curve is at or above its target; infinite if it never is.
 
     Args:
-        steps: `[grid]`.
-        curves: `[..., grid]`.
+        steps: `[points]`.
+        curves: `[..., points]`.
         targets: `[...]`.
     """
     there = curves >= targets[..., None]
@@ -126,10 +108,10 @@ def steps_to_reference(curve: Curve, reference: Curve) -> tuple[float, Estimate]
     Returns:
         The first environment step at which the curve is there, infinite if it never is; and the share.
     """
-    budget = float(reference.steps[-1])
-    steps = float(first_reached(curve.steps, curve.value, reference.value[-1]))
+    grid, value = curve.points["environment_steps"].to_numpy(dtype=float), curve.points["value"].to_numpy()
+    budget, target = reference.points[["environment_steps", "value"]].to_numpy(dtype=float)[-1]
+    steps = float(first_reached(grid, value, target))
     if curve.resampled is None or reference.resampled is None:
         return steps, Estimate(steps / budget)
-    reached = first_reached(curve.steps, curve.resampled, reference.resampled[:, -1])
-    low, high = interval(reached / budget)
+    low, high = interval(first_reached(grid, curve.resampled, reference.resampled[:, -1]) / budget)
     return steps, Estimate(steps / budget, float(low), float(high))

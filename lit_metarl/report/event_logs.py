@@ -1,4 +1,4 @@
-"""Scalars that a run logged with TensorBoard or as CSV."""
+"""Scalars that a run logged with TensorBoard or as CSV, and the films that it ended with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 
+from lit_metarl.report.run_folders import find_runs
+
 TABLE = "metrics.csv"  # of Lightning's CSVLogger
-EVERYTHING = {"scalars": 0}  # tensorboard thins out long series unless told otherwise
+EVERYTHING = {"scalars": 0, "images": 1}  # tensorboard thins out long series unless told otherwise
+FILMS = "videos/"
+
+Film = tuple[bytes, str]
+"""A GIF and its caption."""
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)
 
@@ -34,8 +40,7 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...], whole: bool = T
             _check_whole(path)
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
-        events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
-        events.Reload()
+        events = _events(folder)
         for name in events.Tags()["scalars"]:
             if name.startswith(prefixes):
                 scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
@@ -45,6 +50,37 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...], whole: bool = T
                 logged = table[["step", name]].dropna()
                 scalars.setdefault(name, {}).update(zip(logged["step"].astype(int), logged[name]))
     return dict(sorted(scalars.items()))
+
+
+def films_in(folder: Path) -> dict[str, list[Film]]:
+    """By experiment, the films of the first seed of every method that has any.
+
+    Args:
+        folder: with the runs.
+    """
+    films: dict[tuple[str, str], list[Film]] = {}
+    for name, versions in find_runs(folder).items():
+        for version in reversed(versions):
+            films[name[:2]] = films.get(name[:2]) or _films_of(version, f"{name.method}, seed {name.seed}")
+    by_experiment: dict[str, list[Film]] = {}
+    for (experiment, _), own in films.items():
+        if own:
+            by_experiment.setdefault(experiment, []).extend(own)
+    return by_experiment
+
+
+def _films_of(version: Path, run: str) -> list[Film]:
+    """What one process filmed when training ended."""
+    events = _events(version)
+    names = sorted(name for name in events.Tags()["images"] if name.startswith(FILMS))
+    caption = f"{run}: trial on the {{}} task"
+    return [(events.Images(name)[-1].encoded_image_string, caption.format(name.removeprefix(FILMS))) for name in names]
+
+
+def _events(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
+    events.Reload()
+    return events
 
 
 def _process(path: Path) -> str:

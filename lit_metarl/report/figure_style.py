@@ -1,16 +1,17 @@
-"""How every figure looks, and how it becomes files that are equal for equal rows."""
+"""How methods look in every figure, and how a figure becomes files that are equal for equal rows."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import cycle, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_metarl.report.rows import unwritable
+from lit_metarl.report.rows import write_file
 
 REFERENCE_COLOR = "#4d4d4d"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -20,32 +21,6 @@ LINES = ("-", "--", ":")
 
 LEGEND_WIDTH, LEGEND_LINE, LEGEND_ROW = 70, 6, 0.21
 """Characters that fit into a legend's row, what an entry takes beside its name, and a row's height in inches."""
-
-NO_BREAK = "\N{NO-BREAK SPACE}"
-INTERVAL_OPACITY = 0.18
-
-RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # part of matplotlib
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#808080",
-    "axes.labelcolor": "#222222",
-    "axes.titlesize": 10,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "svg.fonttype": "path",  # looks the same wherever it is opened
-    "svg.hashsalt": "lit_metarl",
-}
 
 
 class Style(NamedTuple):
@@ -58,16 +33,13 @@ class Style(NamedTuple):
 def styles_of(methods: Sequence[str], reference: str | None) -> dict[str, Style]:
     """The style of every method of the report; the reference is gray."""
     others = [method for method in methods if method != reference]
-    styles = {
-        method: Style(COLORS[place % len(COLORS)], LINES[place // len(COLORS) % len(LINES)])
-        for place, method in enumerate(others)
-    }
+    styles = dict(zip(others, cycle(Style(color, line) for line, color in product(LINES, COLORS))))
     return styles if reference is None else {reference: Style(REFERENCE_COLOR, "-"), **styles}
 
 
-def new_figure(height: float = 3.5, width: float = 5.8) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes; sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(height: float = 3.5) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes; its height in inches."""
+    figure = Figure(figsize=(5.8, height), layout="constrained")
     return figure, figure.subplots()
 
 
@@ -87,13 +59,10 @@ def save_figure(figure: Figure, path: Path) -> bytes:
     Raises:
         ConfigurationError: if they cannot be written.
     """
-    vector = io.BytesIO()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path.with_name(f"{path.name}.png"), metadata={"Software": None})
-        figure.set_layout_engine("none")  # keeps the layout of the PNG
-        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
-        path.with_name(f"{path.name}.svg").write_bytes(vector.getvalue())
-    except OSError as error:
-        raise unwritable(path, error) from error
+    pixels, vector = io.BytesIO(), io.BytesIO()
+    figure.savefig(pixels, format="png", metadata={"Software": None})
+    figure.set_layout_engine("none")  # keeps the layout of the PNG
+    figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+    write_file(path.with_name(f"{path.name}.png"), pixels.getvalue())
+    write_file(path.with_name(f"{path.name}.svg"), vector.getvalue())
     return vector.getvalue()

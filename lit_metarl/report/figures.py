@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lit_metarl.evaluation import COORDINATE
-from lit_metarl.report.analysis import ACROSS, FINAL_RETURN, INTERVAL, Analysis
-from lit_metarl.report.figure_style import (
-    INTERVAL_OPACITY,
-    NO_BREAK,
-    REFERENCE_COLOR,
-    Style,
-    legend_above,
-    new_figure,
-)
+from lit_metarl.report.analysis import ACROSS, FINAL_RETURN, Analysis
+from lit_metarl.report.figure_style import REFERENCE_COLOR, Style, legend_above, new_figure
 from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment
 from lit_metarl.report.statistics import interquartile_mean
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 ROW_HEIGHT = 0.42  # inches a method takes in figures with one row a method
 BINS = 10
 """Of the line through the returns of test tasks."""
@@ -42,7 +34,8 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
         caption = f"{metric} against environment steps. IQM over seeds; shaded: 95 % interval."
         if reference in set(curves["method"]):
             caption += f" Dotted: where {reference} ends."
-        label, untrained = _curve_label(str(metric), experiment), _untrained(str(metric), experiment)
+        label = _curve_label(str(metric), experiment)
+        untrained = experiment.untrained.get(str(metric).replace("val/", "test/"), {})
         if len(untrained):
             caption += " Circles: the untrained agent, on the test tasks and not on those of the curve."
         yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
@@ -50,15 +43,14 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
     returns = finals[finals["metric"] == FINAL_RETURN]
     if returns["seeds"].map(len).sum() > 1:  # one dot says no more than the table
         caption = f"{FINAL_RETURN} after training. Dots: seeds; mark: IQM; bar: 95 % interval."
-        yield "final_return", _final_returns(returns, styles), caption
+        label = "Return of the adapted episode on test tasks (sum of rewards)"
+        yield "final_return", _bars(returns, returns["method"], label, styles), caption
     adaptation = analysis.table("adaptation", name)
     if (adaptation["episode"] > 1).any():
         caption = "Adaptation on test tasks after training. IQM over seeds; bars: 95 % interval."
         yield "adaptation", _adaptation(adaptation, styles), caption
-    improvement = of_interest(analysis.table("probability_of_improvement", name), reference)
-    if len(improvement):
-        caption = "Probability that a run of the first method ends with more return than one of the second."
-        yield "probability_of_improvement", _improvements(improvement, styles), caption
+    caption = "Probability that a run of the first method ends with more return than one of the second."
+    yield from _improvements(analysis, name, styles, caption)
     for coordinate in experiment.coordinates:
         caption = f"Return against the task's {coordinate}. Dots: test tasks, IQM over seeds; line: mean of neighbors."
         yield f"task_{_file_name(coordinate)}", _returns_by_task(experiment.tasks, coordinate, styles), caption
@@ -70,31 +62,9 @@ def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Plotted]:
     if len(normalized):
         caption = "Normalized final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
         label = f"Normalized final return (0 untrained, 1 as {analysis.reference})"
-        colors = [styles[method].color for method in normalized["method"]]
-        yield "normalized_return", _bars(normalized, list(normalized["method"]), colors, label, 1.0), caption
-    improvement = of_interest(analysis.table("probability_of_improvement", ACROSS), analysis.reference)
-    if len(improvement):
-        caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
-        yield "probability_of_improvement", _improvements(improvement, styles), caption
-
-
-def of_interest(pairs: pd.DataFrame, reference: str | None) -> pd.DataFrame:
-    """The pairs with the reference where there is one: the number of all grows with the square of the methods."""
-    return pairs if reference is None else pairs[(pairs["better"] == reference) | (pairs["worse"] == reference)]
-
-
-def by_task(tasks: pd.DataFrame, coordinate: str) -> pd.DataFrame:
-    """Return of every test task, the interquartile mean over the seeds that met it.
-
-    Args:
-        tasks: of one method, one row a run and task.
-        coordinate: the column of one of the task's coordinates.
-
-    Returns:
-        Columns `coordinate`, `task` and `return`, in the order of the coordinate.
-    """
-    returns = tasks.dropna(subset=[coordinate]).groupby([coordinate, "task"])["return"]
-    return returns.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).reset_index()
+        yield "normalized_return", _bars(normalized, normalized["method"], label, styles, dashed=1.0), caption
+    caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
+    yield from _improvements(analysis, ACROSS, styles, caption)
 
 
 def _curve_label(metric: str, experiment: Experiment) -> str:
@@ -111,16 +81,8 @@ def _curve_label(metric: str, experiment: Experiment) -> str:
     }.get(metric, metric)
 
 
-def _untrained(metric: str, experiment: Experiment) -> pd.Series[float]:
-    """By method, the mean of a validation metric's test before training; empty if there was none."""
-    finals = experiment.finals[np.isfinite(experiment.finals["value"]) & (experiment.finals["training"] == "before")]
-    own = finals[finals["metric"] == metric.replace("val/", "test/")]
-    means: pd.Series[float] = own.groupby("method")["value"].mean()
-    return means
-
-
 def _learning_curves(
-    curves: pd.DataFrame, label: str, styles: Styles, reference: str | None, untrained: pd.Series[float]
+    curves: pd.DataFrame, label: str, styles: Styles, reference: str | None, untrained: Mapping[str, float]
 ) -> Figure:
     """Interquartile means over seeds against environment steps, with intervals and the reference's last value."""
     figure, axes = new_figure()
@@ -129,40 +91,17 @@ def _learning_curves(
         marker = "o" if len(curve) == 1 else ""  # one point makes no line
         axes.plot(steps, curve["value"], line, color=color, label=method, marker=marker)
         if method in untrained:
-            axes.plot([0], [untrained[method]], "o", color=color, markerfacecolor="white")
+            axes.plot([0], [untrained[str(method)]], "o", color=color, markerfacecolor="white")
         if curve["low"].notna().any():
-            axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=INTERVAL_OPACITY, linewidth=0)
-    goal = curves.loc[curves["method"] == reference, "value"]
-    if len(goal):
-        axes.axhline(goal.iloc[-1], color=REFERENCE_COLOR, linewidth=0.9, dashes=(2, 3), zorder=1)
+            axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=0.18, linewidth=0)
+    for goal in curves.loc[curves["method"] == reference, "value"].tail(1):
+        axes.axhline(goal, color=REFERENCE_COLOR, linewidth=0.9, dashes=(2, 3), zorder=1)
     axes.set_xlabel("Environment steps")
     axes.xaxis.set_major_formatter(EngFormatter(sep=NO_BREAK))  # 100 k
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.margins(x=0.02)
     axes.set_ylabel(label)
     legend_above(figure, axes)
-    return figure
-
-
-def _final_returns(finals: pd.DataFrame, styles: Styles) -> Figure:
-    """One row a method: every seed a light dot, the interquartile mean with its interval."""
-    methods = list(finals["method"])
-    colors = [styles[method].color for method in methods]
-
-    def dots(axes: Axes, place: int) -> None:
-        values = finals["by_seed"].iloc[place]
-        axes.scatter(values, [place] * len(values), s=26, color=colors[place], alpha=0.35, lw=0)
-
-    label = "Return of the adapted episode on test tasks (sum of rewards)"
-    return _bars(finals, methods, colors, label, before=dots)
-
-
-def _improvements(pairs: pd.DataFrame, styles: Styles) -> Figure:
-    """One row a pair: the probability that a run of the first method ends above one of the second."""
-    names = list(pairs["better"] + " > " + pairs["worse"])
-    colors = [styles[method].color for method in pairs["better"]]
-    figure = _bars(pairs, names, colors, "Probability of improvement", 0.5)
-    figure.axes[0].set_xlim(-0.03, 1.03)
     return figure
 
 
@@ -174,9 +113,7 @@ def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
         episodes = curve["episode"] + 0.06 * (place - (methods - 1) / 2)  # bars side by side
         color, line = styles[str(method)]
         axes.plot(episodes, curve["value"], line, color=color, marker="o", markersize=4, label=method)
-        if curve["low"].notna().all():
-            for episode, low, high in zip(episodes, curve["low"], curve["high"]):
-                axes.vlines(episode, low, high, color=color, alpha=0.45, linewidth=2.5)
+        axes.vlines(episodes, curve["low"], curve["high"], color=color, alpha=0.45, linewidth=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Episode of the trial")
     axes.set_ylabel("Return of the episode\n(sum of rewards)")
@@ -185,17 +122,29 @@ def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
     return figure
 
 
+def _improvements(analysis: Analysis, name: str, styles: Styles, caption: str) -> Iterator[Plotted]:
+    """One row a pair, if there is any; with a reference only its own: all grow with the square of the methods."""
+    pairs = analysis.table("probability_of_improvement", name)
+    if analysis.reference is not None:
+        pairs = pairs[pairs["worse"] == analysis.reference]
+    if len(pairs):
+        names = pairs["better"] + " > " + pairs["worse"]
+        figure = _bars(pairs.assign(method=pairs["better"]), names, "Probability of improvement", styles, dashed=0.5)
+        figure.axes[0].set_xlim(-0.03, 1.03)
+        yield "probability_of_improvement", figure, caption
+
+
 def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Figure:
     """Every test task a light dot (interquartile mean over seeds), with the mean in bins of equally many tasks."""
     figure, axes = new_figure()
     for method, (color, line) in styles.items():
-        own = by_task(tasks[tasks["method"] == method], COORDINATE + coordinate)
-        if len(own):
-            place, value = own[COORDINATE + coordinate].to_numpy(), own["return"].to_numpy()
-            axes.scatter(place, value, s=12, color=color, alpha=0.3, linewidth=0)
-            bins = [chunk for chunk in np.array_split(np.arange(len(own)), BINS) if len(chunk)]
-            middle, mean = [place[chunk].mean() for chunk in bins], [value[chunk].mean() for chunk in bins]
-            axes.plot(middle, mean, line, color=color, label=method)
+        own = tasks[tasks["method"] == method].groupby([COORDINATE + coordinate, "task"])["return"]
+        points = own.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).reset_index()
+        points = points[[COORDINATE + coordinate, "return"]].to_numpy()
+        if len(points):
+            axes.scatter(*points.T, s=12, color=color, alpha=0.3, linewidth=0)
+            means = [bin_.mean(axis=0) for bin_ in np.array_split(points, min(BINS, len(points)))]
+            axes.plot(*np.transpose(means), line, color=color, label=method)
     axes.set_xlabel(f"Task: {coordinate.replace('_', ' ')}")
     axes.set_ylabel(RETURN_LABEL)
     legend_above(figure, axes)
@@ -203,23 +152,17 @@ def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Fi
 
 
 def _bars(
-    estimates: pd.DataFrame,
-    names: list[str],
-    colors: list[str],
-    label: str,
-    dashed: float | None = None,
-    before: Callable[[Axes, int], None] = lambda axes, place: None,
+    estimates: pd.DataFrame, names: pd.Series[str], label: str, styles: Styles, dashed: float | None = None
 ) -> Figure:
-    """One row an estimate: a mark, its interval as a bar, and what `before` draws below them."""
+    """One row an estimate: a mark, its interval as a bar, and every seed a light dot where there are seeds."""
     figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(estimates))
     if dashed is not None:
         axes.axvline(dashed, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
-    ends: Any = estimates[INTERVAL].to_numpy(dtype=float)
-    for place, ((value, low, high), color) in enumerate(zip(ends, colors)):
-        before(axes, place)
-        if not np.isnan(low):
-            axes.hlines(place, low, high, color=color, alpha=0.45, linewidth=6)
-        axes.plot([value], [place], marker="|", markersize=15, markeredgewidth=2.4, color=color)
+    for place, row in enumerate(estimates.to_dict("records")):
+        color, seeds = styles[row["method"]].color, row.get("by_seed", [])
+        axes.scatter(seeds, [place] * len(seeds), s=26, color=color, alpha=0.35, linewidth=0)
+        axes.hlines(place, row["low"], row["high"], color=color, alpha=0.45, linewidth=6)
+        axes.plot(row["value"], place, marker="|", markersize=15, markeredgewidth=2.4, color=color)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -8,18 +8,19 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 
 from envs.errors import require
 from lit_metarl.report.analysis import ACROSS, Analysis
-from lit_metarl.report.figure_style import RC, save_figure, styles_of
+from lit_metarl.report.event_logs import Film
+from lit_metarl.report.figure_style import save_figure, styles_of
 from lit_metarl.report.figures import Plotted, figures_across, figures_of
-from lit_metarl.report.films import Film
-from lit_metarl.report.page import page
-from lit_metarl.report.rows import Experiment, load_experiments, unwritable
-from lit_metarl.report.statistics import Bootstrap
+from lit_metarl.report.notes import notes_on
+from lit_metarl.report.page import render
+from lit_metarl.report.rows import Experiment, load_experiments, write_file
+from lit_metarl.report.statistics import RESAMPLES
 
 ALWAYS = ("val/return", "val/cvar")
-PAGE = "index.html"
 
 
 def make_report(
@@ -27,7 +28,7 @@ def make_report(
     output: Path,
     reference: str | None = None,
     metrics: Sequence[str] = ALWAYS,
-    bootstrap: Bootstrap = Bootstrap(),  # noqa: B008  immutable
+    resamples: int = RESAMPLES,
     command: str = "",
     films: Mapping[str, list[Film]] = {},
 ) -> Path:
@@ -37,8 +38,8 @@ def make_report(
         rows: folder of the rows.
         output: folder of figures, tables and page.
         reference: the method that others are measured against, if any.
-        metrics: validation metrics to draw curves of.
-        bootstrap: how resamples are drawn.
+        metrics: validation metrics to plot curves of.
+        resamples: behind every interval.
         command: that plots it again; shown on the page.
         films: by experiment.
 
@@ -49,26 +50,35 @@ def make_report(
     experiments = load_experiments(rows)
     methods = _methods(experiments, reference)
     _check_metrics(experiments, metrics)
-    analysis = Analysis(methods, metrics, reference, bootstrap)
-    styles = styles_of(methods, reference)
-    pictures = {}
-    with mpl.rc_context(RC):
+    analysis, styles = Analysis(methods, metrics, reference, resamples), styles_of(methods, reference)
+    figures = {}
+    with mpl.style.context("lit_metarl.report.figure_style"):
         for experiment in experiments:
             if len(experiment.environments) == 1:
                 analysis.add(experiment)
-                pictures[experiment.name] = _save(figures_of(experiment, analysis, styles), output, experiment.name)
+                figures[experiment.name] = _save(figures_of(experiment, analysis, styles), output, experiment.name)
         across = analysis.add_across()
         if across is not None:
-            pictures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
+            figures[ACROSS] = _save(figures_across(analysis, styles), output, "all")
     analysis.write(output / "tables")
     place = (rows.parent if output == rows else rows).resolve()
     about = f"{place.parent.name}/{place.name}" if place.name.startswith("version_") else place.name
-    text = page(f"Report: {about}", command, experiments, analysis, across, pictures, films)
-    try:
-        (output / PAGE).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise unwritable(output / PAGE, error) from error
-    return output / PAGE
+    text = render(
+        title=f"Report: {about}",
+        command=command,
+        runs=pd.concat([experiment.runs for experiment in experiments]),
+        experiments=experiments,
+        notes={experiment.name: notes_on(experiment, metrics, reference) for experiment in experiments},
+        rows=lambda table, experiment: analysis.table(table, experiment).to_dict("records"),
+        figures=figures,
+        films=films,
+        across=across,
+        all=ACROSS,
+        reference=reference,
+        resamples=resamples,
+    )
+    write_file(output / "index.html", text.encode())
+    return output / "index.html"
 
 
 def _methods(experiments: Sequence[Experiment], reference: str | None) -> list[str]:
@@ -87,8 +97,7 @@ def _check_metrics(experiments: Sequence[Experiment], metrics: Sequence[str]) ->
         require(metric in known, "metrics", metric, "no run has it", f"{hint}The rows have {', '.join(known)}.")
 
 
-def _save(drawn: Iterable[Plotted], output: Path, prefix: str) -> list[tuple[bytes, str]]:
-    beginning = re.sub(r"[^\w.-]+", "_", prefix)
-    return [
-        (save_figure(figure, output / "figures" / f"{beginning}_{name}"), caption) for name, figure, caption in drawn
-    ]
+def _save(plotted: Iterable[Plotted], output: Path, prefix: str) -> list[tuple[bytes, str]]:
+    """Write figures; their SVGs and captions."""
+    beginning = output / "figures" / re.sub(r"[^\w.-]+", "_", prefix)
+    return [(save_figure(figure, Path(f"{beginning}_{name}")), caption) for name, figure, caption in plotted]

@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from envs.errors import ConfigurationError, require
@@ -67,6 +68,12 @@ class Experiment:
         return sorted(name for name in map(str, self.curves) if "/" in name and self.curves[name].notna().any())
 
     @property
+    def untrained(self) -> pd.Series[float]:
+        """Means of test metrics before training, by metric and method; values that are not finite are left out."""
+        before = self.finals[(self.finals["training"] == "before") & np.isfinite(self.finals["value"])]
+        return before.groupby(["metric", "method"])["value"].mean()
+
+    @property
     def coordinates(self) -> list[str]:
         """Names of the tasks' coordinates."""
         given = [str(name) for name in self.tasks if self.tasks[name].notna().any()]
@@ -80,17 +87,21 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         ConfigurationError: if the file cannot be written.
     """
     content = table.to_csv(index=False, lineterminator="\n").encode()
+    write_file(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, and its folder.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        path.write_bytes(content)
     except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> ConfigurationError:
-    """The mistake of an output folder that cannot be written."""
-    hint = "Choose a folder that you may write to."
-    return ConfigurationError("output", str(path), f"it cannot be written ({error.strerror})", hint)
+        hint = "Choose a folder that you may write to."
+        raise ConfigurationError("output", str(path), f"it cannot be written ({error.strerror})", hint) from error
 
 
 def read_table(path: Path, required: list[str]) -> pd.DataFrame:

@@ -11,12 +11,11 @@ from lit_metarl.report.curves import (
     GRID_POINTS,
     Curve,
     averages_over_steps,
-    common_grid,
     curve_of,
     first_reached,
+    on_common_grid,
     steps_to_reference,
 )
-from lit_metarl.report.statistics import Bootstrap
 
 
 def curve(seeds: dict[int, tuple[list[float], list[float]]], resamples: int, method: str = "none") -> Curve:
@@ -26,25 +25,14 @@ def curve(seeds: dict[int, tuple[list[float], list[float]]], resamples: int, met
         for seed, (steps, values) in seeds.items()
         for step, value in zip(steps, values)
     ]
-    return curve_of(pd.DataFrame(rows), "val/return", Bootstrap(resamples))
-
-
-def test_the_grid_has_all_steps_that_every_seed_covers_and_none_beyond() -> None:
-    grid = common_grid([np.array([0.0, 10.0, 20.0]), np.array([5.0, 15.0, 30.0])])
-    np.testing.assert_array_equal(grid, [5.0, 10.0, 15.0, 20.0])
-
-
-def test_a_fine_grid_is_thinned_out() -> None:
-    grid = common_grid([np.arange(0.0, 2000.0)])
-    assert len(grid) == GRID_POINTS
-    assert (grid[0], grid[-1]) == (0.0, 1999.0)
+    return curve_of(pd.DataFrame(rows), "val/return", resamples)
 
 
 def test_seeds_that_validated_at_different_steps_are_interpolated() -> None:
     found = curve({1: ([0, 10, 20], [0, 10, 20]), 2: ([0, 20], [0, 40]), 3: ([5, 25], [5, 25])}, 100)
-    np.testing.assert_array_equal(found.steps, [5, 10, 20])
-    np.testing.assert_allclose(found.value, np.array([5 + 10 + 5, 10 + 20 + 10, 20 + 40 + 20]) / 3)
-    assert np.all((found.low <= found.value) & (found.value <= found.high))
+    np.testing.assert_array_equal(found.points["environment_steps"], [5, 10, 20])
+    np.testing.assert_allclose(found.points["value"], np.array([5 + 10 + 5, 10 + 20 + 10, 20 + 40 + 20]) / 3)
+    assert found.points["value"].between(found.points["low"], found.points["high"]).all()
 
 
 def test_seeds_without_common_steps_are_refused() -> None:
@@ -86,6 +74,19 @@ def runs(*own: tuple[str, int, list[float], list[float]]) -> pd.DataFrame:
             for step, value in zip(steps, values)
         ]
     )
+
+
+def test_the_grid_has_all_steps_that_every_run_covers_and_none_beyond() -> None:
+    rows = runs(("none", 1, [0, 10, 20], [0, 1, 2]), ("none", 2, [5, 15, 30], [0, 1, 2]))
+    assert list(on_common_grid(rows, "val/return").index) == [5, 10, 15, 20]
+
+
+def test_a_fine_grid_is_thinned_out() -> None:
+    steps = list(map(float, range(2000)))
+    grid = on_common_grid(runs(("none", 1, steps, steps)), "val/return")
+    assert len(grid) == GRID_POINTS
+    assert (grid.index[0], grid.index[-1]) == (0.0, 1999.0)
+    np.testing.assert_allclose(grid["none", 1], grid.index)
 
 
 def test_the_average_over_steps_is_the_area_under_the_curve_within_what_all_runs_cover() -> None:

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from lit_metarl.report.statistics import (
-    Bootstrap,
     estimate,
     interquartile_mean,
     interval,
-    mean_improvement,
-    pooled_interquartile_mean,
     probability_of_improvement,
+    resample,
 )
 
 # What rliable 1.2.0 says of these scores [runs, tasks], with 20,000 resamples.
@@ -64,22 +62,22 @@ def test_the_probability_of_improvement_counts_pairs_and_halves_of_ties() -> Non
 
 
 def test_estimates_over_strata_and_their_intervals_are_those_of_rliable() -> None:
-    how = Bootstrap(resamples=20_000)
-    iqm = estimate(pooled_interquartile_mean, list(X.T), how, [("x", str(task)) for task in range(3)])
+    iqm = estimate(interquartile_mean, {("x", str(task)): scores for task, scores in enumerate(X.T)}, 20_000)
     assert iqm.value == pytest.approx(RLIABLE_IQM)
     assert (iqm.low, iqm.high) == pytest.approx(RLIABLE_IQM_INTERVAL, abs=0.02)
     strata = [scores for pair in zip(X.T, Y.T) for scores in pair]
-    improvement = estimate(mean_improvement, strata, how, [(str(place),) for place in range(6)])
+    purposes = [(str(place),) for place in range(6)]
+    improvement = estimate(probability_of_improvement, dict(zip(purposes, strata)), 20_000)
     assert improvement.value == pytest.approx(RLIABLE_IMPROVEMENT)
     assert (improvement.low, improvement.high) == pytest.approx(RLIABLE_IMPROVEMENT_INTERVAL, abs=0.02)
 
 
 def test_intervals_cover_the_true_value_about_as_often_as_they_say() -> None:
-    generator, how = np.random.default_rng(3), Bootstrap(resamples=500)
+    generator = np.random.default_rng(3)
     samples = generator.normal(size=(300, 25))
     covered = []
     for place, scores in enumerate(samples):
-        low, high = interval(interquartile_mean(how.resample(scores, str(place)), axis=1))
+        low, high = interval(interquartile_mean(resample(scores, 500, str(place)), axis=1))
         covered.append(low <= 0.0 <= high)
     assert 0.89 <= np.mean(covered) <= 0.98
 
@@ -91,7 +89,7 @@ def test_an_interval_of_infinite_values_has_infinite_ends_and_no_undefined_ones(
 
 def test_seeds_are_resampled_whole_and_only_their_purpose_decides_how() -> None:
     values = np.arange(4.0)[:, None] + np.array([0.0, 10.0])
-    first, again, other = (Bootstrap(50).resample(values, purpose) for purpose in ("a", "a", "b"))
+    first, again, other = (resample(values, 50, purpose) for purpose in ("a", "a", "b"))
     assert first.shape == (50, 4, 2)
     np.testing.assert_array_equal(first[..., 1] - first[..., 0], 10.0)
     np.testing.assert_array_equal(first, again)
@@ -99,9 +97,9 @@ def test_seeds_are_resampled_whole_and_only_their_purpose_decides_how() -> None:
 
 
 def test_two_seeds_give_no_interval() -> None:
-    one = estimate(lambda strata: interquartile_mean(strata[0]), [np.array([1.0, 3.0])], Bootstrap(), [("x",)])
+    one = estimate(interquartile_mean, {("x",): np.array([1.0, 3.0])}, 100)
     assert one.value == 2.0
     assert np.isnan([one.low, one.high]).all()
-    strata = [np.arange(5.0), np.array([1.0, 3.0])]  # enough in one stratum only
-    both = estimate(mean_improvement, strata, Bootstrap(), [("x",), ("y",)])
+    strata = {("x",): np.arange(5.0), ("y",): np.array([1.0, 3.0])}  # enough in one stratum only
+    both = estimate(probability_of_improvement, strata, 100)
     assert np.isnan([both.low, both.high]).all()
