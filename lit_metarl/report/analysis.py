@@ -94,12 +94,12 @@ class Analysis:
         """Analyze one experiment."""
         further = [name for name in experiment.metrics if name == SUCCESS or name.startswith(TASK_MEANS)]
         shown = [metric for metric in dict.fromkeys((*self.metrics, *further)) if metric in experiment.metrics]
-        for metric in shown:
-            self._add_averages(experiment, metric)
         curves = {metric: self._curves(experiment, metric) for metric in {*shown, RETURN} & set(experiment.metrics)}
-        for metric, method, curve in ((metric, *item) for metric in shown for item in curves[metric].items()):
-            key = {"experiment": experiment.name, "method": method, "metric": metric}
-            self._rows["curves"] += curve.points.assign(**key).to_dict("records")
+        for metric in shown:
+            for method, curve in curves[metric].items():
+                key = {"experiment": experiment.name, "method": method, "metric": metric}
+                self._rows["curves"] += curve.points.assign(**key).to_dict("records")
+            self._add_averages(experiment, metric)
         self._add_finals(experiment)
         self._add_adaptation(experiment)
         self._add_improvements(experiment.name, self._scores[experiment.name], [experiment.name])

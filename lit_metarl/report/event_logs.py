@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -58,15 +59,17 @@ def films_in(folder: Path) -> dict[str, list[Film]]:
     Args:
         folder: with the runs.
     """
-    films: dict[tuple[str, str], list[Film]] = {}
+    films: dict[str, list[Film]] = defaultdict(list)
+    filmed = set()
     for name, versions in find_runs(folder).items():
-        for version in reversed(versions):
-            films[name[:2]] = films.get(name[:2]) or _films_of(version, f"{name.method}, seed {name.seed}")
-    by_experiment: dict[str, list[Film]] = {}
-    for (experiment, _), own in films.items():
-        if own:
-            by_experiment.setdefault(experiment, []).extend(own)
-    return by_experiment
+        if name[:2] not in filmed:
+            films_of_versions = (
+                _films_of(version, f"{name.method}, seed {name.seed}") for version in reversed(versions)
+            )
+            if newest := next(filter(None, films_of_versions), None):
+                films[name.experiment] += newest
+                filmed.add(name[:2])
+    return films
 
 
 def _films_of(version: Path, run: str) -> list[Film]:

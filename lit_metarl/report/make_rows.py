@@ -26,18 +26,17 @@ def make_rows(runs: Path, rows: Path) -> list[str]:
         ConfigurationError: if no run can be used, or a file cannot be written.
     """
     collected: dict[str, list[pd.DataFrame]] = {file: [pd.DataFrame(columns=COLUMNS[file])] for file in COLUMNS}
-    statuses = {}
+    found, usable = [], False
     for name, folders in find_runs(runs).items():
         try:
             tables = _tables_of(folders)
+            usable = True
         except (OSError, ValueError) as error:
             tables = {RUNS: pd.DataFrame([{"status": _reason(error)}])}
         for file, table in tables.items():
             collected[file].append(table.assign(**name._asdict()))
-        statuses[name] = tables[RUNS]["status"].iloc[0]
-    found = [f"{name}: {status}" for name, status in statuses.items()]
+        found.append(f"{name}: {tables[RUNS]['status'].iloc[0]}")
     message = f"none of its {len(found)} runs can be used ({'; '.join(found[:3])})"
-    usable = any(status in (FINISHED, UNFINISHED) for status in statuses.values())
     require(usable, "runs", str(runs), message, "Wait until a run has finished or validated once.")
     for file, of_runs in collected.items():
         table = pd.concat([one for one in of_runs if len(one)] or of_runs)
@@ -69,20 +68,18 @@ def _tables_of(folders: list[Path]) -> dict[str, pd.DataFrame]:
     steps = sorted(scalars.get("val/return", {}))
     if not finished and not steps:
         raise ValueError(f"it has not finished (no {RESULTS}), nor validated once")
-    curves = {
-        metric: pd.Series(values).map(_single) for metric, values in scalars.items() if not metric.startswith("test/")
-    }
     ends = {"before": 0, "after": max([0, *steps, *scalars.get("test/return", {})])}
-    finals = [
-        {"training": training, "environment_steps": ends[training], **metrics}
-        for training, metrics in (_results(folder / RESULTS) if finished else _untrained(scalars)).items()
-    ]
+    tests = _results(folder / RESULTS) if finished else _untrained(scalars)
     tables = {
         RUNS: pd.DataFrame([{"status": FINISHED if finished else UNFINISHED, **_facts(folder)}]),
-        FINALS: pd.DataFrame(finals),
+        FINALS: pd.DataFrame(
+            [{"training": when, "environment_steps": ends[when], **metrics} for when, metrics in tests.items()]
+        ),
     }
     if steps:
-        tables[CURVES] = pd.DataFrame(curves).loc[steps].rename_axis("environment_steps").reset_index()
+        curves = {name: own for name, own in scalars.items() if not name.startswith("test/")}
+        table = pd.DataFrame({name: pd.Series(own).map(_single) for name, own in curves.items()})
+        tables[CURVES] = table.loc[steps].rename_axis("environment_steps").reset_index()
     if (folder / TASK_ROWS).is_file():  # older versions did not write it
         tables[TASKS] = _task_rows(folder / TASK_ROWS)
     return tables

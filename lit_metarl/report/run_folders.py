@@ -14,7 +14,6 @@ from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.naming import class_name, environment_name, method_of
 
-LAYOUT = "<experiment>/<method>/seed_<number>/"
 LONGEST_NAME = 80
 RESULTS, CONFIGURATION, VERSIONS = "results.json", "config.yaml", "versions.json"
 
@@ -45,16 +44,17 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
     """
     hint = "Give the folder of a run, or one with several: runs of train.py, or of a batch (lit_metarl.batch)."
     require(folder.is_dir(), "runs", str(folder), "there is no such folder", hint)
+    root = folder.resolve()
+    of_batches = {
+        place: RunName(place.parts[-3], place.parts[-2], int(place.name.removeprefix("seed_")))
+        for place in sorted((root, *root.rglob("seed_*")))
+        if re.fullmatch(r"seed_\d+", place.name) and place.is_dir()
+    }
     runs: dict[RunName, list[Path]] = {}
-    of_batches = {}
-    for place in sorted((folder.resolve(), *folder.resolve().rglob("seed_*"))):
-        number = re.fullmatch(r"seed_(\d+)", place.name)
-        if number is not None and place.is_dir():
-            of_batches[place] = RunName(place.parts[-3], place.parts[-2], int(number[1]))
     for place, name in of_batches.items():
-        runs[_unused(name, runs, place)] = newest_finished(place) or _chains(_versions(place) or [place])[-1]
+        runs[_unused(name, runs, place)] = newest(place)
     single = defaultdict(list)
-    for path in folder.resolve().rglob(CONFIGURATION):
+    for path in root.rglob(CONFIGURATION):
         if _trained(path.parent) and not any(place in path.parents for place in of_batches):
             single[path.parent.parent].append(path.parent)
     for versions in single.values():
@@ -64,14 +64,11 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
     return dict(sorted(runs.items()))
 
 
-def newest_finished(place: Path) -> list[Path]:
-    """The folders of a run's newest finished version, the newest last; empty if there is none."""
-    versions = _versions(place)
-    while versions and not (versions[-1] / RESULTS).is_file():
-        versions.pop()
-    if not versions:
-        return [place] if (place / RESULTS).is_file() else []
-    return _chains(versions)[-1]
+def newest(place: Path) -> list[Path]:
+    """The folders of a run's newest finished version, the newest last; those of its newest one if none has finished."""
+    versions = sorted((path for path in place.glob("version_*") if path.is_dir()), key=_number) or [place]
+    finished = [index for index, version in enumerate(versions) if (version / RESULTS).is_file()]
+    return _chains(versions[: finished[-1] + 1] if finished else versions)[-1]
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:
@@ -126,10 +123,6 @@ def _unused(name: RunName, runs: dict[RunName, list[Path]], place: Path) -> RunN
     return name if name not in runs else name._replace(method=f"{name.method} ({'/'.join(place.parts[-2:])})")
 
 
-def _versions(place: Path) -> list[Path]:
-    return sorted((path for path in place.glob("version_*") if path.is_dir()), key=_number)
-
-
 def _number(version: Path) -> tuple[int, str]:
     return len(version.name), version.name
 
@@ -143,10 +136,9 @@ def _chains(versions: list[Path]) -> list[list[Path]]:
     """Versions in order, those together of which each continues the one before."""
     chains: list[list[Path]] = []
     for version in versions:
-        if chains and _resumed(version):
-            chains[-1].append(version)
-        else:
-            chains.append([version])
+        if not (chains and _resumed(version)):
+            chains.append([])
+        chains[-1].append(version)
     return chains
 
 

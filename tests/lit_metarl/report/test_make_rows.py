@@ -13,7 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_metarl.report.__main__ import main
-from lit_metarl.report.run_folders import newest_finished
+from lit_metarl.report.run_folders import newest
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -74,12 +74,12 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     assert "versions" not in by_task[0]
 
 
-def test_the_newest_finished_version_counts(tmp_path: Path) -> None:
+def test_the_newest_version_counts(tmp_path: Path) -> None:
     for version in (0, 2, 9, 10, 11):
         (tmp_path / f"version_{version}").mkdir()
         if version != 11:
             (tmp_path / f"version_{version}" / "results.json").touch()
-    assert newest_finished(tmp_path) == [tmp_path / "version_10"]
+    assert newest(tmp_path) == [tmp_path / "version_10"]
 
 
 def test_a_resumed_run_counts_from_its_beginning(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_resumed_run_counts_from_its_beginning(tmp_path: Path) -> None:
         (tmp_path / f"version_{version}").mkdir()
         (tmp_path / f"version_{version}" / "config.yaml").write_text(f"ckpt_path: {resumed_from}\n")
     (tmp_path / "version_3" / "results.json").touch()
-    assert newest_finished(tmp_path) == [tmp_path / f"version_{version}" for version in (1, 2, 3)]
+    assert newest(tmp_path) == [tmp_path / f"version_{version}" for version in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("content", [[], ["point/none/first"], ["point/none/seed_1"]])
