@@ -159,8 +159,9 @@ def _bars(
     if dashed is not None:
         axes.axvline(dashed, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
     for place, row in enumerate(estimates.to_dict("records")):
-        color, seeds = styles[row["method"]].color, row.get("by_seed", [])
-        axes.scatter(seeds, [place] * len(seeds), s=26, color=color, alpha=0.35, linewidth=0)
+        color = styles[row["method"]].color
+        if seeds := row.get("by_seed"):
+            axes.scatter(seeds, [place] * len(seeds), s=26, color=color, alpha=0.35, linewidth=0)
         axes.hlines(place, row["low"], row["high"], color=color, alpha=0.45, linewidth=6)
         axes.plot(row["value"], place, marker="|", markersize=15, markeredgewidth=2.4, color=color)
     axes.set_yticks(range(len(names)), names)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
+from matplotlib import style
 
 from envs.errors import require
 from lit_metarl.report.analysis import ACROSS, Analysis
@@ -52,7 +52,7 @@ def make_report(
     _check_metrics(experiments, metrics)
     analysis, styles = Analysis(methods, metrics, reference, resamples), styles_of(methods, reference)
     figures = {}
-    with mpl.style.context("lit_metarl.report.figure_style"):
+    with style.context("lit_metarl.report.figure_style"):
         for experiment in experiments:
             if len(experiment.environments) == 1:
                 analysis.add(experiment)

@@ -75,6 +75,14 @@ def test_the_folder_of_one_version_is_enough(run: Path) -> None:
     assert "1 run of 1 method (pearl)" in Links(page_of(run)).text
 
 
+def test_rows_and_report_go_to_a_folder_that_was_given_and_the_page_has_the_command(run: Path, tmp_path: Path) -> None:
+    command = ["all", str(run.parent), str(tmp_path / "rows"), "--reference", "pearl"]
+    assert main(command) == 0
+    assert (tmp_path / "rows" / "runs.csv").is_file()
+    page = (tmp_path / "rows" / "report" / "index.html").read_text(encoding="utf-8")
+    assert " ".join(["python -m lit_metarl.report", *command]) in Links(page).text
+
+
 def test_several_runs_are_told_apart_by_method_seed_and_configuration(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
