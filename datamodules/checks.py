@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ def check_agent(data: RolloutDataModule, agent: Agent) -> None:
             "Leave it out, or use an algorithm with replay.",
             of=data,
         )
+        _warn_of_short_evaluation(data, agent)
     _check_schedule(data, agent)
     if data.relabeler.needs_foresight and not isinstance(agent, Foresight):
         raise ConfigurationError(
@@ -83,6 +85,18 @@ def check_agent(data: RolloutDataModule, agent: Agent) -> None:
             f"it asks the algorithm for a foresight, and {type(agent).__name__} has none",
             "Use an algorithm with an adaptation_utility (PEARL), or configs/relabel/none.yaml or random.yaml.",
             of=data,
+        )
+
+
+def _warn_of_short_evaluation(data: RolloutDataModule, agent: Agent) -> None:
+    """Say that an agent that adapts from episode to episode is evaluated on shorter trials than it is trained for."""
+    trained, evaluated = data.collection.adapted_episodes, data.evaluation.adapted_episodes
+    if evaluated < trained:
+        warnings.warn(
+            f"{type(agent).__name__} is trained for trials of {trained} episodes and evaluated in episode {evaluated}: "
+            "the return that is reported is not that of the adapted agent. Set evaluation.adapted_episodes to "
+            f"{trained} to see it.",
+            stacklevel=2,
         )
 
 

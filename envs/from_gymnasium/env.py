@@ -106,7 +106,7 @@ class FromGymnasium(MetaEnv):
                 "Give all three for relabeling, or none.",
             )
             self._reward: Any = imported(reward, "reward") if isinstance(reward, str) else reward
-            self._simulates_finite = reward is None
+            self._trusted = reward is None and type(self) is FromGymnasium  # its processes' answers are checked
             own_features: Any = imported(features, "features") if isinstance(features, str) else features
             factory = EnvFactory(env, env_args or {})
             setter = task_setter(task_method, task_attributes, task_options, task_arguments)
@@ -162,7 +162,8 @@ class FromGymnasium(MetaEnv):
             shape = batch_shape(features, tasks)
             recorded, terminated = recorded.expand(shape), terminated.expand(shape)
         if self._reward is None:
-            return Reward(recorded, recorded, terminated.bool())
+            reward = recorded.clone()  # not a part of the features
+            return Reward(reward, reward, terminated.bool())
         given = self._reward(features[..., len(RECORDED) :], tasks)
         return given if isinstance(given, Reward) else Reward(given, given, terminated.bool())
 
@@ -195,7 +196,7 @@ class FromGymnasium(MetaEnv):
         return features
 
     def _observe(self) -> Tensor:
-        return self._observations
+        return self._observations.clone()
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         picture: NDArray[np.uint8] = self._simulation.ask("frame", {env_id: ()})[env_id]

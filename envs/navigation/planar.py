@@ -15,6 +15,9 @@ from envs.base import MetaEnv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MARGIN = 0.1
+"""Between a path that leaves the scene and the picture's edge."""
+
 
 class PlanarEnv(MetaEnv):
     """An environment whose sub-environments have a position in the plane and remember the episode's path."""
@@ -48,6 +51,7 @@ class PlanarEnv(MetaEnv):
         path = self._path[env_id]
         path = path[~path.isnan().any(-1)]
         if len(path):
+            _include(axes, path.numpy())
             axes.plot(*path.T.numpy(), color="tab:blue", marker=".")
             axes.plot(*path[-1].numpy(), color="tab:blue", marker="o", markersize=9)
         canvas.draw()  # type: ignore[no-untyped-call]
@@ -58,3 +62,10 @@ class PlanarEnv(MetaEnv):
 
     def _load_simulation_state(self, state: dict[str, Tensor]) -> None:
         self._path = state["path"]
+
+
+def _include(axes: Axes, path: NDArray[np.float32]) -> None:
+    """Widen the limits of `axes` until they hold `path` `[time, 2]`."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    (low_x, low_y), (high_x, high_y) = path.min(0) - MARGIN, path.max(0) + MARGIN
+    axes.set(xlim=(min(left, low_x), max(right, high_x)), ylim=(min(bottom, low_y), max(top, high_y)))

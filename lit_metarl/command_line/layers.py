@@ -26,8 +26,8 @@ class Layers:
     """The configuration files of one command, and what was typed in addition.
 
     An argument written for one class does not apply to another: where a class is replaced, by a later file or by what
-    is typed, the arguments that files gave to the old class are dropped. Those that the new class would have accepted
-    are named in a warning. A file that gives arguments without a class means the current class.
+    is typed, the arguments that files gave to the old class are dropped. A warning names those that the new class would
+    have accepted, and those that it does not have. A file that gives arguments without a class means the current class.
 
     Args:
         arguments: what was typed.
@@ -215,9 +215,11 @@ class Layers:
         if shared:
             files = ", ".join(dict.fromkeys(dropped[name] for name in shared))
             new = chosen.rpartition(".")[2]
+            others = sorted(name for name in dropped if name not in lost)
+            too = f" {new} does not have {', '.join(others)}." if others else ""
             self.warnings.append(
                 f"{key} is {new} ({where}). Arguments that {files} gave to {old} are dropped: "
-                f"{', '.join(shared)}. Give them again to keep them."
+                f"{', '.join(shared)}. Give them again to keep them.{too}"
             )
 
     def _understood_by_typed(self, key: str, parser: ArgumentParser) -> set[str]:

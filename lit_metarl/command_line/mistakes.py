@@ -46,6 +46,8 @@ NAMED_CLASS = (
 )
 BASE = "it is only a base class of others"
 HELP = ("help", "config", "print_config", "==SUPPRESS==")
+MEANT = {"seed": "seed_everything"}
+"""Keys by which people try others that are spelled differently."""
 FEW = 12  # keys that fit into a message
 NOT_INSTALLED = r"(?P<what>Requirement '[^']+' not met)\. HINT: Try running `(?P<how>[^`]+)`"
 
@@ -121,7 +123,7 @@ class ConciseParser(LightningArgumentParser):
         elsewhere = self.layers.classes_with(key.rpartition(".")[2]) if self.exit_on_error else []
         if elsewhere:
             return f". It is known as {' and '.join(elsewhere)}."
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        nearest = [MEANT[key]] if key in MEANT else difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         if nearest:
             return f"{of}. The nearest known key is '{nearest[0]}'."
         if self.exit_on_error or len(known) > FEW:

@@ -50,14 +50,16 @@ def _compare(run: Run) -> None:
     best = getattr(best_of(run.trainer), "best_model_path", "")
     if not best:
         tell("warning: there is no best checkpoint, for there was no validation: 'after' is the agent as it is now.")
-    steps = run.datamodule.environment_steps
+    steps = run.datamodule.environment_steps  # of the whole training; the test sets those of the checkpoint
     results = {
         "before": run.exact_resume.before,
         "after": run.test(best or None, "the best checkpoint" if best else "the agent"),
     }
-    run.hyperparameters.log_results(run.trainer, results["after"], steps)
+    tested = run.datamodule.environment_steps
+    run.hyperparameters.log_results(run.trainer, results["after"], tested)
     if run.trainer.is_global_zero:
-        print_results(results, f"{run.title}, {steps:,} environment steps")
+        after = f"{tested:,} of {steps:,}" if tested < steps else f"{steps:,}"
+        print_results(results, f"{run.title}, after {after} environment steps")
     if run.keeps_results:
         run.write_task_rows()
         run.write_json("results.json", results)

@@ -77,6 +77,8 @@ class Camera:
         means = self._sums[env_id] / max(self._time, 1)
         task = values_of(spec.task_names, env.tasks[env_id])
         achieved = achieved_values(spec.feature_names, self._features[env_id], means)
+        if achieved and self._time == 0:  # features are those of a step
+            achieved = "–"
         exploring = " (exploration)" if self._episode < self._exploration_episodes else ""
         lines = (
             f"{spec.name}, task: {task}",

@@ -323,6 +323,12 @@ def test_replays_limits_do_not_bind_an_on_policy_algorithm() -> None:
         build(algorithm=RL2, relabeler=RandomRelabeler())
 
 
+def test_an_on_policy_agent_that_is_evaluated_on_shorter_trials_than_it_is_trained_for_is_named() -> None:
+    longer = CollectionPlan(tasks_per_iteration=2, adapted_episodes=3)
+    with pytest.warns(UserWarning, match="RL2 is trained for trials of 3 episodes and evaluated in episode 1"):
+        build(algorithm=RL2, collection=longer, evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5))
+
+
 def test_learned_rewards_are_refused_where_nothing_is_relabeled_in_hindsight() -> None:
     with pytest.raises(ConfigurationError, match="RolloutDataModule: reward_model = .*RL2 learns from the rewards"):
         build(algorithm=RL2, reward_model=RewardModel())

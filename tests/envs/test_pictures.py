@@ -60,6 +60,19 @@ def test_the_path_of_a_navigation_episode_is_drawn() -> None:
     assert (env.render_frame(0) != before).any()
 
 
+def test_a_path_that_leaves_the_scene_stays_in_the_picture() -> None:
+    from envs import SparsePointRobot
+
+    env = SparsePointRobot(1, horizon=60)
+    env.set_tasks(torch.tensor([[1.0, 0.0]]))
+    env.reset()
+    frames = []
+    for _ in range(60):
+        env.step(torch.tensor([[0.0, 0.1]]))
+        frames.append(env.render_frame(0))
+    assert (frames[-1] != frames[-2]).any()  # six goals' distances away, the robot's last move is seen
+
+
 def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_library(*arguments: object) -> None:
         raise ImportError("no such library")

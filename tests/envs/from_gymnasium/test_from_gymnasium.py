@@ -42,6 +42,17 @@ def test_an_episode_is_that_of_gymnasiums_own_environment() -> None:
             assert rewards[env_id].item() == pytest.approx(reward)
 
 
+def test_what_a_step_returns_shares_no_memory() -> None:
+    env = line(2)
+    handed_out = [env.reset()[0]]
+    for _ in range(2):
+        observation, reward, terminated, truncated, info = env.step(torch.zeros(2, 1))
+        handed_out += [observation, reward, terminated, truncated, info["sparse_reward"]]
+    for index, value in enumerate(handed_out):
+        for other in (*handed_out[index + 1 :], info["features"]):
+            assert not np.shares_memory(value.numpy(), other.numpy())
+
+
 @pytest.mark.parametrize(
     "way",
     [

@@ -34,6 +34,7 @@ Parse = Callable[..., Parsed]
         (["--data.collection", "3"], ["data.collection = '3'", "it has keys of its own"]),
         (["--checkpoint=3"], ["checkpoint = '3'", "--checkpoint.KEY"]),
         (["--trainer.max_epochs", "2", "3"], ["unrecognized arguments: 3"]),
+        (["--seed=3"], ["unknown key 'seed'", "'seed_everything'"]),
         (["extra"], ["extra", "given by --config"]),
         (["--config"], ["--config", "without a value"]),
         (["--data.reward_model=RewardModel", "--data.reward_model.layers=x"], ["data.reward_model.layers = 'x'"]),

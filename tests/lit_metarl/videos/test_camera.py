@@ -50,6 +50,18 @@ def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> N
     assert all((one != other).any() for film in films for one, other in pairwise(film))
 
 
+def test_before_its_first_step_an_episode_has_achieved_nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions: list[str] = []
+    monkeypatch.setattr(
+        "lit_metarl.videos.camera.with_caption", lambda frame, lines: captions.append(lines[1]) or frame
+    )
+    env = film_in(PointRobot, Camera([lambda picture: None], exploration_episodes=1))(1, 0)
+    agent, generator = Blind(PointRobot.meta_spec), torch.Generator().manual_seed(0)
+    Collector(env).collect(agent, torch.tensor([[0.5, 0.5]]), 1, generator)
+    assert captions[0] == "achieved: –"
+    assert captions[1].startswith("achieved: x ")
+
+
 def test_filming_does_not_change_what_happens() -> None:
     trials = []
     for make in (PointRobot, film_in(PointRobot, Camera([lambda picture: None], 1, 1))):
