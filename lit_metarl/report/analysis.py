@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,7 @@ class Analysis:
         for metric in shown:
             for method, curve in curves[metric].items():
                 key = {"experiment": experiment.name, "method": method, "metric": metric}
-                self._rows["curves"] += curve.points.assign(**key).to_dict("records")
+                self._rows["curves"] += _records(curve.points, key)
             self._add_averages(experiment, metric)
         self._add_finals(experiment)
         self._add_adaptation(experiment)
@@ -128,7 +128,7 @@ class Analysis:
         return Across(list(scores), sorted(off_scale), left_out)
 
     def _add(
-        self, table: str, key: Row, statistic: Callable[..., FloatArray], strata: Mapping[tuple[str, ...], FloatArray]
+        self, table: str, key: Row, statistic: Callable[..., FloatArray], strata: Mapping[Any, FloatArray]
     ) -> None:
         self._rows[table].append({**key, **estimate(statistic, strata, self.resamples)._asdict()})
 
@@ -167,10 +167,10 @@ class Analysis:
                 self._add("final", key | seeds | before, interquartile_mean, strata)
         returns = finals[finals["metric"] == FINAL_RETURN]
         after, before = (returns[returns["training"] == training] for training in ("after", "before"))
-        scores = {method: own["value"].to_numpy() for method, own in self._by_method(after).items()}
-        self._scores[experiment.name] = scores
-        if self.reference in scores and len(before):
-            zero, one = before["value"].to_numpy().mean(), interquartile_mean(scores[self.reference])
+        by_method = {method: own["value"].to_numpy() for method, own in self._by_method(after).items()}
+        self._scores[experiment.name] = by_method
+        if self.reference in by_method and len(before):
+            zero, one = before["value"].to_numpy().mean(), interquartile_mean(by_method[self.reference])
             if one > zero:
                 self._scales[experiment.name] = float(zero), float(one)
 
@@ -185,7 +185,7 @@ class Analysis:
             if len(own) == len(episodes):
                 points = own.set_index("metric").loc[episodes, INTERVAL]
                 key = {"experiment": experiment.name, "method": method, "episode": range(1, len(episodes) + 1)}
-                self._rows["adaptation"] += points.assign(**key).to_dict("records")
+                self._rows["adaptation"] += _records(points, key)
 
     def _add_improvements(self, name: str, methods: Iterable[str], experiments: Sequence[str]) -> None:
         """Rows of all pairs; the reference comes second, so that its pairs read as "better than the reference"."""
@@ -205,3 +205,9 @@ class Analysis:
             target = reference.points["value"].iloc[-1]
             row = (name, method, target, steps, ratio, low, high)
             self._rows["steps_to_reference"].append(dict(zip(COLUMNS["steps_to_reference"], row)))
+
+
+def _records(points: pd.DataFrame, key: Row) -> list[Row]:
+    """A row for every point, which begins with the point's numbers and ends with `key`."""
+    records: list[Any] = points.assign(**cast(Any, key)).to_dict("records")
+    return records

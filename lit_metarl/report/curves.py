@@ -83,7 +83,8 @@ def averages_over_steps(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
     if len(runs) < 2:
         return pd.DataFrame()
     areas: pd.Series[float] = runs.apply(np.trapezoid, x=runs.index)
-    return (areas / (runs.index[-1] - runs.index[0])).unstack("method")
+    averages: pd.DataFrame = (areas / (runs.index[-1] - runs.index[0])).unstack("method")
+    return averages
 
 
 def first_reached(steps: FloatArray, curves: FloatArray, targets: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
         if reference in set(curves["method"]):
             caption += f" Dotted: where {reference} ends."
         label = _curve_label(str(metric), experiment)
-        untrained = experiment.untrained.get(str(metric).replace("val/", "test/"), {})
+        untrained: Any = experiment.untrained.get(str(metric).replace("val/", "test/"), {})
         if len(untrained):
             caption += " Circles: the untrained agent, on the test tasks and not on those of the curve."
         yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
@@ -140,10 +141,10 @@ def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Fi
     for method, (color, line) in styles.items():
         own = tasks[tasks["method"] == method].groupby([COORDINATE + coordinate, "task"])["return"]
         points = own.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).reset_index()
-        points = points[[COORDINATE + coordinate, "return"]].to_numpy()
-        if len(points):
-            axes.scatter(*points.T, s=12, color=color, alpha=0.3, linewidth=0)
-            means = [bin_.mean(axis=0) for bin_ in np.array_split(points, min(BINS, len(points)))]
+        dots = points[[COORDINATE + coordinate, "return"]].to_numpy()
+        if len(dots):
+            axes.scatter(dots[:, 0], dots[:, 1], s=12, color=color, alpha=0.3, linewidth=0)
+            means = [bin_.mean(axis=0) for bin_ in np.array_split(dots, min(BINS, len(dots)))]
             axes.plot(*np.transpose(means), line, color=color, label=method)
     axes.set_xlabel(f"Task: {coordinate.replace('_', ' ')}")
     axes.set_ylabel(RETURN_LABEL)

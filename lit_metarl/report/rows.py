@@ -71,7 +71,8 @@ class Experiment:
     def untrained(self) -> pd.Series[float]:
         """Means of test metrics before training, by metric and method; values that are not finite are left out."""
         before = self.finals[(self.finals["training"] == "before") & np.isfinite(self.finals["value"])]
-        return before.groupby(["metric", "method"])["value"].mean()
+        means: pd.Series[float] = before.groupby(["metric", "method"])["value"].mean()
+        return means
 
     @property
     def coordinates(self) -> list[str]:

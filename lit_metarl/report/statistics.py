@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +77,7 @@ def interval(distribution: FloatArray) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
-def estimate(
-    statistic: Callable[..., FloatArray], strata: Mapping[tuple[str, ...], FloatArray], resamples: int
-) -> Estimate:
+def estimate(statistic: Callable[..., Any], strata: Mapping[Any, FloatArray], resamples: int) -> Estimate:
     """A statistic of independent strata, with its stratified bootstrap interval.
 
     Args:

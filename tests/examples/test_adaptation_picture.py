@@ -21,7 +21,11 @@ def test_a_picture_has_a_panel_an_episode(checkpoint: str, tmp_path: Path) -> No
     tasks = [[0.5, 0.5], [-0.5, 0.25]]
     trials, env = adaptation_picture.run_trials(Path(checkpoint), tasks, episodes=3, seed=1)
     panels = adaptation_picture.plot(trials, env).axes
-    assert [panel.get_title().split("\n")[0] for panel in panels] == ["episode 1 (exploring)", "episode 2", "episode 3"]
+    assert [panel.get_title().split("\n")[0] for panel in panels] == [
+        "episode 1 (exploring)",
+        "episode 2 (exploring)",
+        "episode 3",
+    ]
     goals = [line.get_xydata()[0].tolist() for line in panels[0].lines if line.get_marker() == "*"]
     assert goals == tasks
 
