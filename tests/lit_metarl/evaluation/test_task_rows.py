@@ -78,7 +78,7 @@ def test_rows_of_fit_and_of_a_later_test_are_equal_and_give_the_printed_figures(
     rows, again = (read_task_rows(path / "test_tasks.csv") for path in (first, first.with_name("version_1")))
     assert rows.equals(again)
     figures = json.loads((first / "results.json").read_text())["after"]
-    adapted = sorted(rows["return"][rows["episode"] == 2])
+    adapted = sorted(rows["return"][rows["episode"] == 3])
     assert len(adapted) == 5
     assert figures["test/return"] == pytest.approx(np.mean(adapted), rel=1e-5)
     assert figures["test/cvar"] == pytest.approx(adapted[0])  # ⌈0.05 · 5⌉ = 1
