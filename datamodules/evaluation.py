@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -10,10 +11,19 @@ from torch import Tensor
 
 from datamodules import ranks
 from datamodules.collection import Collector, Trials
+from datamodules.collection.collector import ProgressReport
 from datamodules.contracts import Agent
 from datamodules.plans import EvaluationPlan
 from envs.base import MetaEnv
 from envs.randomness import derive_seed, make_generator
+
+Watching = Callable[[str, int], AbstractContextManager[ProgressReport | None]]
+"""Given what runs and the largest number of its environment steps, shows its progress."""
+
+
+def unwatched(_description: str, _total_steps: int) -> AbstractContextManager[None]:
+    """Shows nothing."""
+    return nullcontext()
 
 
 class EvaluationTrials:
@@ -28,6 +38,7 @@ class EvaluationTrials:
         plan: how evaluation is done.
         purpose: names the random streams, so that validation and test differ.
         agent: returns the agent to evaluate and its device.
+        watching: shows the progress of every group.
     """
 
     def __init__(
@@ -37,11 +48,13 @@ class EvaluationTrials:
         plan: EvaluationPlan,
         purpose: str,
         agent: Callable[[], tuple[Agent, torch.device]],
+        watching: Watching = unwatched,
     ) -> None:
         self._make_env = make_env
         self._plan = plan
         self._purpose = purpose
         self._agent = agent
+        self._watching = watching
         self._groups = tasks.split(plan.num_envs)
 
     def __len__(self) -> int:
@@ -62,14 +75,18 @@ class EvaluationTrials:
         plan = self._plan
         repetition, index = divmod(number, len(self._groups))
         purpose = f"{self._purpose} trials {index}" + (f", repetition {repetition}" if repetition else "")
+        episodes = agent.exploration_episodes + plan.adapted_episodes
+        steps = len(self._groups[index]) * episodes * collector.env.meta_spec.horizon
         collector.env.reset(seed=derive_seed(plan.seed, 0, purpose))
-        trials = collector.collect(
-            agent,
-            self._groups[index],
-            agent.exploration_episodes + plan.adapted_episodes,
-            make_generator(plan.seed, 0, f"{purpose} agent"),
-            deterministic=True,
-            device=device,
-            with_beliefs=True,
-        )
+        with self._watching("trials", steps) as report:
+            trials = collector.collect(
+                agent,
+                self._groups[index],
+                episodes,
+                make_generator(plan.seed, 0, f"{purpose} agent"),
+                deterministic=True,
+                device=device,
+                report=report,
+                with_beliefs=True,
+            )
         return replace(trials, task_numbers=index * plan.num_envs + torch.arange(len(trials.tasks)))

@@ -14,8 +14,9 @@ from torch import Tensor
 from datamodules import ranks
 from datamodules.checks import check_agent, check_components, check_ranks
 from datamodules.collection import Collector, Trials
+from datamodules.collection.collector import ProgressReport
 from datamodules.contracts import Agent, LearnsFrom
-from datamodules.evaluation import EvaluationTrials
+from datamodules.evaluation import EvaluationTrials, Watching, unwatched
 from datamodules.experience import Experience, ReplayExperience, TrialExperience
 from datamodules.plans import (
     BeliefPlan,
@@ -243,21 +244,25 @@ class RolloutDataModule(pl.LightningDataModule):
 
     def predict_on(self, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
         """Predict trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given."""
-        self._prediction = self.evaluation_trials("prediction", tasks, make_env)
+        self._prediction = self.evaluation_trials("prediction", tasks, make_env, self._watching)
 
     def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
         generator = make_generator(self.evaluation.seed, 0, f"{purpose} tasks")
         return self.evaluation_trials(purpose, self.env.evaluation_tasks(purpose).sample(number, generator))
 
     def evaluation_trials(
-        self, purpose: str, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None
+        self,
+        purpose: str,
+        tasks: Tensor,
+        make_env: Callable[[int, int], MetaEnv] | None = None,
+        watching: Watching = unwatched,
     ) -> EvaluationTrials:
         """Finished trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given.
 
         `purpose` names their random streams.
         """
         return EvaluationTrials(
-            make_env or self.make_env, tasks, self.evaluation, purpose, lambda: (self.agent, self.device)
+            make_env or self.make_env, tasks, self.evaluation, purpose, lambda: (self.agent, self.device), watching
         )
 
     def run_epoch(self) -> Iterator[Any]:
@@ -332,11 +337,11 @@ class RolloutDataModule(pl.LightningDataModule):
         return trials
 
     @contextmanager
-    def _watching(self, description: str, total_steps: int) -> Iterator[None]:
-        """Show progress inside, out of at most `total_steps` environment steps."""
+    def _watching(self, description: str, total_steps: int) -> Iterator[ProgressReport | None]:
+        """Show progress inside, out of at most `total_steps` environment steps; yields what to report steps to."""
         if self.progress is not None:
             self.progress.begin(description, total_steps)
-        yield
+        yield None if self.progress is None else self.progress.advance
         if self.progress is not None:
             self.progress.end()
 

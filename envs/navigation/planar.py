@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from envs.base import MetaEnv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PLACE = (0.12, 0.08, 0.84, 0.84)
+"""Of the axes in a picture: left, bottom, width and height, as shares of it; layout engines are slow."""
 MARGIN = 0.1
 """Between a path that leaves the scene and the picture's edge."""
 
@@ -25,6 +28,7 @@ class PlanarEnv(MetaEnv):
     def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
         super().__init__(num_envs, seed, horizon)
         self._path = torch.full((num_envs, self.meta_spec.horizon + 1, 2), torch.nan)
+        self._scene: _Scene | None = None  # of the last picture
 
     @abstractmethod
     def _plot_scene(self, axes: Axes, task: list[float]) -> None:
@@ -41,21 +45,11 @@ class PlanarEnv(MetaEnv):
         self._path.numpy()[rows, self._elapsed[rows] + 1] = positions.numpy()
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(4.0, 4.0), dpi=80, layout="tight")
-        canvas = FigureCanvasAgg(figure)
-        axes = figure.add_subplot(aspect="equal", title=self.meta_spec.name)
-        self._plot_scene(axes, self.tasks[env_id].tolist())
+        task = self.tasks[env_id].tolist()
+        if self._scene is None or self._scene.task != task:
+            self._scene = _Scene(task, self._plot_scene, self.meta_spec.name)
         path = self._path[env_id]
-        path = path[~path.isnan().any(-1)]
-        if len(path):
-            _include(axes, path.numpy())
-            axes.plot(*path.T.numpy(), color="tab:blue", marker=".")
-            axes.plot(*path[-1].numpy(), color="tab:blue", marker="o", markersize=9)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+        return self._scene.with_path(path[~path.isnan().any(-1)].numpy())
 
     def _simulation_state(self) -> dict[str, Tensor]:
         return {"path": self._path}
@@ -64,8 +58,45 @@ class PlanarEnv(MetaEnv):
         self._path = state["path"]
 
 
-def _include(axes: Axes, path: NDArray[np.float32]) -> None:
-    """Widen the limits of `axes` until they hold `path` `[time, 2]`."""
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    (low_x, low_y), (high_x, high_y) = path.min(0) - MARGIN, path.max(0) + MARGIN
-    axes.set(xlim=(min(left, low_x), max(right, high_x)), ylim=(min(bottom, low_y), max(top, high_y)))
+class _Scene:
+    """A picture of what stands still under a task, drawn once, over which paths are drawn.
+
+    Args:
+        task: whose goal is shown.
+        plot: draws it, given axes and the task.
+        title: above the picture, unless `plot` sets another.
+    """
+
+    def __init__(self, task: list[float], plot: Callable[[Axes, list[float]], None], title: str) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import: only for those who ask
+        from matplotlib.figure import Figure
+
+        self.task = task
+        self._figure = Figure(figsize=(4.0, 4.0), dpi=80)
+        self._canvas = FigureCanvasAgg(self._figure)
+        self._axes = self._figure.add_axes(PLACE, aspect="equal", title=title)
+        plot(self._axes, task)
+        self._limits = np.array([self._axes.get_xlim(), self._axes.get_ylim()]).T  # low and high corner, `[2, 2]`
+        (self._steps,) = self._axes.plot([], [], color="tab:blue", marker=".", animated=True)
+        (self._place,) = self._axes.plot([], [], color="tab:blue", marker="o", markersize=9, animated=True)
+        self._drawn: tuple[list[list[float]], Any] | None = None  # limits, and the picture without a path
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """A copied environment draws its own scene: what is drawn cannot be copied."""
+        return type(None), ()
+
+    def with_path(self, path: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The picture with `path` `[time, 2]`, `[height, width, 3]`; its limits are wide enough for the path."""
+        low, high = self._limits
+        if len(path):
+            low, high = np.minimum(low, path.min(0) - MARGIN), np.maximum(high, path.max(0) + MARGIN)
+        limits = [low.tolist(), high.tolist()]
+        if self._drawn is None or self._drawn[0] != limits:
+            self._axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+            self._canvas.draw()  # type: ignore[no-untyped-call]
+            self._drawn = limits, self._canvas.copy_from_bbox(self._figure.bbox)  # type: ignore[no-untyped-call]
+        self._canvas.restore_region(self._drawn[1])  # type: ignore[no-untyped-call]
+        for line, points in ((self._steps, path), (self._place, path[-1:])):
+            line.set_data(*points.T)
+            self._axes.draw_artist(line)
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 
 import torch
@@ -46,7 +47,7 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     if number == 0:
         raise NoVideos(
             f"one of them would take {a_task_s:.1f} s, more than the {seconds:.1f} s that --figures.share leaves. "
-            "Raise it, or film tasks with 'predict --video'."
+            f"Raise it {math.ceil(a_task_s / seconds)} times, or film tasks with 'predict --video'."
         )
     chosen = dict(list(chosen.items())[:number])
     affordable = int(seconds / a_picture_s / number / episodes) - 1

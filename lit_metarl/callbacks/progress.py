@@ -92,6 +92,11 @@ class MetaRLProgressBar(RichProgressBar):
         if trainer.is_global_zero:
             rollout_data(trainer).progress = self
 
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_predict_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            rollout_data(trainer).progress = self
+
     def begin(self, description: str, total_steps: int) -> None:
         """Show a bar for collecting `total_steps` environment steps."""
         if self.progress is not None:
@@ -102,6 +107,7 @@ class MetaRLProgressBar(RichProgressBar):
         """Advance the collection bar by `steps` environment steps."""
         if self.progress is not None and self._collection is not None:
             self.progress.advance(self._collection, steps)
+            self.progress.soft_refresh()  # by the thread that draws, as often as `refresh_rate` allows
 
     def end(self) -> None:
         """Remove the collection bar."""

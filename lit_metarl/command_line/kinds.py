@@ -15,6 +15,7 @@ WORDS = {  # singular and plural
     "OpenUnitInterval": ("a number between 0 and 1, without these", "numbers between 0 and 1, without these"),
     "dict": ("keys with values", "keys with values"),
     "timedelta": ("a duration", "durations"),
+    "list[list[float]]": ("a list of lists of numbers, such as [[0.5], [1.5]]", "lists of lists of numbers"),
 }
 LISTS = ("list", "List", "Sequence", "Iterable")
 UNIONS = ("Union", "Optional")
@@ -48,7 +49,7 @@ def _alternatives(kind: str) -> list[str]:
 def _one(kind: str, several: bool = False) -> str:
     """A type that is no union."""
     name, inside = _subscript(kind)
-    if name in LISTS and inside:
+    if name in LISTS and inside and kind not in WORDS:
         members = _alternatives(inside)
         return f"{'lists' if several else 'a list'} of {' or '.join(_one(member, several=True) for member in members)}"
     if name == "Literal":

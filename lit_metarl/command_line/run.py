@@ -90,3 +90,12 @@ class Run:
         trained, steps = self.trained_under, self.datamodule.environment_steps
         facts = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
         return write_task_rows(task_rows(self.model.evaluated, facts), self.folder)
+
+
+def remove_empty_logs(folder: Path) -> None:
+    """Remove the event files that hold nothing: TensorBoard would list an empty run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
+
+    for path in folder.glob("events.out.tfevents.*"):
+        if not any(EventAccumulator(str(path)).Reload().Tags().values()):
+            path.unlink()

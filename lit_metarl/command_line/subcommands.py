@@ -14,7 +14,7 @@ from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_check
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.next_steps import next_steps
 from lit_metarl.command_line.results_table import print_results
-from lit_metarl.command_line.run import Run
+from lit_metarl.command_line.run import Run, remove_empty_logs
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
 
 
@@ -116,6 +116,7 @@ def predict(run: Run, arguments: dict[str, Any]) -> None:
         print(f"Trials: {path}")
         for film in films:
             print(f"Video: {film}")
+        remove_empty_logs(run.folder)
 
 
 def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:

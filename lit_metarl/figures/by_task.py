@@ -16,15 +16,25 @@ PANEL = 3.2  # inches
 
 
 def plot_returns(results: TaskResults, task_names: Sequence[str]) -> Figure:
-    """Return of the first and of the adapted (last) episode against every task coordinate (the first six)."""
-    figure, panels = _panels(task_names)
+    """Return of the first and of the adapted (last) episode against every task coordinate (the first six).
+
+    Where there are two coordinates, a map beside them shows the adapted return of every task.
+    """
+    if len(task_names) == 2:
+        figure, (*panels, plane) = _panels([*task_names, task_names[0]])
+        first, second = results.tasks.T.cpu().numpy()
+        dots = plane.scatter(first, second, c=results.returns[:, -1].cpu().numpy(), s=24)
+        plane.set_ylabel(task_names[1])
+        figure.colorbar(dots, ax=plane, label=f"return, episode {results.returns.shape[1]}")
+    else:
+        figure, panels = _panels(task_names)
     returns = results.returns.cpu().numpy()
     for panel, values in zip(panels, results.tasks.T.cpu().numpy()):
         if returns.shape[1] > 1:
             panel.scatter(values, returns[:, 0], s=14, color="tab:gray", label="episode 1")
         panel.scatter(values, returns[:, -1], s=14, color="tab:blue", label=f"episode {returns.shape[1]}")
     panels[0].set_ylabel("return")
-    panels[0].legend(frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
     return figure
 
 

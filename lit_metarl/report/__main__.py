@@ -20,14 +20,15 @@ from lit_metarl.report.statistics import RESAMPLES
 PROGRAM = "python -m lit_metarl.report"
 
 
-def rows_command(runs: Path, rows: Path) -> None:
+def rows_command(runs: Path, rows: Path, add: bool = False) -> None:
     """Read runs into rows (CSV), from which any figure is plotted without the runs.
 
     Args:
         runs: Folder of a run, or with runs in it.
         rows: Folder that the rows are written to.
+        add: Whether the rows of other runs that are there stay: for runs of several machines.
     """
-    for line in make_rows(runs, rows):
+    for line in make_rows(runs, rows, add):
         print(f"found {line}")
     print(f"Rows: {rows}")
 

@@ -188,7 +188,10 @@ class Analysis:
                 self._rows["adaptation"] += _records(points, key)
 
     def _add_improvements(self, name: str, methods: Iterable[str], experiments: Sequence[str]) -> None:
-        """Rows of all pairs; the reference comes second, so that its pairs read as "better than the reference"."""
+        """Rows of all pairs; the reference comes second, so that its pairs read as "better than the reference".
+
+        Two single runs make no probability: their pairs are left out.
+        """
         for better, worse in combinations(sorted(methods, key=lambda method: method == self.reference), 2):
             strata = {
                 (experiment, method, FINAL_RETURN): self._scores[experiment][method]
@@ -196,7 +199,8 @@ class Analysis:
                 for method in (better, worse)
             }
             key = {"experiment": name, "better": better, "worse": worse}
-            self._add("probability_of_improvement", key, probability_of_improvement, strata)
+            if max(map(len, strata.values())) > 1:
+                self._add("probability_of_improvement", key, probability_of_improvement, strata)
 
     def _add_steps_to_reference(self, name: str, returns: Mapping[str, Curve]) -> None:
         for method in returns if self.reference in returns else []:

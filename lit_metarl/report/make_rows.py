@@ -12,12 +12,29 @@ from envs.errors import require
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import COORDINATE, TASK_ROWS, read_task_rows
 from lit_metarl.report.event_logs import read_scalars
-from lit_metarl.report.rows import COLUMNS, CURVES, FINALS, FINISHED, RUNS, TASK_MEANS, TASKS, UNFINISHED, write_table
+from lit_metarl.report.rows import (
+    COLUMNS,
+    CURVES,
+    FINALS,
+    FINISHED,
+    NAME,
+    RUNS,
+    TASK_MEANS,
+    TASKS,
+    UNFINISHED,
+    read_named_table,
+    write_table,
+)
 from lit_metarl.report.run_folders import CONFIGURATION, RESULTS, described, find_runs, read_configuration
 
 
-def make_rows(runs: Path, rows: Path) -> list[str]:
+def make_rows(runs: Path, rows: Path, add: bool = False) -> list[str]:
     """Read all runs in and below `runs` and write their rows into the folder `rows`.
+
+    Args:
+        runs: folder of a run, or with runs in it.
+        rows: folder of the files.
+        add: whether rows that are there of other runs stay.
 
     Returns:
         One line for each run that was found: what there is of it, or why it cannot be used; `runs.csv` records it too.
@@ -40,12 +57,21 @@ def make_rows(runs: Path, rows: Path) -> list[str]:
     require(usable, "runs", str(runs), message, "Wait until a run has finished or validated once.")
     for file, of_runs in collected.items():
         table = pd.concat([one for one in of_runs if len(one)] or of_runs)
+        if add and (rows / file).is_file():
+            table = _added(table, read_named_table(rows / file).drop(columns="run"), collected[RUNS])
         metrics = sorted(set(table.columns) - set(COLUMNS[file]))
         if file == TASKS and table.empty:
             (rows / TASKS).unlink(missing_ok=True)  # of an earlier call
         else:
             write_table(rows / file, table.reindex(columns=[*COLUMNS[file], *metrics]))
     return found
+
+
+def _added(table: pd.DataFrame, earlier: pd.DataFrame, runs: list[pd.DataFrame]) -> pd.DataFrame:
+    """`table` and the `earlier` rows of other runs than `runs`, in the order of their names."""
+    again = pd.MultiIndex.from_frame(pd.concat(runs)[NAME])
+    both = pd.concat([earlier[~pd.MultiIndex.from_frame(earlier[NAME]).isin(again)], table])
+    return both.sort_values(NAME, kind="stable")
 
 
 def _reason(error: OSError | ValueError) -> str:

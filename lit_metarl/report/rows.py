@@ -132,8 +132,12 @@ def load_experiments(folder: Path) -> list[Experiment]:
         ConfigurationError: if a file is missing, or its columns or rows do not fit together.
     """
     require(folder.is_dir(), "rows", str(folder), "there is no such folder", REMAKE)
-    runs, curves, finals = (_named(folder / file) for file in (RUNS, CURVES, FINALS))
-    tasks = _named(folder / TASKS) if (folder / TASKS).is_file() else pd.DataFrame(columns=[*COLUMNS[TASKS], "run"])
+    runs, curves, finals = (read_named_table(folder / file) for file in (RUNS, CURVES, FINALS))
+    tasks = (
+        read_named_table(folder / TASKS)
+        if (folder / TASKS).is_file()
+        else pd.DataFrame(columns=[*COLUMNS[TASKS], "run"])
+    )
     twice = runs["run"][runs["run"].duplicated()].tolist()
     require(not twice, "rows", str(folder / RUNS), f"it names {twice[:1]} more than once", REMAKE)
     for file, table in ((CURVES, curves), (FINALS, finals), (TASKS, tasks)):
@@ -163,8 +167,12 @@ def load_experiments(folder: Path) -> list[Experiment]:
     ]
 
 
-def _named(path: Path) -> pd.DataFrame:
-    """A table with whole seeds, and with the column `run` as `<experiment>/<method>/seed_<number>`."""
+def read_named_table(path: Path) -> pd.DataFrame:
+    """A table with whole seeds, and with the column `run` as `<experiment>/<method>/seed_<number>`.
+
+    Raises:
+        ConfigurationError: as `read_table`, and if a row does not name a run.
+    """
     table = read_table(path, COLUMNS[path.name])
     seeds = _numbers(path, table["seed"])
     wrong = table.loc[(seeds % 1 != 0) | (table["experiment"] == "") | (table["method"] == ""), NAME]

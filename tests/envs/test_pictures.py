@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import gymnasium
 import mujoco
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import ENVIRONMENTS, ConfigurationError, HalfCheetahVel, MetaEnv
+from envs import ENVIRONMENTS, ConfigurationError, HalfCheetahVel, MetaEnv, SparsePointRobot
 from envs.locomotion import pictures
 from envs.locomotion.pictures import MOST_RENDERERS, render_state
 
@@ -49,8 +51,6 @@ def test_a_single_environment_renders_only_if_asked_to() -> None:
 
 
 def test_the_path_of_a_navigation_episode_is_drawn() -> None:
-    from envs import SparsePointRobot
-
     env = SparsePointRobot(1)
     env.set_tasks(torch.tensor([[1.0, 0.0]]))
     env.reset()
@@ -61,8 +61,6 @@ def test_the_path_of_a_navigation_episode_is_drawn() -> None:
 
 
 def test_a_path_that_leaves_the_scene_stays_in_the_picture() -> None:
-    from envs import SparsePointRobot
-
     env = SparsePointRobot(1, horizon=60)
     env.set_tasks(torch.tensor([[1.0, 0.0]]))
     env.reset()
@@ -71,6 +69,22 @@ def test_a_path_that_leaves_the_scene_stays_in_the_picture() -> None:
         env.step(torch.tensor([[0.0, 0.1]]))
         frames.append(env.render_frame(0))
     assert (frames[-1] != frames[-2]).any()  # six goals' distances away, the robot's last move is seen
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_navigation_picture_depends_on_nothing_but_the_state(duplicate: Callable[[MetaEnv], MetaEnv]) -> None:
+    env = SparsePointRobot(1, horizon=60)
+    env.reset(seed=0)
+    start, first = env.state_dict(), env.render_frame(0)
+    for _ in range(60):
+        env.step(torch.tensor([[0.0, 0.1]]))
+    far = env.render_frame(0)  # with wider limits
+    assert (duplicate(env).render_frame(0) == far).all()
+    env.set_tasks(env.task_distribution.sample(1, torch.Generator().manual_seed(1)))
+    env.reset()
+    assert (env.render_frame(0) != first).any()  # another goal
+    env.load_state_dict(start)
+    assert (env.render_frame(0) == first).all()
 
 
 def test_without_a_gl_library_the_error_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:

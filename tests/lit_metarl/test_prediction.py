@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from lit_metarl.callbacks import MetaRLProgressBar
 from lit_metarl.evaluation import read_task_rows
 from tests.conftest import TINY
 
@@ -35,10 +36,13 @@ def frames_of(video: Path) -> np.ndarray:
 
 
 def test_trials_and_videos_on_given_tasks_are_whole(
-    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = [[0.5, 0.5], [-0.5, 0.25]]
-    assert run_tiny("predict", "--data.env=tests.environments.ShortPoint", f"--tasks={tasks}", "--video") == 0
+    tasks, steps = [[0.5, 0.5], [-0.5, 0.25]], []
+    monkeypatch.setattr(MetaRLProgressBar, "advance", lambda bar, number: steps.append(number))
+    arguments = ["--data.env=tests.environments.ShortPoint", f"--tasks={tasks}", "--video"]
+    assert run_tiny("predict", *arguments, "--trainer.enable_progress_bar=true") == 0
+    assert sum(steps) == 2 * 3 * 5  # all were reported
     folder = tmp_path / "runs" / "version_0"
     printed = capsys.readouterr().out
     trials, header = read_trials(folder)
@@ -67,7 +71,11 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
     trials, _ = read_trials(tmp_path / "runs" / "version_1")
     tested = read_task_rows(first / "test_tasks.csv")["return"].tolist()
     assert trials["sparse_reward"].sum(-1).flatten().tolist() == pytest.approx(tested, rel=1e-5)
-    assert not (tmp_path / "runs" / "version_1" / "videos").exists()
+    assert {path.name for path in (tmp_path / "runs" / "version_1").iterdir()} == {
+        "config.yaml",
+        "hparams.yaml",
+        "trials.safetensors",
+    }  # and no event file, for nothing was logged
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from rich.progress import Progress
+from pytorch_lightning.callbacks.progress.rich_progress import CustomProgress
+from rich.console import Console
+from rich.progress import Progress, TextColumn
 
 from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
@@ -46,6 +49,20 @@ def test_the_time_left_follows_the_mean_pace_and_not_a_pause_before_the_first_st
         column._renderable_cache.clear()
     assert shown[0] == "0:00:00 • -:--:--"
     assert [text.split("• ")[1] for text in shown[2:]] == ["0:01:38", "0:01:37", "0:01:36", "0:01:58"]
+
+
+def test_the_bar_of_a_collection_moves_while_it_runs() -> None:
+    shown = io.StringIO()
+    bar = MetaRLProgressBar()
+    console = Console(file=shown, force_terminal=True)
+    bar.progress = CustomProgress(
+        TextColumn("{task.completed} of {task.total}"), console=console, refresh_per_second=50
+    )
+    with bar.progress:
+        bar.begin("trials", 100)
+        bar.advance(37)
+        time.sleep(0.5)
+        assert "37 of 100" in shown.getvalue()
 
 
 def test_the_minutes_left_of_a_run_leave_out_its_first_iteration_which_collects_initial_data_too(

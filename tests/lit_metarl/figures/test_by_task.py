@@ -20,13 +20,20 @@ RESULTS = TaskResults(
 
 
 def test_returns_of_first_and_last_episode_are_set_against_every_coordinate() -> None:
-    figure = plot_returns(RESULTS, ("x", "y"))
-    assert [axes.get_xlabel() for axes in figure.axes] == ["x", "y"]
-    for coordinate, axes in enumerate(figure.axes):
+    panels = plot_returns(RESULTS, ("x", "y")).axes[:2]
+    assert [axes.get_xlabel() for axes in panels] == ["x", "y"]
+    for coordinate, axes in enumerate(panels):
         for episode, dots in zip((0, 2), axes.collections):
             places = np.asarray(dots.get_offsets())
             np.testing.assert_allclose(places[:, 0], RESULTS.tasks[:, coordinate], rtol=1e-6)
             np.testing.assert_allclose(places[:, 1], RESULTS.returns[:, episode], rtol=1e-6)
+
+
+def test_tasks_of_two_coordinates_have_a_map_of_adapted_returns() -> None:
+    _, _, plane, colors = plot_returns(RESULTS, ("x", "y")).axes
+    assert (plane.get_xlabel(), plane.get_ylabel(), colors.get_ylabel()) == ("x", "y", "return, episode 3")
+    np.testing.assert_allclose(np.asarray(plane.collections[0].get_offsets()), RESULTS.tasks, rtol=1e-6)
+    np.testing.assert_allclose(plane.collections[0].get_array(), RESULTS.returns[:, -1], rtol=1e-6)
 
 
 def test_main_axes_keep_the_distances_of_vectors_in_a_plane() -> None:

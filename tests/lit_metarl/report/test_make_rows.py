@@ -74,6 +74,21 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     assert "versions" not in by_task[0]
 
 
+def test_rows_that_are_added_are_those_of_all_runs_together(run_tiny: Callable[..., int], tmp_path: Path) -> None:
+    places = [tmp_path / "here" / "point" / "none" / "seed_10", tmp_path / "there" / "point" / "none" / "seed_9"]
+    logger = "--trainer.logger.init_args"
+    run_tiny("fit", f"{logger}.save_dir={places[0].parent}", f"{logger}.name=seed_10")
+    shutil.copytree(places[0], places[1])
+    for place in places:
+        shutil.copytree(place, tmp_path / "both" / "point" / "none" / place.name)
+    assert main(["rows", str(tmp_path / "both"), str(tmp_path / "together")]) == 0
+    for folder in ("here", "there", "there"):  # what is added again is not there twice
+        assert main(["rows", str(tmp_path / folder), str(tmp_path / "added"), "--add", "true"]) == 0
+    for file in ("runs.csv", "curves.csv", "finals.csv", "tasks.csv.gz"):
+        assert read(tmp_path / "added" / file) == read(tmp_path / "together" / file)
+        assert len(read(tmp_path / "added" / file)) >= 2
+
+
 def test_the_newest_version_counts(tmp_path: Path) -> None:
     for version in (0, 2, 9, 10, 11):
         (tmp_path / f"version_{version}").mkdir()

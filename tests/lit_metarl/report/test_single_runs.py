@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lit_metarl import cli
@@ -105,6 +106,9 @@ def test_several_runs_are_told_apart_by_method_seed_and_configuration(
     other = "pearl (pearl_short_point_seed1/version_2)"
     methods = [("pearl", 1), ("pearl", 2), (other, 1), ("wide", 1), ("pearl_hfr", 1)]
     assert found == {f"ShortPoint/{method}/seed_{seed}" for method, seed in methods}
+    pairs = pd.read_csv(runs / "report" / "tables" / "probability_of_improvement.csv")
+    assert len(pairs) == 3
+    assert pairs[["better", "worse"]].eq("pearl").any(axis=1).all()  # not of two methods with a single run each
 
 
 def test_a_run_that_was_interrupted_is_shown_as_far_as_it_went(run: Path) -> None:
