@@ -196,9 +196,9 @@ class AntGoal(LowGearAnt):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         _, _, costs, height, diverged = features.unbind(-1)
         offset = features[..., :2] - tasks
-        near = offset.square().sum(-1) <= self.goal_radius**2
-        distance = torch.where(near, offset.abs().sum(-1), tasks.abs().sum(-1))
-        reward = 4.0 - distance - costs + HFR_BONUS
+        near = torch.linalg.vector_norm(offset, dim=-1) <= self.goal_radius
+        distance = torch.where(near, torch.linalg.vector_norm(offset, 1, -1), torch.linalg.vector_norm(tasks, 1, -1))
+        reward = 4.0 + HFR_BONUS - distance - costs
         return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 
