@@ -3,8 +3,8 @@
 The claims on a run are the files `1`, `2`, … in a folder, of which the last counts. A claim is made by creating the
 next file, which only one process can do (`O_EXCL`, on NFS too). While its owner lives, it renews the file's time; when
 it is done, it adds a line. A claim that was neither renewed for a while nor given up belonged to a process that was
-killed, and the next process claims the run after it. No claim is ever removed, so that none can be made twice, and the
-clocks of different machines are not compared.
+killed, and the next process claims the run after it; at once if both are processes of one machine, where it can look.
+No claim is ever removed, so that none can be made twice, and the clocks of different machines are not compared.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Claim:
 def claim(run: Path) -> Claim | None:
     """Claim a run; None if a living process has claimed it.
 
-    It takes up to `HEARTBEAT` seconds to see that a process lives, and `PATIENCE` to see that it does not.
+    It takes up to `HEARTBEAT` seconds to see that a process lives, and `PATIENCE` to see that one of another machine
+    does not.
 
     Args:
         run: its folder.
@@ -73,7 +74,7 @@ def claim(run: Path) -> Claim | None:
     while True:
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(f"{_this_process()}\n")
+                file.write(f"{_this_process()}\n{_machine()} {os.getpid()} {_started(os.getpid())}\n")
             return Claim(path)
         except FileExistsError:
             if _is_alive(path):
@@ -85,6 +86,12 @@ def owner(run: Path) -> str:
     """Who claimed a run last: machine, process, job and time."""
     path = _last(run)
     return path.read_text(encoding="utf-8").partition("\n")[0] if path is not None else ""
+
+
+def holder(run: Path) -> str:
+    """The owner of the claim on a run; empty if nobody claims it. One of another machine may have been killed."""
+    path = _last(run)
+    return owner(run) if path is not None and not _state(path)[1] else ""
 
 
 def _this_process() -> str:
@@ -104,17 +111,49 @@ def _after(path: Path) -> Path:
 
 def _is_alive(path: Path) -> bool:
     """Whether the owner of a claim renews it."""
-    first, given_up = _state(path)
+    first, void = _state(path)
     end = time.monotonic() + PATIENCE
-    while not given_up and time.monotonic() < end:
+    while not void and time.monotonic() < end:
         time.sleep(HEARTBEAT / 10)
-        renewed, given_up = _state(path)
-        if renewed != first and not given_up:
+        renewed, void = _state(path)
+        if renewed != first and not void:
             return True
     return False
 
 
 def _state(path: Path) -> tuple[int, bool]:
-    """When a claim was renewed, and whether it was given up; NFS looks both up anew when a file is opened."""
+    """When a claim was renewed, and whether it is known to be void; NFS looks both up anew when a file is opened."""
     with path.open(encoding="utf-8") as file:
-        return os.fstat(file.fileno()).st_mtime_ns, f"\n{GIVEN_UP}" in file.read()
+        renewed, text = os.fstat(file.fileno()).st_mtime_ns, file.read()
+    return renewed, f"\n{GIVEN_UP}" in text or _has_ended(text.partition("\n")[2].split())
+
+
+def _has_ended(process: list[str]) -> bool:
+    """Whether a process is known to have ended, by its machine, number and start; of other machines, none is."""
+    if len(process) != 3 or process[0] != _machine():
+        return False
+    try:
+        os.kill(int(process[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's, which may be hidden
+        return False
+    return _started(int(process[1])) != process[2]
+
+
+def _machine() -> str:
+    """This machine since it started, or this container on it: within, a process has one number; empty if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # not Linux
+        return ""
+
+
+def _started(process: int) -> str:
+    """When a process started, in clock ticks: its number may be given to another one; empty if it has ended."""
+    try:
+        state, *fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "XZ" else fields[18]  # the third field is the state, the 22nd the start

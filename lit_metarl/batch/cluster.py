@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import ConfigurationError, require, require_positive
 from lit_metarl.batch.job import RunJob
-from lit_metarl.batch.runs import FAILED, STOPPED, Run
+from lit_metarl.batch.runs import Process, Run
 
 if TYPE_CHECKING:
     import submitit
@@ -62,25 +64,41 @@ class Resources:
         )
 
 
-def local_execution(folder: Path, resources: Resources) -> Callable[[Run], str]:
-    """What makes a run of the batch in `folder` as a job on this machine; it returns what became of it.
+def local_starter(folder: Path, resources: Resources) -> Callable[[Run], Process]:
+    """What starts a run of the batch in `folder` as a job on this machine.
 
     Raises:
         ConfigurationError: if submitit is not installed.
     """
-    return partial(_execute, _executor(folder, "local", resources, jobs=1))
+    executor = _executor(folder, "local", resources, jobs=1)
+
+    def start(run: Run) -> Process:
+        # The job inherits what this thread blocks: of the terminal's signals, it gets what the batch passes on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        return _LocalJob(executor.submit(RunJob(), run))
+
+    return start
 
 
-def _execute(executor: submitit.AutoExecutor, run: Run) -> str:
-    from submitit.core.utils import FailedJobError, UncompletedJobError
+class _LocalJob:
+    """A job on this machine as a process."""
 
-    try:
-        outcome: str = executor.submit(RunJob(), run).result()
-    except FailedJobError:
-        return FAILED
-    except UncompletedJobError:  # it was killed
-        return STOPPED
-    return outcome
+    def __init__(self, job: submitit.Job[int]) -> None:
+        self._job = job
+
+    def wait(self) -> int:
+        from submitit.core.utils import FailedJobError, UncompletedJobError
+
+        try:
+            return self._job.result()
+        except FailedJobError:
+            return 1
+        except UncompletedJobError:  # it was killed
+            return -signal.SIGTERM
+
+    def terminate(self) -> None:
+        with suppress(ProcessLookupError):  # it has ended just now
+            os.kill(int(self._job.job_id), signal.SIGTERM)
 
 
 def submit(runs: list[Run], folder: Path, resources: Resources, jobs: int) -> str:

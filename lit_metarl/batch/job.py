@@ -7,7 +7,7 @@ import signal
 from subprocess import Popen
 from typing import TYPE_CHECKING
 
-from lit_metarl.batch.runs import Run, outcome_of
+from lit_metarl.batch.runs import Run
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -19,12 +19,14 @@ ENDING = signal.SIGUSR2
 class RunJob:
     """Makes a run within a job. On the signal that announces the end of the job, the run saves and is requeued."""
 
-    def __call__(self, run: Run) -> str:
-        """Make the run; what became of it."""
+    def __call__(self, run: Run) -> int:
+        """Make the run; its exit status."""
         before = signal.signal(ENDING, signal.SIG_IGN)  # inherited: SLURM may send it to all processes of a job
         self._process: Popen[bytes] = run.start()
         signal.signal(ENDING, before)
-        return outcome_of(self._process.wait())
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":  # SLURM sends SIGTERM to the run itself
+            signal.signal(signal.SIGTERM, lambda *_: self._process.terminate())
+        return self._process.wait()
 
     def checkpoint(self, run: Run) -> DelayedSubmission:
         """Let the run save; the job to be requeued, which resumes it (called by submitit, in a signal handler)."""

@@ -22,18 +22,20 @@ def main(folder: Path, arguments: list[str]) -> int:
         arguments: of `train.py`.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":  # a further rank, which the rank that holds the claim has started
-        return _train(arguments)
+        return _train(folder, arguments)
     own = claim(folder)
     if own is None:
         return LOST
     with own:
-        return 0 if is_finished(folder) else _train(arguments)
+        return 0 if is_finished(folder) else _train(folder, arguments)
 
 
-def _train(arguments: list[str]) -> int:
-    from lit_metarl.cli import main  # takes seconds to import, which a run that another process makes is spared
+def _train(folder: Path, arguments: list[str]) -> int:
+    from lit_metarl.checkpoints import LAST  # takes seconds to import, which a run that another process makes is spared
+    from lit_metarl.cli import main
 
-    return main(arguments)
+    begun = any(folder.glob("version_*"))
+    return main([*arguments, f"--ckpt_path={LAST}"] if begun else arguments)
 
 
 if __name__ == "__main__":

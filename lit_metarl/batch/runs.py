@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lit_metarl.batch.claims import LOST
 
@@ -18,6 +18,16 @@ STOPPING = {status for number in (signal.SIGINT, signal.SIGTERM) for status in (
 """Exit statuses of a run that a signal stopped, whether it shut down in order or was killed."""
 
 SETTINGS = "batch_settings.json"
+
+
+class Process(Protocol):
+    """What makes a run: a process, or a job."""
+
+    def wait(self) -> int:
+        """Wait for its end; its exit status."""
+
+    def terminate(self) -> None:
+        """Have the run save and end; a second time, have it end at once."""
 
 
 def is_finished(folder: Path) -> bool:
@@ -46,26 +56,32 @@ class Run:
         return is_finished(self.folder)
 
     @property
-    def finished_with_others(self) -> bool:
-        """Whether it was completed with other settings; False for runs that recorded none."""
-        kept = self.folder / SETTINGS
-        return self.finished and kept.is_file() and kept.read_text(encoding="utf-8") != self._settings_text
+    def interrupted(self) -> bool:
+        """Whether it has a checkpoint and is not finished."""
+        return not self.finished and any(self.folder.glob("version_*/checkpoints/*.ckpt"))
+
+    @property
+    def test_return(self) -> float | None:
+        """The return on the test tasks after training; None if it is not known."""
+        results = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob("version_*/results.json")]
+        return results[-1].get("after", {}).get("test/return") if results else None
 
     @property
     def _settings_text(self) -> str:
         return json.dumps(self.settings, indent=1, sort_keys=True, default=str)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start or resume it in a process of its own, which appends to `run.log`."""
+        """Start or resume it in a process and session of its own, which appends to `run.log`.
+
+        The session spares it the Ctrl-C of the terminal, which the batch passes on.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / SETTINGS).write_text(self._settings_text, encoding="utf-8")
         with (self.folder / "run.log").open("a", encoding="utf-8") as log:
             command = [sys.executable, "-m", "lit_metarl.batch.one_run", str(self.folder), *self.arguments]
-            return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_surroundings())
-
-    def execute(self) -> str:
-        """Make it; what became of it."""
-        return outcome_of(self.start().wait())
+            return subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=_surroundings(), start_new_session=True
+            )
 
 
 def outcome_of(status: int) -> str:
