@@ -145,7 +145,7 @@ def _machine() -> str:
     """This machine since it started, or this container on it: within, a process has one number; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # not Linux
         return ""
 

@@ -19,9 +19,9 @@ interrupted resumes from its last checkpoint. A run has one logger, which writes
 
 from __future__ import annotations
 
+import difflib
 import json
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ import yaml
 
 from envs.errors import ConfigurationError, require
 from lit_metarl.batch.runs import Run
-from lit_metarl.checkpoints import LAST
+from lit_metarl.command_line.files import LOADER
+from lit_metarl.command_line.given import typed
 from lit_metarl.command_line.presets import located, no_such_file
 
 OWN = ("seed_everything", "trainer.logger.save_dir", "trainer.logger.name", "ckpt_path")
 """What the batch sets for every run."""
+CONFIGURATIONS = "it must be a list of files, presets and values by key, or values by key alone"
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,42 @@ def runs_of(folder: Path, experiments: dict[str, Experiment]) -> list[Run]:
     """All runs of a batch, seed by seed, so that the first seeds of every method come early.
 
     Raises:
-        ConfigurationError: if there is nothing to run, two runs would share a folder, a name is not that of a single
-            folder, a configuration cannot be read, or a run does not have exactly one logger.
+        ConfigurationError: if there is nothing to run, an experiment is not made as `Experiment` says, two runs would
+            share a folder, a name is not that of a single folder, a configuration cannot be read, or a run does not
+            have exactly one logger.
     """
     require(bool(experiments), "experiments", experiments, "it must name at least one", "Add an experiment.")
     return [run for name, experiment in experiments.items() for run in _runs_of_one(folder, name, experiment)]
+
+
+def experiment_of(name: str, given: Any) -> Experiment:
+    """The experiment that a file gives.
+
+    Args:
+        name: of the experiment.
+        given: its content, as primitives.
+
+    Raises:
+        ConfigurationError: if it has no keys, or unknown ones.
+    """
+    key, known = f"experiments.{name}", [attribute.name for attribute in fields(Experiment)]
+    keys = f"an experiment has the keys {', '.join(known)}"
+    require(isinstance(given, dict), key, given, keys, "Give them.")
+    for part in given:
+        nearest = difflib.get_close_matches(str(part), known, n=1, cutoff=0.5)
+        require(part in known, key, part, keys, f"Nearest: {nearest[0]}." if nearest else "Remove it.")
+    return Experiment(**{"configs": None, "methods": None, "seeds": None, **given})
 
 
 def _runs_of_one(folder: Path, name: str, experiment: Experiment) -> list[Run]:
     """The runs of the experiment of this name, in a batch that writes into `folder`."""
     _check(name, experiment)
     arguments = experiment.arguments
-    shared = _configurations(name, experiment.configs)
-    methods = {method: [*shared, *_configurations(name, own)] for method, own in experiment.methods.items()}
+    shared = _configurations(f"experiments.{name}.configs", experiment.configs)
+    methods = {
+        method: [*shared, *_configurations(f"experiments.{name}.methods.{method}", own)]
+        for method, own in experiment.methods.items()
+    }
     for configurations in methods.values():
         loggers = [_logger_in_file(configuration.content) for configuration in configurations]
         _check_logger(name, [*loggers, *_loggers_in(arguments)])
@@ -100,7 +125,6 @@ def _runs_of_one(folder: Path, name: str, experiment: Experiment) -> list[Run]:
                 "--trainer.enable_progress_bar=false",
                 f"--trainer.logger.init_args.save_dir={folder / name / method}",
                 f"--trainer.logger.init_args.name=seed_{seed}",
-                f"--ckpt_path={LAST}",
             ],
             {"configs": [configuration.content for configuration in configurations], "arguments": arguments},
         )
@@ -109,20 +133,20 @@ def _runs_of_one(folder: Path, name: str, experiment: Experiment) -> list[Run]:
     ]
 
 
-def _configurations(experiment: str, given: list[str | dict[str, Any]] | dict[str, Any]) -> list[Configuration]:
-    """The configurations of a list, or the one that consists of values alone."""
+def _configurations(key: str, given: list[str | dict[str, Any]] | dict[str, Any]) -> list[Configuration]:
+    """The configurations at a key: of a list, or the one that consists of values alone."""
     found = []
     for part in given if isinstance(given, list) else [given]:
         if isinstance(part, str):
-            found.append(Configuration(f"--config={part}", _content(experiment, part)))
+            found.append(Configuration(f"--config={part}", _content(key, part)))
         else:
-            values = _nested(experiment, part)
+            values = _nested(key, part)
             found.append(Configuration(f"--config={json.dumps(values)}", values))
     return found
 
 
-def _nested(experiment: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Values by dotted key, as the sections of a configuration file.
+def _nested(place: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted key, given in this place of the batch file, as the sections of a configuration file.
 
     Raises:
         ConfigurationError: if a key is both a value and a section.
@@ -133,32 +157,47 @@ def _nested(experiment: str, values: dict[str, Any]) -> dict[str, Any]:
         inner = nested
         for section in sections:
             inner = inner.setdefault(section, {})
-            require(isinstance(inner, dict), f"experiments.{experiment}", key, f"{section} has a value", "Keep one.")
-        require(last not in inner, f"experiments.{experiment}", key, "it is given twice", "Keep one.")
+            require(isinstance(inner, dict), place, key, f"{section} has a value", "Keep one.")
+        require(last not in inner, place, key, "it is given twice", "Keep one.")
         inner[last] = value
     return nested
 
 
 def _check(name: str, experiment: Experiment) -> None:
-    key, seeds, methods = f"experiments.{name}", experiment.seeds, experiment.methods
+    key, seeds, methods, arguments = f"experiments.{name}", experiment.seeds, experiment.methods, experiment.arguments
+    named = isinstance(methods, dict) and bool(methods)
+    require(named, f"{key}.methods", methods, "it must name at least one, with its configurations", "Add a method.")
     for part in (name, *methods):
-        single = Path(part).name == part and part not in ("", "..")
+        single = isinstance(part, str) and Path(part).name == part and part not in ("", "..")
         require(single, key, part, "it must be the name of one folder, without '/'", "Rename it.")
-    require(bool(methods), f"{key}.methods", methods, "it must name at least one", "Add a method.")
-    require(bool(seeds), f"{key}.seeds", seeds, "it must list at least one", "Add a seed.")
+    for place, given in {
+        "configs": experiment.configs,
+        **{f"methods.{name}": own for name, own in methods.items()},
+    }.items():
+        usable = isinstance(given, dict) or (
+            isinstance(given, list) and all(isinstance(part, (str, dict)) for part in given)
+        )
+        require(usable, f"{key}.{place}", given, CONFIGURATIONS, "[] adds nothing.")
+    whole = isinstance(seeds, list) and bool(seeds) and all(type(seed) is int for seed in seeds)
+    require(
+        whole, f"{key}.seeds", seeds, "it must be a list of at least one whole number", "Add a seed, or correct it."
+    )
     require(len(set(seeds)) == len(seeds), f"{key}.seeds", seeds, "a seed is one run", "List each seed once.")
-    for argument in experiment.arguments:
+    texts = isinstance(arguments, list) and all(isinstance(argument, str) for argument in arguments)
+    hint = "Write [--trainer.max_epochs=50], for example."
+    require(texts, f"{key}.arguments", arguments, "it must be a list of what would be typed", hint)
+    for argument in arguments:
         option = argument.partition("=")[0].removeprefix("--").replace("init_args.", "")
         hint = "Leave it out; seeds belong under seeds."
         require(option not in OWN, f"{key}.arguments", argument, "the batch sets it for every run", hint)
 
 
-def _content(experiment: str, path: str) -> Any:
+def _content(key: str, path: str) -> Any:
     """The content of a configuration file, as primitives."""
-    key, file = f"experiments.{experiment}", Path(located(path))
+    file = Path(located(path))
     require(file.is_file(), key, path, *no_such_file(path))
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(key, path, f"it is not YAML ({error})", "Correct the file.") from error
 
@@ -186,13 +225,5 @@ def _logger_in_file(content: Any) -> Any:
 
 def _loggers_in(arguments: list[str]) -> list[Any]:
     """What `arguments` make of `trainer.logger`, in order."""
-    found: list[Any] = []
-    for argument, after in zip(arguments, [*arguments[1:], ""]):
-        key, joined, value = argument.partition("=")
-        value = value if joined else after
-        if key == "--trainer.logger+":
-            found.append([value])
-        elif key == "--trainer.logger":
-            with suppress(yaml.YAMLError):  # the run reports it
-                found.append(yaml.safe_load(value))
-    return found
+    loggers = [argument for argument in typed(arguments) if argument.key == "trainer.logger"]
+    return [[logger.loaded] if logger.appends else logger.loaded for logger in loggers]

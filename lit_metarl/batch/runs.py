@@ -67,7 +67,8 @@ class Run:
         return results[-1].get("after", {}).get("test/return") if results else None
 
     @property
-    def _settings_text(self) -> str:
+    def settings_text(self) -> str:
+        """The settings as JSON, as its folder records them."""
         return json.dumps(self.settings, indent=1, sort_keys=True, default=str)
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -76,7 +77,7 @@ class Run:
         The session spares it the Ctrl-C of the terminal, which the batch passes on.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SETTINGS).write_text(self._settings_text, encoding="utf-8")
+        (self.folder / SETTINGS).write_text(self.settings_text, encoding="utf-8")
         with (self.folder / "run.log").open("a", encoding="utf-8") as log:
             command = [sys.executable, "-m", "lit_metarl.batch.one_run", str(self.folder), *self.arguments]
             return subprocess.Popen(

@@ -46,13 +46,48 @@ def test_a_claim_of_a_living_process_is_respected_and_says_whose_it_is(tmp_path:
     other.join()
 
 
-def test_a_claim_of_a_killed_process_is_void_after_a_while(tmp_path: Path) -> None:
-    other = holder(tmp_path)
+def killed_holder(run: Path) -> int:
+    """A process that was killed and has not given up its claim on the run."""
+    other = holder(run)
     other.kill()
     other.join()
+    assert other.pid is not None
+    return other.pid
+
+
+def seconds_to_claim(run: Path) -> float:
     begin = time.monotonic()
-    assert claim(tmp_path) is not None
-    assert time.monotonic() - begin >= claims.PATIENCE
+    assert claim(run) is not None
+    return time.monotonic() - begin
+
+
+def test_a_claim_of_a_killed_process_of_this_machine_is_void_at_once(tmp_path: Path) -> None:
+    killed_holder(tmp_path)
+    assert claims.holder(tmp_path) == ""
+    assert seconds_to_claim(tmp_path) < claims.HEARTBEAT / 10
+
+
+def test_a_claim_of_a_killed_process_whose_number_another_one_has_is_void_at_once(tmp_path: Path) -> None:
+    pid, file = killed_holder(tmp_path), tmp_path / "claims" / "1"
+    file.write_text(file.read_text().replace(f" {pid} ", f" {os.getpid()} "))  # which started earlier
+    assert seconds_to_claim(tmp_path) < claims.HEARTBEAT / 10
+
+
+def test_a_killed_process_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
+    other = holder(tmp_path)
+    other.kill()
+    os.waitid(os.P_PID, other.pid or 0, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+    assert seconds_to_claim(tmp_path) < claims.HEARTBEAT / 10
+
+
+@pytest.mark.parametrize("kept", ["boot/pid:[1] {process}\n", ""], ids=["another machine", "an unknown one"])
+def test_a_claim_of_a_killed_process_of_another_machine_is_void_after_a_while(tmp_path: Path, kept: str) -> None:
+    killed_holder(tmp_path)
+    file = tmp_path / "claims" / "1"
+    who, identity = file.read_text().splitlines()
+    file.write_text(f"{who}\n{kept.format(process=identity.partition(' ')[2])}")
+    assert claims.holder(tmp_path) == who
+    assert seconds_to_claim(tmp_path) >= claims.PATIENCE
 
 
 def test_a_claim_that_was_given_up_is_free_at_once(tmp_path: Path) -> None:
@@ -72,9 +107,7 @@ def test_the_owner_is_that_of_the_claim_with_the_highest_number(tmp_path: Path) 
 
 
 def test_of_many_that_find_a_void_claim_one_gets_it(tmp_path: Path) -> None:
-    other = holder(tmp_path)
-    other.kill()
-    other.join()
+    killed_holder(tmp_path)
     claimants = [FORK.Process(target=hold, args=[tmp_path]) for _ in range(8)]
     for claimant in claimants:
         claimant.start()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from lit_metarl.batch.experiments import Experiment, runs_of
 from lit_metarl.batch.job import RunJob
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.batch.fast_claims import renew_quickly
+from tests.lit_metarl.batch.processes import batch, processes_of
 
 SMALL = ["--model.init_args.layers=[8]", "--model.init_args.encoder_layers=[8]"]
 
@@ -70,24 +69,6 @@ def test_what_no_cluster_can_do_is_refused_in_one_message(
     assert message.count("\n") == 1
 
 
-def processes_of(folder: Path) -> list[int]:
-    """The processes that have this folder among their arguments."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(folder) in path.read_text():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-def submitter(path: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "lit_metarl.batch", f"--config={path}", "--cluster=local"]
-    with (folder / "said").open("ab") as said:
-        return subprocess.Popen(command, stdout=said, stderr=said)
-
-
 IN_PLACE_OF_TRAINING = """
 import os, sys, time, types
 from pathlib import Path
@@ -102,7 +83,7 @@ def main(arguments):
     version = run / f"version_{len(list(run.glob('version_*')))}"
     version.mkdir()
     time.sleep(1)
-    (version / "results.json").write_text(str(os.getpid()))
+    (version / "results.json").write_text("{}")
     return 0
 
 cli = types.ModuleType("lit_metarl.cli")
@@ -118,7 +99,8 @@ def test_of_two_submitters_one_is_killed_and_every_run_is_made_once_and_none_los
     with (tmp_path / "sitecustomize.py").open("a") as file:
         file.write(IN_PLACE_OF_TRAINING)
     path, runs = write_batch(tmp_path), tmp_path / "runs" / "point"
-    victim = submitter(path, tmp_path)
+    said = tmp_path / "said"
+    victim = batch(path, said, "--cluster=local")
     while not list(runs.glob("*/seed_*/version_0")):
         assert victim.poll() is None
         time.sleep(0.01)
@@ -126,8 +108,8 @@ def test_of_two_submitters_one_is_killed_and_every_run_is_made_once_and_none_los
         os.kill(process, signal.SIGKILL)
     begun = list(runs.glob("*/seed_*/version_0"))
     assert not list(runs.glob("*/seed_*/version_0/results.json"))
-    others = [submitter(path, tmp_path) for _ in range(2)]
-    assert [other.wait(200) for other in others] == [0, 0], (tmp_path / "said").read_text()
+    others = [batch(path, said, "--cluster=local") for _ in range(2)]
+    assert [other.wait(200) for other in others] == [0, 0], said.read_text()
     made = {folder: sorted(path.name for path in folder.glob("version_*")) for folder in runs.glob("*/seed_*")}
     again = {folder: ["version_0", "version_1"] for folder in {path.parent for path in begun}}
     assert made == {**{folder: ["version_0"] for folder in made}, **again}
@@ -145,7 +127,7 @@ def test_a_job_whose_time_is_up_saves_and_goes_on_from_there_when_it_is_requeued
         time.sleep(0.05)
     (task,) = Path(f"/proc/{job.job_id}/task/{job.job_id}/children").read_text().split()
     os.kill(int(task), signal.SIGUSR2)
-    assert job.result() == "finished"
+    assert job.result() == 0
     said = (run.folder / "run.log").read_text()
     assert "Stopped by SIGTERM; everything is saved" in said
     assert "Resuming from" in said

@@ -1,0 +1,108 @@
+"""Batches that are stopped or killed, and continued; every process is a real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import CONFIGS, TINY
+from tests.lit_metarl.batch.processes import batch, processes_of, wait_until
+
+LONG = 10_000
+
+
+def write_batch(folder: Path, **changed: object) -> str:
+    """A batch file of one tiny run with a checkpoint after every epoch."""
+    sizes = ["--model.init_args.layers=[8]", "--model.init_args.encoder_layers=[8]"]
+    epochs = ["--trainer.max_epochs", str(changed.pop("epochs", LONG)), f"--trainer.check_val_every_n_epoch={LONG}"]
+    one = {
+        "configs": [str(CONFIGS / "point_robot.yaml"), "relabel/random"],
+        "methods": {"half": {"data.relabeler.init_args.probability": 0.5, **changed}},
+        "seeds": [1],
+        "arguments": [*TINY, *sizes, *epochs],
+    }
+    path = folder / "batch.yaml"
+    path.write_text(yaml.safe_dump({"folder": str(folder / "runs"), "experiments": {"point": one}}))
+    return str(path)
+
+
+def trains(folder: Path) -> bool:
+    """Whether the run of the batch has a checkpoint."""
+    return any(folder.glob("runs/point/half/seed_1/version_*/checkpoints/last.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [(signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGTERM, ["--cluster=local"])],
+    ids=["kill", "the end of the terminal", "kill, with jobs"],
+)
+def test_a_signal_has_the_runs_save_and_the_same_command_continues(
+    tmp_path: Path, number: signal.Signals, arguments: list[str]
+) -> None:
+    path, said, run = write_batch(tmp_path), tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
+    process = batch(path, said, *arguments)
+    wait_until(lambda: trains(tmp_path) or process.poll() is not None)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number, said.read_text()
+    assert processes_of(tmp_path / "runs") == []
+    assert "Stopped by SIGTERM; everything is saved" in (run / "run.log").read_text()
+    assert "starts afresh" not in (run / "run.log").read_text()
+    lines = said.read_text().splitlines()
+    assert lines[1] == f"started  {run}"
+    assert lines[-2:] == [f"stopped  {run}", f"stopped by {number.name}; give the same command to continue"]
+    assert batch(path, listed := tmp_path / "listed", "--list").wait(60) == 0
+    assert listed.read_text() == f"interrupted {run}\n"
+
+    log = (run / "run.log").read_text()
+    assert batch(write_batch(tmp_path, epochs=1), said).wait(100) == 0, said.read_text()  # of fewer epochs than it has
+    assert "Resuming from" in (run / "run.log").read_text().removeprefix(log)
+    last = said.read_text().splitlines()[-1]
+    assert last.startswith(f"finished {run} (test/return -"), last
+
+
+def test_after_a_crash_the_same_command_continues_at_once(tmp_path: Path) -> None:
+    path, said = write_batch(tmp_path), tmp_path / "said"
+    process = batch(path, said)
+    wait_until(lambda: trains(tmp_path))
+    assert batch(path, listed := tmp_path / "listed", "--list").wait(60) == 0
+    assert listed.read_text().startswith(f"claimed     {tmp_path}/runs/point/half/seed_1 (process ")
+    for pid in (process.pid, *processes_of(tmp_path / "runs")):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert batch(write_batch(tmp_path, epochs=1), said).wait(100) == 0, said.read_text()  # a claim is void in 120 s
+    assert "waiting" not in said.read_text()
+
+
+def test_what_a_batch_waits_for_is_told_and_a_signal_ends_it_quietly(tmp_path: Path) -> None:
+    run, said = tmp_path / "runs" / "point" / "half" / "seed_1", tmp_path / "said"
+    (run / "claims").mkdir(parents=True)
+    (run / "claims" / "1").write_text("process 7 on elsewhere, since noon\n")
+    process = batch(write_batch(tmp_path), said)
+    wait_until(lambda: "waiting" in said.read_text())
+    assert f"waiting  {run} (claimed by process 7 on elsewhere, since noon; taken over if" in said.read_text()
+    assert "for 120 s" in said.read_text()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert (run / "run.log").read_text() == ""
+
+
+def test_a_run_with_a_checkpoint_and_changed_settings_is_told_before_anything_starts(tmp_path: Path) -> None:
+    said, run = tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
+    process = batch(write_batch(tmp_path), said)
+    wait_until(lambda: trains(tmp_path))
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    log = (run / "run.log").read_text()
+    path = write_batch(tmp_path, **{"data.relabeler.init_args.probability": 0.25})
+    for arguments in ([], ["--list"]):
+        assert batch(path, refused := tmp_path / f"refused{len(arguments)}", *arguments).wait(60) == 2
+        assert refused.read_text().splitlines()[-1] == (
+            f"error: {run} was interrupted, with other settings: data.relabeler.init_args.probability was 0.5 and is "
+            "0.25. Remove its folder, or restore the setting."
+        )
+    assert (run / "run.log").read_text() == log
