@@ -71,13 +71,19 @@ def test_a_batch_runs_what_is_missing_and_nothing_else(experiments: dict[str, Ex
 def test_the_command_line_lists_what_is_to_be_done(
     experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = {
+    content: dict[str, Any] = {
         "folder": str(tmp_path / "runs"),
         "experiments": {name: dict(vars(experiment)) for name, experiment in experiments.items()},
     }
     (tmp_path / "batch.yaml").write_text(yaml.safe_dump(content))
     assert main([f"--config={tmp_path / 'batch.yaml'}", "--list"]) == 0
     assert capsys.readouterr().out.count("to do") == 4
+    content["experiments"]["point"]["arguments"] = ["--trainer.max_epoch=3"]
+    (tmp_path / "batch.yaml").write_text(yaml.safe_dump(content))
+    assert main([f"--config={tmp_path / 'batch.yaml'}", "--list"]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("to do") == 4
+    assert "error: experiments.point, method none: unknown key 'trainer.max_epoch'" in said.err
 
 
 def test_a_configuration_that_does_not_exist_is_named(
@@ -224,8 +230,8 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
     warning = f"warning: finished with other settings (trainer.max_epochs was 5 and is {{}}): {results.parent.parent}\n"
     assert warning.format(6) in said(["--trainer.max_epochs=6"])
     assert warning.format(4) in said([])
-    configuration.write_text("data: {relabeler: {class_path: NoRelabeler}}\n")
-    assert "data.relabeler.class_path was not given and is 'NoRelabeler'" in said(["--trainer.max_epochs=5"])
+    configuration.write_text("data: {relabeler: {class_path: RandomRelabeler}}\n")
+    assert "data.relabeler.class_path was 'datamodules.relabeling.NoRelabeler' and is 'RandomRelabeler'" in said(["--trainer.max_epochs=5"])
     kept = results.parent.parent / runs.SETTINGS
     assert json.loads(kept.read_text())["arguments"] == ["--trainer.max_epochs=5"]
     kept.unlink()  # as of a run that was made before settings were kept
@@ -240,7 +246,7 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
         ({"methods": {"own": ["own.yaml"]}}, ["method own", "model.layers (in", "line 1", "model.init_args"]),
         (
             {"methods": {"own": {"model.layer": 1}}},
-            ["method own", "model.init_args.layer (among the values in the batch"],
+            ["method own", "model.layer' (among the values in the batch file)"],
         ),
         ({"configs": []}, ["method none", "model = ''", "it has arguments and no class", "by --model"]),
     ],
@@ -261,6 +267,73 @@ def test_a_mistake_in_any_configuration_is_told_before_the_first_run_starts(
     assert said.out == ""
     assert not (tmp_path / "runs").exists()
     assert all(part in said.err for part in ["error: experiments.point", *parts]), said.err
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"method": {}},
+            "experiments.point = 'method' is not usable: an experiment has the keys configs, methods, seeds",
+        ),
+        (
+            {"seeds": [1, "two"]},
+            "experiments.point.seeds = [1, 'two'] is not usable: it must be a list of at least one ",
+        ),
+        ({"seeds": None}, "experiments.point.seeds = None is not usable: it must be a list"),
+        (
+            {"configs": "quickstart"},
+            "experiments.point.configs = 'quickstart' is not usable: it must be a list of files",
+        ),
+        (
+            {"methods": {"hfr": 3}},
+            "experiments.point.methods.hfr = 3 is not usable: it must be a list of files, presets",
+        ),
+        (
+            {"methods": {"hfr": ["relabel/hrf"]}},
+            "experiments.point.methods.hfr = 'relabel/hrf' is not usable: there is",
+        ),
+        ({"methods": {0.5: []}}, "experiments.point = 0.5 is not usable: it must be the name of one folder"),
+        ({"configs": [{"a.b": 1, "a": 2}]}, "experiments.point.configs = 'a.b' is not usable: a has a value"),
+        ({"arguments": "--threads=1"}, "experiments.point.arguments = '--threads=1' is not usable: it must be a list"),
+    ],
+)
+def test_a_mistake_in_the_batch_file_is_told_in_one_line_with_its_place(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, Any],
+    message: str,
+) -> None:
+    assert main([write_batch(tmp_path, {"point": {**vars(experiments["point"]), **changed}}), "--list"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {message}"), said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    if "method" in changed:
+        assert said.err.endswith("Nearest: methods.\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("experiment: {point: {seeds: [1]}}", "The nearest known key is 'experiments'."),
+        ("experiments: {point: [1]}", "experiments.point = [1] is not usable: an experiment has the keys configs"),
+        ("jobs: 0", "jobs = 0 is not usable"),
+        ("jobs: two", "jobs = 'two' is not usable: it must be a whole number"),
+        ("resources: {minute: 3}", "The nearest known key is 'resources.minutes'."),
+        ("folder: null", "folder = None is not usable: it must be given"),
+    ],
+)
+def test_a_mistake_outside_an_experiment_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    path = tmp_path / "batch.yaml"
+    path.write_text(content if "folder" in content else f"folder: runs\n{content}\n")
+    assert main([f"--config={path}"]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1, said
 
 
 @pytest.mark.parametrize("argument", ["--seed_everything=3", "--trainer.logger.save_dir=x", "--ckpt_path=last"])

@@ -9,21 +9,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lit_metarl.batch.__main__ import main
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.batch.processes import batch, processes_of, wait_until
 
-LONG = 10_000
+SIZES = [argument for argument in TINY if not argument.startswith(("--trainer.max_epochs", "--trainer.check_val"))]
+SIZES += ["--model.init_args.layers=[8]", "--model.init_args.encoder_layers=[8]"]
+LIMITS = ["--trainer.max_epochs=10000", "--trainer.check_val_every_n_epoch=10000"]
+SOON = "--trainer.max_time=00:00:00:01"
 
 
-def write_batch(folder: Path, **changed: object) -> str:
+def write_batch(folder: Path, *arguments: str, **changed: float) -> str:
     """A batch file of one tiny run with a checkpoint after every epoch."""
-    sizes = ["--model.init_args.layers=[8]", "--model.init_args.encoder_layers=[8]"]
-    epochs = ["--trainer.max_epochs", str(changed.pop("epochs", LONG)), f"--trainer.check_val_every_n_epoch={LONG}"]
     one = {
         "configs": [str(CONFIGS / "point_robot.yaml"), "relabel/random"],
         "methods": {"half": {"data.relabeler.init_args.probability": 0.5, **changed}},
         "seeds": [1],
-        "arguments": [*TINY, *sizes, *epochs],
+        "arguments": [*SIZES, *LIMITS, *arguments],
     }
     path = folder / "batch.yaml"
     path.write_text(yaml.safe_dump({"folder": str(folder / "runs"), "experiments": {"point": one}}))
@@ -40,8 +42,8 @@ def trains(folder: Path) -> bool:
     [(signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGTERM, ["--cluster=local"])],
     ids=["kill", "the end of the terminal", "kill, with jobs"],
 )
-def test_a_signal_has_the_runs_save_and_the_same_command_continues(
-    tmp_path: Path, number: signal.Signals, arguments: list[str]
+def test_a_signal_has_the_runs_save_before_the_batch_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, arguments: list[str]
 ) -> None:
     path, said, run = write_batch(tmp_path), tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
     process = batch(path, said, *arguments)
@@ -54,27 +56,24 @@ def test_a_signal_has_the_runs_save_and_the_same_command_continues(
     lines = said.read_text().splitlines()
     assert lines[1] == f"started  {run}"
     assert lines[-2:] == [f"stopped  {run}", f"stopped by {number.name}; give the same command to continue"]
-    assert batch(path, listed := tmp_path / "listed", "--list").wait(60) == 0
-    assert listed.read_text() == f"interrupted {run}\n"
-
-    log = (run / "run.log").read_text()
-    assert batch(write_batch(tmp_path, epochs=1), said).wait(100) == 0, said.read_text()  # of fewer epochs than it has
-    assert "Resuming from" in (run / "run.log").read_text().removeprefix(log)
-    last = said.read_text().splitlines()[-1]
-    assert last.startswith(f"finished {run} (test/return -"), last
+    assert main([f"--config={path}", "--list"]) == 0
+    assert capsys.readouterr().out == f"interrupted {run}\n"
 
 
-def test_after_a_crash_the_same_command_continues_at_once(tmp_path: Path) -> None:
-    path, said = write_batch(tmp_path), tmp_path / "said"
+def test_after_a_crash_the_same_command_continues_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, said, run = write_batch(tmp_path), tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
     process = batch(path, said)
     wait_until(lambda: trains(tmp_path))
-    assert batch(path, listed := tmp_path / "listed", "--list").wait(60) == 0
-    assert listed.read_text().startswith(f"claimed     {tmp_path}/runs/point/half/seed_1 (process ")
+    assert main([f"--config={path}", "--list"]) == 0
+    assert capsys.readouterr().out.startswith(f"claimed     {run} (process ")
     for pid in (process.pid, *processes_of(tmp_path / "runs")):
         os.kill(pid, signal.SIGKILL)
     process.wait()
-    assert batch(write_batch(tmp_path, epochs=1), said).wait(100) == 0, said.read_text()  # a claim is void in 120 s
+    assert batch(write_batch(tmp_path, SOON), said).wait(100) == 0, said.read_text()  # a claim is void in 120 s
     assert "waiting" not in said.read_text()
+    assert "Resuming from" in (run / "run.log").read_text()
+    last = said.read_text().splitlines()[-1]
+    assert last.startswith(f"finished {run} (test/return -"), last
 
 
 def test_what_a_batch_waits_for_is_told_and_a_signal_ends_it_quietly(tmp_path: Path) -> None:
@@ -91,7 +90,9 @@ def test_what_a_batch_waits_for_is_told_and_a_signal_ends_it_quietly(tmp_path: P
     assert (run / "run.log").read_text() == ""
 
 
-def test_a_run_with_a_checkpoint_and_changed_settings_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_run_with_a_checkpoint_and_changed_settings_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said, run = tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
     process = batch(write_batch(tmp_path), said)
     wait_until(lambda: trains(tmp_path))
@@ -100,8 +101,8 @@ def test_a_run_with_a_checkpoint_and_changed_settings_is_told_before_anything_st
     log = (run / "run.log").read_text()
     path = write_batch(tmp_path, **{"data.relabeler.init_args.probability": 0.25})
     for arguments in ([], ["--list"]):
-        assert batch(path, refused := tmp_path / f"refused{len(arguments)}", *arguments).wait(60) == 2
-        assert refused.read_text().splitlines()[-1] == (
+        assert main([f"--config={path}", *arguments]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == (
             f"error: {run} was interrupted, with other settings: data.relabeler.init_args.probability was 0.5 and is "
             "0.25. Remove its folder, or restore the setting."
         )
