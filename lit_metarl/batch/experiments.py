@@ -195,7 +195,8 @@ def _check(name: str, experiment: Experiment) -> None:
 def _content(key: str, path: str) -> Any:
     """The content of a configuration file, as primitives."""
     file = Path(located(path))
-    require(file.is_file(), key, path, *no_such_file(path))
+    if not file.is_file():  # to look for names like it takes long
+        raise ConfigurationError(key, path, *no_such_file(path))
     try:
         return yaml.load(file.read_text(encoding="utf-8"), LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
