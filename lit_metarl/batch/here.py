@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import FrameType, TracebackType
 
 from lit_metarl.batch.claims import PATIENCE, holder, owner
@@ -65,7 +65,10 @@ def run_batch(runs: list[Run], jobs: int, start: Callable[[Run], Process] = Run.
     failed: list[Run] = []
     with _Running(start) as running, ThreadPoolExecutor(jobs) as pool:
         while todo and running.stopped_by is None:
-            outcomes = list(zip(todo, pool.map(make, todo)))
+            futures = [pool.submit(make, run) for run in todo]
+            while wait(futures, timeout=1.0).not_done:  # a signal just before a wait is handled only after it
+                pass
+            outcomes = [(run, future.result()) for run, future in zip(todo, futures)]
             failed += [run for run, outcome in outcomes if outcome == FAILED]
             todo = [run for run, outcome in outcomes if outcome == CLAIMED]
     if running.stopped_by is not None:
