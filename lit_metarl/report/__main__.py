@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jsonargparse import ArgumentError, auto_cli
 from jsonargparse.typing import PositiveInt
 
 from envs.errors import ConfigurationError
-from lit_metarl.report.event_logs import films_in
+from lit_metarl.report.event_logs import Film, films_in
 from lit_metarl.report.make_report import ALWAYS, make_report
 from lit_metarl.report.make_rows import make_rows
 from lit_metarl.report.statistics import RESAMPLES
@@ -33,58 +34,66 @@ def rows_command(runs: Path, rows: Path, add: bool = False) -> None:
     print(f"Rows: {rows}")
 
 
-def plot_command(
+def plot_command(rows: Path, **options: Any) -> None:
+    """Plot figures (PNG and SVG), tables (CSV) and one HTML page from rows.
+
+    Args:
+        rows: Folder of the rows.
+        options: See `_plot`.
+    """
+    _plot(rows, rows / "report", ("plot", rows), {}, **options)
+
+
+def all_command(runs: Path, rows: Path, **options: Any) -> None:
+    """Both steps, and the films that the runs have.
+
+    Args:
+        runs: Folder of a run, or with runs in it.
+        rows: Folder that the rows are written to, and the report to its folder 'report'.
+        options: See `_plot`.
+    """
+    rows_command(runs, rows)
+    _plot(rows, rows / "report", ("all", runs, rows), films_in(runs), **options)
+
+
+def page_command(runs: Path, **options: Any) -> None:
+    """Both steps into the folder 'report' of the runs; "page" may be left out.
+
+    Args:
+        runs: Folder of a run, or with runs in it.
+        options: See `_plot`.
+    """
+    rows_command(runs, runs / "report")
+    _plot(runs / "report", runs / "report", (runs,), films_in(runs), **options)
+
+
+def _plot(
     rows: Path,
+    place: Path,
+    parts: tuple[str | Path, ...],
+    films: Mapping[str, list[Film]],
     output: Path | None = None,
     reference: str | None = None,
     metrics: list[str] = list(ALWAYS),  # noqa: B006  jsonargparse copies it and shows it in --help
     resamples: PositiveInt = RESAMPLES,
 ) -> None:
-    """Plot figures (PNG and SVG), tables (CSV) and one HTML page from rows.
+    """Plot rows; the page names the command, which begins with `parts`, without the options that have their default.
 
     Args:
         rows: Folder of the rows.
-        output: Folder that the report is written to (null: 'report' inside the folder of the rows).
+        place: Where the report goes by default.
+        parts: Of the command.
+        films: By experiment.
+        output: Folder that the report is written to (null: the folder 'report').
         reference: Method that the others are measured against.
         metrics: Validation metrics to plot curves of.
         resamples: Bootstrap resamples behind every interval.
     """
-    command = _command("plot", rows, reference=reference, metrics=metrics, resamples=resamples)
-    print(f"Report: {make_report(rows, output or rows / 'report', reference, metrics, resamples, command)}")
-
-
-def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:
-    """Both steps with default settings, and the films that the runs have.
-
-    Args:
-        runs: Folder of a run, or with runs in it.
-        rows: Folder that the rows are written to, and the report to its folder 'report'.
-        reference: Method that the others are measured against.
-    """
-    _rows_and_page(runs, rows, rows / "report", reference, _command("all", runs, rows, reference=reference))
-
-
-def page_command(runs: Path, reference: str | None = None) -> None:
-    """Both steps into the folder 'report' of the runs; "page" may be left out.
-
-    Args:
-        runs: Folder of a run, or with runs in it.
-        reference: Method that the others are measured against.
-    """
-    _rows_and_page(runs, runs / "report", runs / "report", reference, _command(runs, reference=reference))
-
-
-def _rows_and_page(runs: Path, rows: Path, output: Path, reference: str | None, command: str) -> None:
-    rows_command(runs, rows)
-    print(f"Report: {make_report(rows, output, reference, command=command, films=films_in(runs))}")
-
-
-def _command(*parts: str | Path, **options: object) -> str:
-    """What makes the same page again; options that have their default are left out."""
-    defaults = signature(plot_command).parameters
-    given = {name: value for name, value in options.items() if value != defaults[name].default}
-    quoted = [*map(shlex.quote, map(str, parts)), *(f"--{name} {shlex.quote(str(given[name]))}" for name in given)]
-    return " ".join([PROGRAM, *quoted])
+    options = {"reference": reference, "metrics": metrics, "resamples": resamples}
+    defaults = signature(_plot).parameters
+    given = [f"--{name}={value}" for name, value in options.items() if value != defaults[name].default]
+    command = f"{PROGRAM} {shlex.join([*map(str, parts), *given])}"
+    print(f"Report: {make_report(rows, output or place, reference, metrics, resamples, command, films)}")
 
 
 COMMANDS: dict[str, Any] = {"rows": rows_command, "plot": plot_command, "all": all_command, "page": page_command}
@@ -98,7 +107,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         auto_cli(COMMANDS, args=given, prog=PROGRAM, exit_on_error=False)
     except (ConfigurationError, ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        several = str(error).startswith("unrecognized arguments: ") and "arguments: -" not in str(error)
+        hint = ". Give one folder: the one above all runs (a copy or links will do)." if several else ""
+        print(f"error: {error}{hint}", file=sys.stderr)
         return 2
     return 0
 
