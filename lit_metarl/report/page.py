@@ -19,10 +19,10 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def rounded(value: float) -> str:
-    """Two decimals, four below 0.1: 0.0548, 0.12, −72.21, 12,345.60; infinity is "never"."""
+    """Two decimals, four below 0.01: 0.0023, 0.12, −72.21, 12,345.60; infinity is "never"."""
     if not math.isfinite(value):
         return "never" if value == math.inf else "not finite"
-    return f"{value:,.{4 if 0 < abs(value) < 0.1 else 2}f}".replace("-", MINUS)
+    return f"{value:,.{4 if 0 < abs(value) < 0.01 else 2}f}".replace("-", MINUS)
 
 
 def steps(value: float) -> str:
