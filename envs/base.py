@@ -368,6 +368,11 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
                     f"{env_id}, whose task is {self.tasks[env_id].tolist()}, expected finite numbers."
                 )
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether `render_frame` is there for it."""
+        return type(self).render_frame is not MetaEnv.render_frame
+
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         """A picture of the current state of a sub-environment, `[height, width, 3]`."""
         raise NotImplementedError(f"{self.meta_spec.name} has no picture.")

@@ -153,6 +153,11 @@ class Exponential(TaskDistribution):
         return "at least 0"
 
 
+def typed_slack(radius: float) -> float:
+    """How far from a circle a point may lie that was typed with two decimals, and still be meant to lie on it."""
+    return min(0.0075, 0.05 * radius)
+
+
 class HalfCircle(TaskDistribution):
     """Points on the upper half circle around the origin, uniform in the angle.
 
@@ -170,7 +175,7 @@ class HalfCircle(TaskDistribution):
         return self.radius * torch.stack((angle.cos(), angle.sin()), -1)
 
     def contains(self, tasks: Tensor) -> Tensor:
-        slack = 1e-4 * self.radius
+        slack = typed_slack(self.radius)
         distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
         return ((distance - self.radius).abs() <= slack) & (tasks[..., 1] >= -slack)
 
@@ -199,7 +204,7 @@ class Disk(TaskDistribution):
 
     def contains(self, tasks: Tensor) -> Tensor:
         distance: Tensor = torch.linalg.vector_norm(tasks, dim=-1)
-        return distance <= (1 + 1e-4) * self.radius
+        return distance <= self.radius + typed_slack(self.radius)
 
     @property
     def region(self) -> str:

@@ -21,8 +21,12 @@ def main() -> int:
     handled = signal.getsignal(signal.SIGINT)
     if handled is signal.default_int_handler:  # else Ctrl-C is ignored
         signal.signal(signal.SIGINT, _stop)
-    from lit_metarl.cli import main as run  # takes seconds
-
+    try:
+        from lit_metarl.cli import main as run  # takes seconds
+    except ModuleNotFoundError as error:
+        hint = "Activate the environment that 'make setup' prepared (source .venv/bin/activate), or install it there."
+        print(f"error: the package {error.name} is missing in {sys.executable}. {hint}", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGINT, handled)
     try:
         return run()

@@ -41,11 +41,18 @@ def _report(error: BaseException) -> None:
         tell(f"error: {error}")
 
 
+def _as_message(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return f"warning: {message}\n"
+
+
 def _quiet_libraries() -> None:
     """Silence library messages that a user can do nothing about."""
     os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # torchrl is imported when it is needed
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.formatwarning = _as_message  # where a library's code warns says nothing to a user
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")

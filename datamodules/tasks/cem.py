@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_tasks
 from datamodules.tasks.families import TaskFamily, matching_family
-from datamodules.tasks.samplers import SampledTasks, TaskSampler, require_finite_scores
+from datamodules.tasks.samplers import SampledTasks, TaskSampler, Wait, require_finite_scores
 from envs.errors import ContractError, arguments_of, require, require_finite
 from envs.meta_env_spec import MetaEnvSpec
 from envs.task_distributions import TaskDistribution
@@ -133,6 +133,14 @@ class CEMTaskSampler(TaskSampler):
     @property
     def samples_new_tasks(self) -> bool:
         return super().samples_new_tasks and not self._family.keeps_to_slots
+
+    @property
+    def waits_for(self) -> Wait:
+        return Wait(self.round_size, "round_size")
+
+    @property
+    def tail_share(self) -> float | None:
+        return self.alpha if self.threshold is None and self.reference_mode != "none" else None
 
     @property
     def compares_with_validation(self) -> bool:
@@ -254,8 +262,9 @@ class CEMTaskSampler(TaskSampler):
         self._history.append({"round": float(self.rounds), **self._row()})
         if self._collapsed and not any(row["collapsed"] for row in self._history[:-1]):
             log.warning(
-                "The cross-entropy method has collapsed: in round %d, φ was fitted to %.1f effective draws "
-                "(fewer than %.1f). A larger round_size or selection_share, or weight_clip, helps.",
+                "The cross-entropy method was fitted to little more than a single task in round %d: to %.1f effective "
+                "draws, fewer than %.1f. The run goes on, and one such round does no harm. If cem/collapsed stays at "
+                "1, raise data.task_sampler.init_args.round_size or selection_share, or set weight_clip.",
                 self.rounds,
                 self.last_round.effective_sample_size,
                 self.least_effective_draws,

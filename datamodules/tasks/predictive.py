@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.tasks.risk_predictor import RiskPredictor, RiskPredictorPlan
-from datamodules.tasks.samplers import SampledTasks, TaskSampler, require_finite_scores
+from datamodules.tasks.samplers import SampledTasks, TaskSampler, Wait, require_finite_scores
 from datamodules.tasks.task_features import TaskFeatures
 from envs.errors import require
 from envs.meta_env_spec import MetaEnvSpec
@@ -67,6 +67,10 @@ class PredictiveTaskSampler(TaskSampler):
         self._compared = torch.empty(0, reference.task_dim + 2)  # latest trials: task, predicted and measured risk
 
     @property
+    def waits_for(self) -> Wait:
+        return Wait(max(self.warmup_updates, 1) * self.plan.batch, "warmup_updates")
+
+    @property
     def selects(self) -> bool:
         """Whether the predictor has learned enough to select tasks."""
         return int(self.predictor.updates) >= max(self.warmup_updates, 1)
@@ -110,7 +114,7 @@ class PredictiveTaskSampler(TaskSampler):
             predicted = self.predictor.expected_risks(features)
             compared = torch.cat((sampled.tasks, predicted[:, None], risks[:, None]), -1)
             self._compared = torch.cat((self._compared, compared))[-TRIALS_IN_FIGURE:]
-            if bool(predicted.std() > 0) and bool(risks.std() > 0):
+            if all(bool(values.min() < values.max()) for values in (predicted, risks)):
                 row["rank_correlation"] = _rank_correlation(predicted, risks)
         row["error"], row["kl"] = self.predictor.update(features, risks, self.generator)
         self._last_update = row

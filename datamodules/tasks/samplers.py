@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +35,13 @@ class SampledTasks:
 
     def __getitem__(self, rows: Tensor) -> SampledTasks:
         return SampledTasks(self.tasks[rows], self.ids[rows])
+
+
+class Wait(NamedTuple):
+    """How many trials a task sampler only learns from, and the setting that says so."""
+
+    trials: int
+    setting: str
 
 
 def require_finite_scores(sampled: SampledTasks, scores: Tensor) -> None:
@@ -74,6 +81,16 @@ class TaskSampler(ABC):
     def samples_new_tasks(self) -> bool:
         """Whether `sample` may give tasks that `initial` did not; each of them takes over a slot."""
         return not self._every_task_has_a_slot
+
+    @property
+    def waits_for(self) -> Wait | None:
+        """How long it samples from the reference distribution before it acts on what it learned; None if never."""
+        return None
+
+    @property
+    def tail_share(self) -> float | None:
+        """The share of worst tasks whose returns it is to raise; None if there is no such share."""
+        return None
 
     @property
     def compares_with_validation(self) -> bool:

@@ -37,7 +37,8 @@ def main(args: list[str] | None = None) -> int:
     for finding in findings:
         print(finding.text if finding.is_wrong else f"Good to know: {finding.text}")
     wrong = sum(finding.is_wrong for finding in findings)
-    print(f"{given.config or classes[0]}: " + (f"{wrong} to correct." if wrong else "nothing to correct."))
+    tried = "episodes of random actions, and of the smallest and the largest action held"
+    print(f"{given.config or classes[0]}: " + (f"{wrong} to correct." if wrong else f"nothing to correct in {tried}."))
     return int(wrong > 0)
 
 

@@ -198,6 +198,10 @@ class FromGymnasium(MetaEnv):
     def _observe(self) -> Tensor:
         return self._observations.clone()
 
+    @property
+    def has_pictures(self) -> bool:
+        return bool(self._simulation.ask("has_pictures", {0: ()})[0])
+
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         picture: NDArray[np.uint8] = self._simulation.ask("frame", {env_id: ()})[env_id]
         return picture

@@ -16,6 +16,7 @@ from envs.from_gymnasium.task_setters import Task, TaskSetter
 
 OUTCOME = ("truncated", "reward", "terminated")
 """What a row has after the observation, and before the user's features."""
+HOW_TO_RENDER = "Write its method render, and give env_args: {render_mode: rgb_array}."
 
 
 class Step(NamedTuple):
@@ -122,10 +123,14 @@ class SubEnvironment:
         self.start(task, seed=0)
         load_state(self.env, state)
 
+    def has_pictures(self) -> bool:
+        """Whether it was made to give pictures."""
+        return self.env.render_mode == "rgb_array"
+
     def frame(self) -> NDArray[np.uint8]:
         """A picture of the present state, `[height, width, 3]`."""
-        if self.env.render_mode != "rgb_array":
-            raise NotImplementedError("it has no picture: its render_mode is not rgb_array")
+        if not self.has_pictures():
+            raise NotImplementedError(f"it has no picture. {HOW_TO_RENDER}")
         return np.asarray(self.env.render())
 
     def close(self) -> None:

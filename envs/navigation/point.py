@@ -168,6 +168,12 @@ class SparsePointRobot(PlanarPoint):
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
         return _distance(features, tasks) <= self.goal_radius
 
+    def _plot_scene(self, axes: Axes, task: list[float]) -> None:
+        from matplotlib.patches import Circle
+
+        super()._plot_scene(axes, task)
+        axes.add_patch(Circle((task[0], task[1]), self.goal_radius, color="tab:green", alpha=0.2))
+
 
 class FourCorners(PlanarPoint):
     """Find which corner is the goal, with a trap on the way (HFR, Wan et al. 2022).

@@ -26,6 +26,7 @@ from lit_metarl.non_finite import GradientWatch, check_finite
 from lit_metarl.optim.averaged_gradients import AveragedGradients, require_equal_parameters
 from lit_metarl.optim.optimizer_plan import OptimizerPlan, RunSchedule
 from lit_metarl.rollout_data import rollout_data
+from lit_metarl.sampler_warnings import warn_of_task_sampler
 from lit_metarl.steps import count_meta_steps, log_against, log_as_given, log_at
 from lit_metarl.threads import warn_of_threads
 from lit_metarl.trainer_arguments import check_restores_experience, check_trainer, check_weights_are_single
@@ -70,6 +71,7 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
         self.exploration_episodes = exploration_episodes
         self.generator = make_generator(seed, 0, "algorithm")
         self._seed = seed
+        self.cvar_alpha = cvar_alpha
         self._evaluation = TrialMetrics(cvar_alpha)
         self.evaluated: TaskResults | None = None
         self.curves = LearningCurves()
@@ -162,6 +164,7 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Start the clock. A resumed run logs its last epoch again, in case it crashed before logging it."""
         warn_of_threads(self.device)
+        warn_of_task_sampler(self.trainer, rollout_data(self.trainer), self.cvar_alpha)
         self._started = time.monotonic()
         if self._resumed and self._last_logged:
             step = int(self._last_logged["step"])

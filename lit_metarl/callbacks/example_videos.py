@@ -46,7 +46,7 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     number = min(int(seconds / a_task_s), len(chosen))
     if number == 0:
         raise NoVideos(
-            f"one of them would take {a_task_s:.1f} s, more than the {seconds:.1f} s that --figures.share leaves. "
+            f"one of them would take {a_task_s:.2g} s, more than the {seconds:.2g} s that --figures.share leaves. "
             f"Raise it {math.ceil(a_task_s / seconds)} times, or film tasks with 'predict --video'."
         )
     chosen = dict(list(chosen.items())[:number])

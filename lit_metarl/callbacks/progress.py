@@ -13,7 +13,11 @@ from rich.progress import ProgressColumn, Task, TaskID
 from rich.text import Text
 
 from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.checkpoints import best_of
 from lit_metarl.rollout_data import rollout_data
+
+SHOWN = ("return", "cvar", "return_exploration", "success")
+"""Of a validation, in its line; beside what the best checkpoint is chosen by."""
 
 
 class SpeedColumn(ProgressColumn):
@@ -134,7 +138,8 @@ class EvaluationReporter(Callback):
         if trainer.sanity_checking or not metrics or not trainer.is_global_zero:
             return
         data = rollout_data(trainer)
-        shown = ("return", "cvar", "return_exploration", "success")
+        monitored = getattr(best_of(trainer), "monitor", None) or ""
+        shown = dict.fromkeys((*SHOWN, monitored.removeprefix("val/")))
         text = "  ".join(f"{name} {metrics[f'val/{name}']:.2f}" for name in shown if f"val/{name}" in metrics)
         assert isinstance(pl_module, MetaRLModule)
         minutes, done = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
@@ -144,7 +149,7 @@ class EvaluationReporter(Callback):
         pace = (minutes - began) / (done - before)
         left = f"  {pace * (total - done):5.1f} min left" if total > 0 else ""
         Console().print(
-            f"iteration {done:4d}  {data.environment_steps:>9,} environment steps  {speed:>6,.0f} steps/s  "
+            f"epoch {done:4d}  {data.environment_steps:>9,} environment steps  {speed:>6,.0f} steps/s  "
             f"{minutes:5.1f} min{left}  {text}",
             highlight=False,
             soft_wrap=True,

@@ -6,13 +6,14 @@ from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, chec
 from lit_metarl.checkpoints.files import write_whole
 from lit_metarl.checkpoints.initial_weights import different_weights, load_initial_weights, shapes_of
 from lit_metarl.checkpoints.interruption import Interrupted
-from lit_metarl.checkpoints.keeping import LastCheckpoint, RunCheckpoint, best_of
+from lit_metarl.checkpoints.keeping import COUNTERS, LastCheckpoint, RunCheckpoint, best_of, chosen_by
 from lit_metarl.checkpoints.made_of import MADE_OF
 from lit_metarl.checkpoints.reading import read_checkpoint
 from lit_metarl.checkpoints.resuming import LAST, check_configuration, folders_of_runs, newest_whole
 
 __all__ = [
     "CONFIGURATION",
+    "COUNTERS",
     "LAST",
     "MADE_OF",
     "CheckpointNotWritten",
@@ -25,6 +26,7 @@ __all__ = [
     "best_of",
     "check_configuration",
     "checkpoint_folder",
+    "chosen_by",
     "different_weights",
     "folders_of_runs",
     "load_initial_weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -17,11 +18,22 @@ from datamodules import ranks
 from envs.errors import NonFiniteError
 from lit_metarl.checkpoints.interruption import Interrupted, StopRequest
 
+COUNTERS = ("step", "epoch")
+"""What a checkpoint callback may monitor beside the metrics."""
+
 
 def best_of(trainer: pl.Trainer) -> RunCheckpoint | None:
     """The one that keeps a run's best checkpoint; None in a run without checkpoints."""
     untyped: Any = trainer
     return next((callback for callback in untyped.callbacks if type(callback) is RunCheckpoint), None)
+
+
+def chosen_by(trainer: pl.Trainer) -> str:
+    """Why the best checkpoint is the best, for a reader."""
+    callback = best_of(trainer)
+    if callback is None or callback.monitor in (None, *COUNTERS):
+        return "the last one"
+    return f"the best by {callback.monitor} ({float(callback.best_model_score or math.nan):.2f})"
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -15,10 +15,9 @@ from pytorch_lightning.profilers import PyTorchProfiler
 from envs.base import MetaEnv
 from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
-from lit_metarl.checkpoints import RunCheckpoint, different_weights, shapes_of
+from lit_metarl.checkpoints import COUNTERS, RunCheckpoint, different_weights, shapes_of
 
 CALLBACK = "trainer.callbacks.init_args"
-COUNTERS = ("step", "epoch")  # known to a checkpoint callback in addition to the metrics
 
 
 def check_kept(number: int, filename: str | None) -> None:

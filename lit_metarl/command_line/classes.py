@@ -40,6 +40,24 @@ def classes_of(action: Action | None) -> dict[str, str]:
     return {path.rpartition(".")[2]: path for path in ([] if action is None else known_classes(action))}
 
 
+def classes_with(parser: ArgumentParser, key: str) -> list[str]:
+    """The classes that could be chosen where `key` stands and that have it as an argument, without their modules."""
+    parts = [part for part in key.split(".") if part != "init_args"]
+    for cut in range(len(parts) - 1, 0, -1):
+        known = classes_of(action_of(parser, ".".join(parts[:cut])))
+        if known:
+            argument = ".".join(parts[cut:])
+            return [name for name, path in known.items() if _has(path, argument)]
+    return []
+
+
+def _has(class_path: str, argument: str) -> bool:
+    try:
+        return argument in arguments_of(class_path)
+    except ValueError:  # an argument of another library's class that no configuration can give
+        return False
+
+
 def path_of_class(parser: ArgumentParser, key: str, name: str) -> str | None:
     """The path of the class that `name`, with or without its module, gives to the option `key`; None if it is none."""
     path = name if "." in name else classes_of(action_of(parser, key)).get(name, "")

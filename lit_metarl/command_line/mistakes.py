@@ -15,7 +15,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser
 
 from envs.errors import ConfigurationError
-from lit_metarl.command_line.classes import action_of, arguments_of, classes_of, kinds_of_arguments, known_keys
+from lit_metarl.command_line.classes import (
+    action_of,
+    arguments_of,
+    classes_of,
+    classes_with,
+    kinds_of_arguments,
+    known_keys,
+)
 from lit_metarl.command_line.files import EXAMPLE, ConfigurationFile
 from lit_metarl.command_line.given import Typed
 from lit_metarl.command_line.help import ConciseHelp, name_of_type
@@ -61,17 +68,26 @@ class Mistake(SystemExit):
         key: of the mistake, as far as the parser knows it; None if there is no single key.
         value: what was given for it; None if that is not known.
         tell: the message, for a key and its place.
+        unknown: whether the mistake is that there is no such key.
     """
 
-    def __init__(self, key: str | None, value: str | None, tell: Callable[[str], str]) -> None:
+    def __init__(self, key: str | None, value: str | None, tell: Callable[[str], str], unknown: bool = False) -> None:
         super().__init__(tell(key or ""))
         self.code = 2
-        self.key, self.value, self._tell = key, value, tell
+        self.key, self.value, self._tell, self._unknown = key, value, tell, unknown
 
-    def placed(self, layers: Layers) -> MisconfigurationException:
-        """The mistake with its full key, file and line."""
+    def placed(self, layers: Layers, parser: ArgumentParser) -> MisconfigurationException:
+        """The mistake with its full key, file and line, and with the classes that have such a key."""
+        if self.key is None:
+            return MisconfigurationException(str(self))
+        place = layers.place(self.key, self.value)
+        owners = classes_with(parser, place.partition(" ")[0]) if self._unknown else []
+        if not owners:
+            return MisconfigurationException(self._tell(place))
+        listed = " and ".join((", ".join(owners[:-1]), owners[-1])) if len(owners) > 1 else owners[0]
         return MisconfigurationException(
-            str(self) if self.key is None else self._tell(layers.place(self.key, self.value))
+            f"unknown key {_quoted(place)}: {listed} {'has' if len(owners) == 1 else 'have'} it, and another class was "
+            "chosen. Leave it out, or choose one that has it."
         )
 
 
@@ -100,7 +116,7 @@ class ConciseParser(LightningArgumentParser):
         unknown = next((found for pattern in UNKNOWN_KEY if (found := re.search(pattern, details))), None)
         if unknown is not None:
             hint = self._unknown_key(unknown["key"], details)
-            raise Mistake(unknown["key"], None, lambda place: f"unknown key {_quoted(place)}{hint}")
+            raise Mistake(unknown["key"], None, lambda place: f"unknown key {_quoted(place)}{hint}", unknown=True)
         key = re.search(KEY, message)
         if key is None or key["key"] == "config":
             told = self._explained(message)
@@ -172,6 +188,8 @@ class ConciseParser(LightningArgumentParser):
         kind = None if action is None else name_of_type(action)
         if kind is None or not re.search("Expected a|Does not validate", message):
             return "", None, ""
+        if in_words(kind) == "null":  # known so that one configuration serves every subcommand
+            return _first(VALUE, message), "this subcommand does not use it", "Leave it out; 'predict' takes it."
         return _first(VALUE, message), f"it must be {in_words(kind)}", "Correct it, or leave it out."
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from envs import MetaEnv
 from lit_metarl.checkpoints import LAST, checkpoint_folder
 from lit_metarl.command_line.run import Run
 
@@ -56,7 +55,7 @@ def next_steps(run: Run, best: str) -> str:
     if best or last.is_file():
         evaluated = ["--config", config, "--ckpt_path", short(checkpoint)]
         commands["test again"] = [*program(), "test", *evaluated]
-        if type(run.datamodule.env).render_frame is not MetaEnv.render_frame:
+        if run.datamodule.env.has_pictures:
             tasks = _tasks(run)
             chosen = ["--tasks", json.dumps([*tasks.values()])]
             commands[f"film {', '.join(tasks)}"] = [*program(), "predict", *evaluated, *chosen, "--video"]

@@ -44,7 +44,7 @@ class ParsingCLI(ArgumentsCLI):
             set_modes(self.config[self.config.subcommand], layers)
         except Mistake as mistake:
             refuse_own_seed(layers.arguments, layers.files)
-            raise mistake.placed(layers) from None
+            raise mistake.placed(layers, parser) from None
         finally:
             for warning in (*warn_of_overridden(layers.arguments), *warn_of_environment(SUBCOMMANDS), *layers.warnings):
                 tell(f"warning: {warning}")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from rich.console import Console
 from rich.table import Table
+
+from datamodules.collection import Trials
+
+MOST_TASKS = 20
+"""Trials on more tasks are shown by their mean alone."""
 
 
 def print_results(columns: Mapping[str, Mapping[str, float]], title: str) -> None:
@@ -24,3 +30,23 @@ def print_results(columns: Mapping[str, Mapping[str, float]], title: str) -> Non
     console = Console()
     console.print(title, highlight=False, soft_wrap=True)
     console.print(table)
+
+
+def print_trials(groups: Sequence[Trials], task_names: Sequence[str]) -> None:
+    """Print the return of every episode on every task, or their means if there are many tasks.
+
+    Args:
+        groups: the trials.
+        task_names: of the tasks' coordinates.
+    """
+    tasks = torch.cat([trials.tasks for trials in groups])
+    returns = torch.cat([trials.episode_returns for trials in groups])
+    table = Table(f"return, by {', '.join(task_names)}")
+    for episode in range(returns.shape[1]):
+        table.add_column(f"episode {episode + 1}", justify="right")
+    rows = list(zip(tasks.tolist(), returns.tolist())) if len(tasks) <= MOST_TASKS else []
+    for task, of_episodes in rows:
+        table.add_row(", ".join(f"{value:.3g}" for value in task), *(f"{value:.2f}" for value in of_episodes))
+    if len(tasks) > 1:
+        table.add_row(f"mean of {len(tasks):,}", *(f"{value:.2f}" for value in returns.mean(0).tolist()))
+    Console().print(table)

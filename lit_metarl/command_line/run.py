@@ -54,6 +54,13 @@ class Run:
         """The algorithm and the environment."""
         return f"{type(self.model).__name__} on {self.datamodule.meta_spec.name}"
 
+    @property
+    def tail(self) -> str:
+        """Which tasks of the last evaluation CVaR is the mean of."""
+        assert self.model.evaluated is not None
+        tasks, share = len(self.model.evaluated.tasks), self.model.cvar_alpha
+        return f"CVaR: the worst {100 * share:g} % of {tasks:,} tasks"
+
     def metrics(self, prefix: str) -> dict[str, float]:
         """The metrics of the evaluation that just ended, those whose names begin with `prefix`."""
         metrics = self.trainer.callback_metrics

@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from envs import MetaEnv
 from envs.errors import require
-from lit_metarl.checkpoints import best_of, load_initial_weights
+from lit_metarl.checkpoints import best_of, chosen_by, load_initial_weights
 from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.next_steps import next_steps
-from lit_metarl.command_line.results_table import print_results
+from lit_metarl.command_line.results_table import print_results, print_trials
 from lit_metarl.command_line.run import Run, remove_empty_logs
 from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
 
@@ -42,6 +41,9 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
     if run.keeps_results:
         run.write_versions()
     run.trainer.fit(**{**arguments, "ckpt_path": given})
+    done, planned = run.trainer.current_epoch, run.trainer.max_epochs or -1
+    if run.trainer.should_stop and done < planned:
+        tell(f"Training ends after {done} of {planned} epochs: a callback (max_time, EarlyStopping) stopped it.")
     _compare(run)
 
 
@@ -59,12 +61,12 @@ def _compare(run: Run) -> None:
     run.hyperparameters.log_results(run.trainer, results["after"], tested)
     if run.trainer.is_global_zero:
         after = f"{tested:,} of {steps:,}" if tested < steps else f"{steps:,}"
-        print_results(results, f"{run.title}, after {after} environment steps")
+        print_results(results, f"{run.title}, after {after} environment steps; {run.tail}")
     if run.keeps_results:
         run.write_task_rows()
         run.write_json("results.json", results)
     if best and run.trainer.is_global_zero:
-        print(f"Best checkpoint: {best}")
+        print(f"Tested: {best}, {chosen_by(run.trainer)}")
     if run.keeps_results:
         print(f"From here:\n{next_steps(run, best)}")
 
@@ -78,7 +80,7 @@ def validate(run: Run, arguments: dict[str, Any]) -> None:
     """
     run.trainer.validate(**arguments)
     if run.trainer.is_global_zero:
-        print_results({"validation": run.metrics("val/")}, run.title)
+        print_results({"validation": run.metrics("val/")}, f"{run.title}; {run.tail}")
 
 
 def test(run: Run, arguments: dict[str, Any]) -> None:
@@ -90,7 +92,7 @@ def test(run: Run, arguments: dict[str, Any]) -> None:
     """
     run.trainer.test(**arguments)
     if run.trainer.is_global_zero:
-        print_results({"test": run.metrics("test/")}, run.title)
+        print_results({"test": run.metrics("test/")}, f"{run.title}; {run.tail}")
     if run.keeps_results:
         print(f"By task and episode: {run.write_task_rows()}")
 
@@ -113,6 +115,7 @@ def predict(run: Run, arguments: dict[str, Any]) -> None:
     if run.trainer.is_global_zero:
         path = run.folder / TRIALS
         write_trials(trials, run.datamodule.meta_spec, path)
+        print_trials(trials, run.datamodule.meta_spec.task_names)
         print(f"Trials: {path}")
         for film in films:
             print(f"Video: {film}")
@@ -125,9 +128,8 @@ def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:
     require(kept, "return_predictions", False, "the trials would be lost", "Leave it out.")
     if not run.options.video:
         return
-    rendered = type(run.datamodule.env).render_frame is not MetaEnv.render_frame
-    hint = "Leave --video out, or give the environment a method render_frame."
-    require(rendered, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
+    hint = "Leave --video out, or give it a method render_frame (of Gymnasium: a render_mode in env_args)."
+    require(run.datamodule.env.has_pictures, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
     hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
     require(run.options.tasks is not None, "video", True, "filming all test tasks would take long", hint)
     processes = run.trainer.world_size

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-FONT_SIZE, LINE_HEIGHT, MARGIN = 13, 18, 6
+FONT_SIZE, SMALLEST_FONT_SIZE, LINE_HEIGHT, MARGIN = 13, 9, 18, 6
 SPEEDS, PLACES = re.compile(r"velocity(_[xyz])?"), re.compile(r"(\w+_)?[xyz]")
 """Features that a task may ask for: mean velocities, and where something is at last."""
 
 
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # has a minus sign, unlike Pillow's own
-    return ImageFont.truetype(path, FONT_SIZE)
+    return ImageFont.truetype(path, size)
 
 
 def values_of(names: Sequence[str], values: Tensor) -> str:
@@ -49,7 +49,7 @@ def achieved_values(names: Sequence[str], features: Tensor, means: Tensor) -> st
 def with_caption(picture: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
     """`picture` `[height, width, 3]` with white lines of text in a black band below, `[more, width, 3]`.
 
-    A line that is too long is cut off with an ellipsis.
+    A line that is too long is written smaller, and cut off with an ellipsis where that is not enough.
     """
     height, width = picture.shape[:2]
     canvas = Image.new("RGB", (width, height + 2 * MARGIN + LINE_HEIGHT * len(lines)))
@@ -57,13 +57,17 @@ def with_caption(picture: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(lines):
         top = height + MARGIN + LINE_HEIGHT * number
-        draw.text((MARGIN, top), _cut(line, width - 2 * MARGIN), font=_font(), fill="white")
+        text, font = _fitted(line, width - 2 * MARGIN)
+        draw.text((MARGIN, top), text, font=font, fill="white")
     return np.asarray(canvas)
 
 
-def _cut(line: str, width: int) -> str:
-    if _font().getlength(line) <= width:
-        return line
-    while line and _font().getlength(line + "…") > width:
+def _fitted(line: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
+    """A line that fits into `width` pixels, and its font."""
+    for size in range(FONT_SIZE, SMALLEST_FONT_SIZE - 1, -1):
+        if _font(size).getlength(line) <= width:
+            return line, _font(size)
+    font = _font(SMALLEST_FONT_SIZE)
+    while line and font.getlength(line + "…") > width:
         line = line[:-1]
-    return line + "…"
+    return line + "…", font

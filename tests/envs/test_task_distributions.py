@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from envs import AntDir, ConfigurationError, HalfCheetahMass, HalfCheetahVel, KhazadDum
-from envs.task_distributions import DealtTasks, Exponential, FiniteTasks, HalfCircle, LogUniformBox, UniformBox
+from envs.task_distributions import DealtTasks, Disk, Exponential, FiniteTasks, HalfCircle, LogUniformBox, UniformBox
 
 DRAWS = 20_000
 
@@ -47,6 +47,16 @@ def test_half_circle_lies_on_the_upper_half() -> None:
     assert torch.allclose(tasks.norm(dim=-1), torch.tensor(2.0))
     assert bool((tasks[:, 1] >= 0).all())
     assert torch.allclose(tasks.mean(0), torch.tensor([0.0, 4 / torch.pi]), atol=0.05)
+
+
+@pytest.mark.parametrize("radius", [0.6, 2.0])
+def test_a_task_on_a_half_circle_may_be_typed_with_two_decimals(radius: float) -> None:
+    circle = HalfCircle(radius)
+    typed = (100 * circle.sample(200, torch.Generator().manual_seed(0))).round() / 100
+    assert circle.contains(typed).all()
+    assert Disk(radius).contains(typed).all()
+    assert not circle.contains(torch.tensor([[radius - 0.02, 0.0], [radius + 0.02, 0.0], [0.0, -radius]])).any()
+    assert not Disk(radius).contains(torch.tensor([[radius + 0.02, 0.0]])).any()
 
 
 def test_finite_tasks_are_equally_likely() -> None:

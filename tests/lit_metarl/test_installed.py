@@ -67,6 +67,14 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_where_they_are(environmen
         assert part in done.stderr
 
 
+def test_a_missing_package_is_named_in_one_sentence() -> None:
+    hidden = "import sys; sys.modules['jsonargparse'] = None; from lit_metarl.__main__ import main; sys.exit(main())"
+    finished = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: the package jsonargparse is missing in ")
+    assert len(finished.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", ["envs", "datamodules"])
 def test_another_package_of_one_of_our_names_is_named_in_one_sentence(
     environment: Path, tmp_path: Path, name: str

@@ -46,6 +46,9 @@ def test_trials_and_videos_on_given_tasks_are_whole(
     folder = tmp_path / "runs" / "version_0"
     printed = capsys.readouterr().out
     trials, header = read_trials(folder)
+    for task, returns in zip(tasks, trials["sparse_reward"].sum(-1).tolist()):
+        row = next(line for line in printed.splitlines() if ", ".join(map(str, task)) in line)
+        assert [float(cell) for cell in row.split("│")[2:-1]] == pytest.approx(returns, abs=0.0051)
     assert trials["tasks"].tolist() == tasks
     assert trials["observation"].shape == (2, 3, 5, 2)
     assert trials["beliefs"].shape == (2, 3, 5)

@@ -55,6 +55,14 @@ class Drags(PointRobot):
         return super()._simulate(actions + 0.1 * self.tasks[env_ids], env_ids)
 
 
+class BrokenFarAway(PointRobot):
+    """Its reward is not a number where random actions do not lead."""
+
+    def reward(self, features: Tensor, tasks: Tensor) -> Reward:
+        reward, *others = super().reward(features, tasks)
+        return Reward(torch.where(features[..., 0] > 2.0, torch.nan, reward), *others)
+
+
 class EndsRight(PointRobot):
     """Episodes end on the right, so that sub-environments end at different times."""
 
@@ -115,6 +123,7 @@ def adapted(env: Any, **arguments: Any) -> Callable[[int, int], MetaEnv]:
         (Forgetful, "After its saved state is restored, an episode goes on with another"),
         (Windy, "After its saved state is restored, an episode goes on with another"),
         (Dizzy, "Two environments of the same seed, under the same actions, differ in `observation`"),
+        (BrokenFarAway, "BrokenFarAway.reward gives"),
         (Drags, "says that its tasks change the reward alone, but"),
         (Scribbles, "changes the features or the tasks"),
         (Rows, "reward.. does not broadcast: features .*, expected the values for each pair, .3, 20."),
@@ -159,14 +168,17 @@ def test_the_command_checks_a_class_with_arguments(capsys: pytest.CaptureFixture
     arguments = [f"env={module}.Line", "horizon=6", "task_distribution=envs.task_distributions.UniformBox"]
     box = ["task_distribution.init_args.low=[-1.0]", "task_distribution.init_args.high=[1.0]"]
     assert main(["envs.FromGymnasium", *arguments, *box, "task_attributes=[goal]"]) == 0
-    assert capsys.readouterr().out == "envs.FromGymnasium: nothing to correct.\n"
+    assert capsys.readouterr().out == (
+        "envs.FromGymnasium: nothing to correct in episodes of random actions, and of the smallest and the largest "
+        "action held.\n"
+    )
     assert main(["envs.FromGymnasium", *arguments, *box, "task_attributes=[gaol]"]) == 1
     assert "Line has no attribute of that name" in capsys.readouterr().out
 
 
 def test_the_command_checks_the_environment_of_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", str(CONFIGS / "pendulum_gravity.yaml"), "horizon=5"]) == 0
-    assert capsys.readouterr().out.endswith("pendulum_gravity.yaml: nothing to correct.\n")
+    assert "pendulum_gravity.yaml: nothing to correct in " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -95,5 +95,5 @@ def test_a_reward_that_disagrees_later_is_told_with_both_numbers() -> None:
 def test_an_environment_without_a_picture_says_so() -> None:
     env = line(1)
     env.reset()
-    with pytest.raises(RuntimeError, match="Line.*it has no picture: its render_mode is not rgb_array"):
+    with pytest.raises(RuntimeError, match="Line.*it has no picture. Write its method render.*rgb_array"):
         env.render_frame(0)

@@ -115,7 +115,7 @@ def test_charts_are_complete_after_a_late_first_validation_and_in_a_resumed_run(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--data.env=tests.environments.ShortPoint", "--figures.share=1e-9"], "more than the 0.0 s"),
+        (["--data.env=tests.environments.ShortPoint", "--figures.share=1e-9"], "share leaves. Raise it"),
         (["--data.env=tests.environments.Unrendered", "--figures.share=1"], "Unrendered"),
     ],
 )
@@ -131,9 +131,9 @@ def test_as_many_examples_are_filmed_as_there_is_time_for(
     run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lit_metarl.callbacks.example_videos.MIN_PICTURES", 1)
-    clock = iter([0.0, 1.0])  # a picture takes a second, and a trial three episodes
+    clock, seconds = iter([0.0, 1.0]), 17.5  # a picture takes a second, a trial six, and other figures less than five
     monkeypatch.setattr("lit_metarl.callbacks.example_videos.monotonic", lambda: next(clock))
-    monkeypatch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: 13.0)
+    monkeypatch.setattr(TensorBoardFigures, "_budget", lambda figures, agent: seconds)
     run_tiny("fit", "--data.env=tests.environments.ShortPoint", "--figures.share=1", "--trainer.max_epochs=1")
     images = events_of(tmp_path / "runs" / "version_0").Tags()["images"]
     assert {name for name in images if name.startswith("videos/")} == {"videos/median", "videos/worst"}

@@ -23,6 +23,7 @@ from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import EvaluationReporter, MetaRLProgressBar
 from lit_metarl.callbacks.progress import TimeColumn
+from lit_metarl.checkpoints import RunCheckpoint
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -65,7 +66,7 @@ def test_the_bar_of_a_collection_moves_while_it_runs() -> None:
         assert "37 of 100" in shown.getvalue()
 
 
-def test_the_minutes_left_of_a_run_leave_out_its_first_iteration_which_collects_initial_data_too(
+def test_a_validations_line_has_what_is_monitored_and_minutes_left_without_the_first_epoch_with_its_initial_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reporter, agent = EvaluationReporter(), MagicMock(spec=MetaRLModule, wall_clock_s=600.0)
@@ -73,7 +74,8 @@ def test_the_minutes_left_of_a_run_leave_out_its_first_iteration_which_collects_
         state=SimpleNamespace(fn="fit"),
         sanity_checking=False,
         is_global_zero=True,
-        callback_metrics={"val/return": torch.tensor(1.0)},
+        callback_metrics={"val/return": torch.tensor(1.0), "val/return_trial": torch.tensor(2.0)},
+        callbacks=[RunCheckpoint(monitor="val/return_trial")],
         max_epochs=10,
         current_epoch=0,
         datamodule=MagicMock(spec=RolloutDataModule, environment_steps=6600),
@@ -81,7 +83,7 @@ def test_the_minutes_left_of_a_run_leave_out_its_first_iteration_which_collects_
     reporter.on_train_epoch_end(trainer, agent)
     trainer.current_epoch, agent.wall_clock_s = 1, 660.0
     reporter.on_validation_end(trainer, agent)
-    assert "10 steps/s   11.0 min    8.0 min left  return 1.00" in capsys.readouterr().out
+    assert "10 steps/s   11.0 min    8.0 min left  return 1.00  return_trial 2.00" in capsys.readouterr().out
 
 
 def test_ctrl_c_while_it_starts_ends_it_in_one_line() -> None:

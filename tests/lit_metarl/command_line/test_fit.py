@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,34 @@ def test_fast_dev_run_leaves_no_file_behind(run_tiny: Run, tmp_path: Path, monke
 
 def test_the_quickstart_runs(run_tiny: Run) -> None:
     assert run_tiny("fit", "--trainer.max_epochs=1", config="quickstart.yaml") == 0
+
+
+def test_a_run_says_which_checkpoint_was_tested_and_of_which_tasks_cvar_is(
+    run_tiny: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny("fit", "--model.init_args.cvar_alpha=0.4") == 0
+    printed = capsys.readouterr().out
+    scores = [float(line.split("  return ")[1].split()[0]) for line in printed.splitlines() if line.startswith("epoch")]
+    assert f"checkpoints/best.ckpt, the best by val/return ({max(scores):.2f})\n" in printed
+    assert "; CVaR: the worst 40 % of 5 tasks\n" in printed
+    assert run_tiny("fit", "--checkpoint.monitor=step", "--trainer.max_epochs=1") == 0
+    assert "checkpoints/best.ckpt, the last one\n" in capsys.readouterr().out
+
+
+def test_a_run_that_a_callback_stops_says_so(run_tiny: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_tiny("fit", "--trainer.max_time=00:00:00:01", "--trainer.max_epochs=100000") == 0
+    assert re.search(r"Training ends after \d+ of 100000 epochs: a callback \(max_time", capsys.readouterr().err)
+
+
+def test_a_warning_is_told_without_the_line_of_the_code_that_warns(
+    run_tiny: Run, configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():  # else pytest keeps them
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda *told: print(warnings.formatwarning(*told[:4]), file=sys.stderr)
+        assert run_tiny("fit", f"--config={configs}/robust/roml.yaml", "--trainer.max_epochs=1") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "it changes nothing" in line]
+    assert [line.partition("CEM")[0] for line in told] == ["warning: "]
 
 
 def test_a_users_own_checkpoint_callback_does_not_choose_what_is_tested(

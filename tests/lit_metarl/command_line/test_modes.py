@@ -99,7 +99,7 @@ def test_early_stopping_without_a_mode_does_not_stop_a_run_that_improves(
     patience = "--trainer.callbacks.patience=1"
     stopping = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/return", patience]
     assert run_tiny("fit", "--trainer.max_epochs=4", *stopping) == 0
-    assert "iteration    4" in capsys.readouterr().out
+    assert "epoch    4" in capsys.readouterr().out
 
 
 def _number(value: int) -> Any:

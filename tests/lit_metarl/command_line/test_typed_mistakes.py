@@ -23,6 +23,10 @@ Parse = Callable[..., Parsed]
         (["--model.init_args.layers", "8"], ["model.init_args.layers = '8'", "a list of whole numbers"]),
         (["--model.layer", "[8]"], ["'model.layer'", "'layers'"]),
         (["--model.learning_rate", "-1e-3"], ["--model", "joined to its key"]),
+        (["--model.cvar_share=0.05"], ["'model.cvar_share'", "MAML, RL2 and VariBAD have it"]),
+        (["--data.task_sampler.alpha=0.1"], ["'data.task_sampler.alpha'", "CEMTaskSampler has it"]),
+        (["--model.elbo.kl_weight=1"], ["'model.elbo.kl_weight'", "VariBAD has it"]),
+        (["--tasks=[[0.5]]"], ["tasks = '[[0.5]]'", "'predict' takes it"]),
         (["--model"], ["--model", "without a value"]),
         (["--model", ""], ["model = ''", "no class is known"]),
         (["--data.env.height", "5"], ["'data.env.height'"]),
@@ -55,7 +59,10 @@ def test_a_mistake_on_the_command_line_is_reported_in_one_message(
         (["fit"], ["required", "--config configs/quickstart.yaml"]),
         (["test", PRESET, "--ckpt_path=nowhere.ckpt"], ["ckpt_path = 'nowhere.ckpt'", "there is no such file"]),
         (["test", PRESET, "--ckpt_path=last"], ["ckpt_path = 'last'", "there is no such file"]),
-        (["predict", PRESET, "--tasks=[0.5]"], ["tasks = '[0.5]'", "a list of lists of numbers, or null"]),
+        (
+            ["predict", PRESET, "--tasks=[0.5]"],
+            ["tasks = '[0.5]'", "lists of numbers, such as [[0.5], [1.5]], or null"],
+        ),
     ],
 )
 def test_an_invalid_command_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:

@@ -13,7 +13,14 @@ from PIL import Image
 from datamodules.collection import Collector
 from envs import PointRobot
 from lit_metarl.videos import Camera, animated_gif, film_in
-from lit_metarl.videos.captions import achieved_values, values_of, with_caption
+from lit_metarl.videos.captions import (
+    FONT_SIZE,
+    SMALLEST_FONT_SIZE,
+    _fitted,
+    achieved_values,
+    values_of,
+    with_caption,
+)
 from tests.environments import Blind, EndingPoint
 
 
@@ -24,6 +31,15 @@ def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
     assert (short[:40] == picture).all()
     assert short[40:].max() > 200
     assert not long[40:, -2:].any()
+
+
+def test_a_long_line_is_written_smaller_before_it_is_cut() -> None:
+    line = "SparsePointRobot, task: goal x 0.19  goal y 0.57"
+    text, font = _fitted(line, 308)
+    assert (text, font.size < FONT_SIZE) == (line, True)
+    cut, smallest = _fitted(2 * line, 308)
+    assert cut.endswith("…")
+    assert (smallest.size, smallest.getlength(cut) <= 308) == (SMALLEST_FONT_SIZE, True)
 
 
 def test_a_caption_says_what_was_to_be_achieved_and_what_was() -> None:
