@@ -245,8 +245,7 @@ def plotted(rows: Path, output: Path, *options: str) -> str:
 def change(path: Path, column: str, value: object, **where: str) -> None:
     """Set a column of the rows that have these values."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    chosen = np.logical_and.reduce([table[name] == own for name, own in where.items()], initial=True)
-    table.loc[chosen, column] = str(value)
+    table.loc[(table[list(where)] == pd.Series(where)).all(axis=1), column] = str(value)
     write_table(path, table)
 
 
