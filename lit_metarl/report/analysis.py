@@ -201,8 +201,8 @@ class Analysis:
             scores = list(strata.values())
             pairs = [len(x) * len(y) for x, y in zip(scores[::2], scores[1::2])]
             shares = [probability_of_improvement(x, y) for x, y in zip(scores[::2], scores[1::2])]
-            key = {"experiment": name, "better": better, "worse": worse}
-            key |= {"wins": float(np.dot(shares, pairs)), "pairs": sum(pairs)}
+            wins = {"wins": float(np.dot(shares, pairs)), "pairs": sum(pairs)}
+            key: Row = {"experiment": name, "better": better, "worse": worse, **wins}
             if max(map(len, scores)) > 1:
                 self._add("probability_of_improvement", key, probability_of_improvement, strata)
 

@@ -179,8 +179,8 @@ def _bars(
         if seeds := row.get("by_seed"):
             axes.scatter(seeds, [place] * len(seeds), s=26, color=color, alpha=0.35, linewidth=0)
         axes.hlines(place, row["low"], row["high"], color=color, alpha=0.45, linewidth=6)
-        mark = {"marker": "D", "markersize": 8} if np.isnan(row["low"]) else {"marker": "|", "markersize": 15}
-        axes.plot(row["value"], place, **mark, markeredgewidth=2.4, color=color, markerfacecolor="none")
+        marker, size = ("D", 8) if np.isnan(row["low"]) else ("|", 15)
+        axes.plot(row["value"], place, marker=marker, markersize=size, mew=2.4, color=color, mfc="none")
     axes.set_yticks(range(len(names)), broken)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

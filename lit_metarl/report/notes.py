@@ -29,9 +29,9 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
         notes.append(f"CVaR is not comparable, because its share of tasks differs: {_listed(shares)}.")
     for metric in dict.fromkeys((*metrics, SUCCESS, "test/return", "test/cvar")):
         if metric in experiment.constants:
-            where = "validation" if metric.startswith("val/") else "test after training"
-            value = rounded(experiment.constants[metric])
-            notes.append(f"{metric} is {value} in every {where} of every run, so it is not plotted.")
+            value, kind = rounded(experiment.constants[metric]), metric.partition("/")[0]
+            measured = {"val": "validation", "test": "test after training"}[kind]
+            notes.append(f"{metric} is {value} in every {measured} of every run, so it is not plotted.")
     for method, own in runs.groupby("method"):
         if own["configuration"].nunique() > 1:
             notes.append(f"The seeds of {method} were not run with one configuration.")
