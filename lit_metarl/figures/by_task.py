@@ -54,6 +54,7 @@ def plot_beliefs(results: TaskResults, task_names: Sequence[str]) -> Figure | No
         dots = panel.scatter(first, second, c=values, s=18, cmap="viridis")
         figure.colorbar(dots, ax=panel, label=name)
         panel.set_xlabel("first main axis of the belief")
+        panel.set_aspect("equal", adjustable="datalim")  # one scale: what does not differ looks so
     panels[0].set_ylabel("second main axis")
     return figure
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lit_metarl.report.make_report import ALWAYS, make_report
 from lit_metarl.report.make_rows import make_rows
 from lit_metarl.report.statistics import RESAMPLES
 
-PROGRAM = "python -m lit_metarl.report"
+PROGRAM, REPORT = "python -m lit_metarl.report", "report"
 
 
 def rows_command(runs: Path, rows: Path, add: bool = False) -> None:
@@ -39,66 +39,56 @@ def plot_command(
     reference: str | None = None,
     metrics: list[str] = list(ALWAYS),  # noqa: B006  jsonargparse copies it and shows it in --help
     resamples: PositiveInt = RESAMPLES,
+    runs: Path | None = None,
 ) -> None:
     """Plot figures (PNG and SVG), tables (CSV) and one HTML page from rows.
 
     Args:
         rows: Folder of the rows.
-        output: Folder that the report is written to (null: 'report' inside the folder of the rows).
+        output: Folder of the report (null: 'report' inside the folder of the rows, or that one if it is called so).
         reference: Method that the others are measured against.
         metrics: Validation metrics to plot curves of.
         resamples: Bootstrap resamples behind every interval.
+        runs: Folder of the runs, if the page is to have their films.
     """
-    command = _command("plot", rows, reference=reference, metrics=metrics, resamples=resamples)
-    print(f"Report: {make_report(rows, output or rows / 'report', reference, metrics, resamples, command)}")
+    parts = ["plot", rows] if runs is None else ["all", runs, rows]
+    if reference is not None:
+        parts += ["--reference", reference]
+    if metrics != list(ALWAYS):
+        parts += ["--metrics", f"[{','.join(metrics)}]"]
+    if resamples != RESAMPLES:
+        parts += ["--resamples", resamples]
+    command = f"{PROGRAM} {shlex.join(map(str, parts))}"  # that makes the same page again
+    place = output or (rows if rows.name == REPORT else rows / REPORT)
+    films = films_in(runs) if runs is not None else {}
+    print(f"Report: {make_report(rows, place, reference, metrics, resamples, command, films)}")
 
 
-def all_command(runs: Path, rows: Path, reference: str | None = None) -> None:
-    """Both steps with default settings, and the films that the runs have.
+def all_command(runs: Path, rows: Path, **options: Any) -> None:
+    """Both steps, with films; `FOLDER` alone stands for `all FOLDER FOLDER/report`.
 
     Args:
         runs: Folder of a run, or with runs in it.
-        rows: Folder that the rows are written to, and the report to its folder 'report'.
-        reference: Method that the others are measured against.
+        rows: Folder that the rows are written to.
+        options: See `plot_command`.
     """
-    _rows_and_page(runs, rows, rows / "report", reference, _command("all", runs, rows, reference=reference))
-
-
-def page_command(runs: Path, reference: str | None = None) -> None:
-    """Both steps into the folder 'report' of the runs; "page" may be left out.
-
-    Args:
-        runs: Folder of a run, or with runs in it.
-        reference: Method that the others are measured against.
-    """
-    _rows_and_page(runs, runs / "report", runs / "report", reference, _command(runs, reference=reference))
-
-
-def _rows_and_page(runs: Path, rows: Path, output: Path, reference: str | None, command: str) -> None:
     rows_command(runs, rows)
-    print(f"Report: {make_report(rows, output, reference, command=command, films=films_in(runs))}")
+    plot_command(rows, runs=runs, **options)
 
 
-def _command(*parts: str | Path, **options: object) -> str:
-    """What makes the same page again; options that have their default are left out."""
-    defaults = signature(plot_command).parameters
-    given = {name: value for name, value in options.items() if value != defaults[name].default}
-    quoted = [*map(shlex.quote, map(str, parts)), *(f"--{name} {shlex.quote(str(given[name]))}" for name in given)]
-    return " ".join([PROGRAM, *quoted])
-
-
-COMMANDS: dict[str, Any] = {"rows": rows_command, "plot": plot_command, "all": all_command, "page": page_command}
+COMMANDS: dict[str, Any] = {"rows": rows_command, "plot": plot_command, "all": all_command}
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
     given = sys.argv[1:] if args is None else args
     if given and given[0] not in COMMANDS and not given[0].startswith("-"):
-        given = ["page", *given]
+        given = ["all", given[0], str(Path(given[0], REPORT)), *given[1:]]
     try:
         auto_cli(COMMANDS, args=given, prog=PROGRAM, exit_on_error=False)
     except (ConfigurationError, ArgumentError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        several = re.match("unrecognized arguments: [^-]", str(error))
+        print(f"error: {error}{'. Give one folder: the one above all runs.' if several else ''}", file=sys.stderr)
         return 2
     return 0
 

@@ -29,7 +29,7 @@ COLUMNS = {
     "average_over_steps": ["experiment", "method", "metric", *INTERVAL, *DIFFERENCE],
     "final": ["experiment", "method", "metric", "seeds", *INTERVAL, "mean", "by_seed", "untrained"],
     "adaptation": ["experiment", "method", "episode", *INTERVAL],
-    "probability_of_improvement": ["experiment", "better", "worse", *INTERVAL],
+    "probability_of_improvement": ["experiment", "better", "worse", "wins", "pairs", *INTERVAL],
     "steps_to_reference": ["experiment", "method", "target_return", "environment_steps", "ratio", "low", "high"],
 }
 
@@ -198,14 +198,19 @@ class Analysis:
                 for experiment in experiments
                 for method in (better, worse)
             }
-            key = {"experiment": name, "better": better, "worse": worse}
-            if max(map(len, strata.values())) > 1:
+            scores = list(strata.values())
+            pairs = [len(x) * len(y) for x, y in zip(scores[::2], scores[1::2])]
+            shares = [probability_of_improvement(x, y) for x, y in zip(scores[::2], scores[1::2])]
+            wins = {"wins": float(np.dot(shares, pairs)), "pairs": sum(pairs)}
+            key: Row = {"experiment": name, "better": better, "worse": worse, **wins}
+            if max(map(len, scores)) > 1:
                 self._add("probability_of_improvement", key, probability_of_improvement, strata)
 
     def _add_steps_to_reference(self, name: str, returns: Mapping[str, Curve]) -> None:
-        for method in returns if self.reference in returns else []:
-            reference = returns[str(self.reference)]
-            steps, (ratio, low, high) = steps_to_reference(returns[method], reference)
+        certain = {method: curve for method, curve in returns.items() if curve.resampled is not None}
+        for method in certain if self.reference in certain else []:
+            reference = certain[str(self.reference)]
+            steps, (ratio, low, high) = steps_to_reference(certain[method], reference)
             target = reference.points["value"].iloc[-1]
             row = (name, method, target, steps, ratio, low, high)
             self._rows["steps_to_reference"].append(dict(zip(COLUMNS["steps_to_reference"], row)))

@@ -102,6 +102,8 @@ def first_reached(steps: FloatArray, curves: FloatArray, targets: FloatArray) ->
 def steps_to_reference(curve: Curve, reference: Curve) -> tuple[float, Estimate]:
     """The environment steps that a method needs for the reference's final return, and their share of its budget.
 
+    Both curves must have enough seeds for an interval.
+
     The final return is the reference's interquartile mean at its last validation, and the budget the environment
     steps of that validation. The reference's own curve may have been there before its end. The interval resamples
     the seeds of both methods, independently.
@@ -112,7 +114,7 @@ def steps_to_reference(curve: Curve, reference: Curve) -> tuple[float, Estimate]
     grid, value = curve.points["environment_steps"].to_numpy(dtype=float), curve.points["value"].to_numpy()
     budget, target = reference.points[["environment_steps", "value"]].to_numpy(dtype=float)[-1]
     steps = float(first_reached(grid, value, target))
-    if curve.resampled is None or reference.resampled is None:
-        return steps, Estimate(steps / budget)
+    assert curve.resampled is not None
+    assert reference.resampled is not None
     low, high = interval(first_reached(grid, curve.resampled, reference.resampled[:, -1]) / budget)
     return steps, Estimate(steps / budget, float(low), float(high))

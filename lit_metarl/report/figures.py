@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,12 +15,14 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from lit_metarl.evaluation import COORDINATE
 from lit_metarl.report.analysis import ACROSS, FINAL_RETURN, Analysis
 from lit_metarl.report.figure_style import REFERENCE_COLOR, Style, legend_above, new_figure
+from lit_metarl.report.notes import NO_BREAK, tested, worst_tasks
 from lit_metarl.report.rows import SUCCESS, TASK_MEANS, Experiment
 from lit_metarl.report.statistics import interquartile_mean
 
 RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
-NO_BREAK = "\N{NO-BREAK SPACE}"
-ROW_HEIGHT = 0.42  # inches a method takes in figures with one row a method
+ROW_HEIGHT, NAME_WIDTH, NAME_LINE = 0.42, 28, 0.2
+"""Of figures with one row a method: a row's height in inches, the characters after which its name is broken, and the
+height of each further line of it."""
 BINS = 10
 """Of the line through the returns of test tasks."""
 
@@ -32,24 +35,32 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
     """The figures of one experiment."""
     reference, name = analysis.reference, experiment.name
     for metric, curves in analysis.table("curves", name).groupby("metric", sort=False):
+        if metric in experiment.constants:
+            continue
         caption = f"{metric} against environment steps. IQM over seeds; shaded: 95 % interval."
+        if curves["low"].isna().any():
+            caption += " Not shaded: too few seeds for an interval."
         if reference in set(curves["method"]):
             caption += f" Dotted: where {reference} ends."
-        label = _curve_label(str(metric), experiment)
+        label = _label(str(metric), experiment)
         untrained: Any = experiment.untrained.get(str(metric).replace("val/", "test/"), {})
         if len(untrained):
-            caption += " Circles: the untrained agent, on the test tasks and not on those of the curve."
+            caption += (
+                " Circles: the untrained agent, on the test tasks and not on those of the curve. Nothing is measured "
+                "between them and the first validation, where initial data may be collected."
+            )
         yield f"curve_{_file_name(metric)}", _learning_curves(curves, label, styles, reference, untrained), caption
     finals = analysis.table("final", name)
-    returns = finals[finals["metric"] == FINAL_RETURN]
-    if returns["seeds"].map(len).sum() > 1:  # one dot says no more than the table
-        caption = f"{FINAL_RETURN} after training. Dots: seeds; mark: IQM; bar: 95 % interval."
-        label = "Return of the adapted episode on test tasks (sum of rewards)"
-        yield "final_return", _bars(returns, returns["method"], label, styles), caption
+    for metric in (FINAL_RETURN, "test/cvar"):
+        own = finals[finals["metric"] == metric]
+        if len({value for seeds in own["by_seed"] for value in seeds}) > 1:  # one dot says no more than the table
+            caption = f"{metric} after training. Dots: seeds; mark: IQM; bar: 95 % interval.{_hollow(own)}"
+            figure = _bars(own, own["method"], _label(metric, experiment), styles)
+            yield f"final_{metric.removeprefix('test/')}", figure, " ".join([caption, *tested(experiment)])
     adaptation = analysis.table("adaptation", name)
     if (adaptation["episode"] > 1).any():
         caption = "Adaptation on test tasks after training. IQM over seeds; bars: 95 % interval."
-        yield "adaptation", _adaptation(adaptation, styles), caption
+        yield "adaptation", _adaptation(adaptation, styles), caption + _hollow(adaptation)
     caption = "Probability that a run of the first method ends with more return than one of the second."
     yield from _improvements(analysis, name, styles, caption)
     for coordinate in experiment.coordinates:
@@ -62,21 +73,24 @@ def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Plotted]:
     normalized = analysis.table("final", ACROSS)
     if len(normalized):
         caption = "Normalized final return over all experiments. Mark: IQM; bar: 95 % stratified bootstrap interval."
-        label = f"Normalized final return (0 untrained, 1 as {analysis.reference})"
-        yield "normalized_return", _bars(normalized, normalized["method"], label, styles, dashed=1.0), caption
+        label = "Normalized final return\n(0: untrained, 1: the reference)"
+        figure = _bars(normalized, normalized["method"], label, styles, dashed=1.0)
+        yield "normalized_return", figure, caption + _hollow(normalized)
     caption = "Probability of improvement, mean over experiments. Bar: 95 % stratified bootstrap interval."
     yield from _improvements(analysis, ACROSS, styles, caption)
 
 
-def _curve_label(metric: str, experiment: Experiment) -> str:
-    """What the y-axis of a curve says."""
-    shares = experiment.runs["cvar_alpha"].unique()  # "" where unknown
-    share = f"worst {100 * float(shares[0]):g}{NO_BREAK}%" if len(shares) == 1 and shares[0] else "worst"
+def _label(metric: str, experiment: Experiment) -> str:
+    """What the axis of a metric says."""
+    shares = experiment.runs["cvar_alpha"].unique()
+    worst = worst_tasks(shares[0] if len(shares) == 1 else "")
     if metric.startswith(TASK_MEANS):
         return f"Mean of sampled tasks:\n{metric.partition('mean_')[2].replace('_', ' ')}"
     return {
         "val/return": RETURN_LABEL,
-        "val/cvar": f"CVaR: mean return\nof the {share} of tasks",
+        "val/cvar": f"CVaR: mean return\nof the {worst}",
+        FINAL_RETURN: "Return of the adapted episode\non test tasks (sum of rewards)",
+        "test/cvar": f"CVaR on test tasks: mean\nreturn of the {worst}",
         SUCCESS: "Share of tasks accomplished",
         "val/return_exploration": "Return of exploration episodes\n(sum of rewards)",
     }.get(metric, metric)
@@ -113,7 +127,8 @@ def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
     for place, (method, curve) in enumerate(curves.groupby("method", sort=False)):
         episodes = curve["episode"] + 0.06 * (place - (methods - 1) / 2)  # bars side by side
         color, line = styles[str(method)]
-        axes.plot(episodes, curve["value"], line, color=color, marker="o", markersize=4, label=method)
+        face = "white" if curve["low"].isna().any() else color
+        axes.plot(episodes, curve["value"], line, color=color, marker="o", markersize=5, mfc=face, label=method)
         axes.vlines(episodes, curve["low"], curve["high"], color=color, alpha=0.45, linewidth=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Episode of the trial")
@@ -124,15 +139,13 @@ def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
 
 
 def _improvements(analysis: Analysis, name: str, styles: Styles, caption: str) -> Iterator[Plotted]:
-    """One row a pair, if there is any; with a reference only its own: all grow with the square of the methods."""
+    """One row a pair, if there is any."""
     pairs = analysis.table("probability_of_improvement", name)
-    if analysis.reference is not None:
-        pairs = pairs[pairs["worse"] == analysis.reference]
     if len(pairs):
         names = pairs["better"] + " > " + pairs["worse"]
         figure = _bars(pairs.assign(method=pairs["better"]), names, "Probability of improvement", styles, dashed=0.5)
         figure.axes[0].set_xlim(-0.03, 1.03)
-        yield "probability_of_improvement", figure, caption
+        yield "probability_of_improvement", figure, caption + _hollow(pairs)
 
 
 def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Figure:
@@ -156,7 +169,9 @@ def _bars(
     estimates: pd.DataFrame, names: pd.Series[str], label: str, styles: Styles, dashed: float | None = None
 ) -> Figure:
     """One row an estimate: a mark, its interval as a bar, and every seed a light dot where there are seeds."""
-    figure, axes = new_figure(height=1.1 + ROW_HEIGHT * len(estimates))
+    broken = [textwrap.fill(name, NAME_WIDTH) for name in names]
+    further_lines = max(name.count("\n") for name in broken)
+    figure, axes = new_figure(height=1.1 + (ROW_HEIGHT + NAME_LINE * further_lines) * len(estimates))
     if dashed is not None:
         axes.axvline(dashed, color="#999999", linewidth=0.9, dashes=(2, 3), zorder=1)
     for place, row in enumerate(estimates.to_dict("records")):
@@ -164,14 +179,20 @@ def _bars(
         if seeds := row.get("by_seed"):
             axes.scatter(seeds, [place] * len(seeds), s=26, color=color, alpha=0.35, linewidth=0)
         axes.hlines(place, row["low"], row["high"], color=color, alpha=0.45, linewidth=6)
-        axes.plot(row["value"], place, marker="|", markersize=15, markeredgewidth=2.4, color=color)
-    axes.set_yticks(range(len(names)), names)
+        marker, size = ("D", 8) if np.isnan(row["low"]) else ("|", 15)
+        axes.plot(row["value"], place, marker=marker, markersize=size, mew=2.4, color=color, mfc="none")
+    axes.set_yticks(range(len(names)), broken)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(label)
     return figure
+
+
+def _hollow(estimates: pd.DataFrame) -> str:
+    """What a caption says of hollow marks, if there are any."""
+    return " Hollow: too few seeds for an interval." if estimates["low"].isna().any() else ""
 
 
 def _file_name(metric: object) -> str:

@@ -15,7 +15,7 @@ from lit_metarl.report.analysis import ACROSS, Analysis
 from lit_metarl.report.event_logs import Film
 from lit_metarl.report.figure_style import save_figure, styles_of
 from lit_metarl.report.figures import Plotted, figures_across, figures_of
-from lit_metarl.report.notes import notes_on
+from lit_metarl.report.notes import notes_on, tested, trained
 from lit_metarl.report.page import render
 from lit_metarl.report.rows import Experiment, load_experiments, write_file
 from lit_metarl.report.statistics import RESAMPLES
@@ -69,6 +69,8 @@ def make_report(
         runs=pd.concat([experiment.runs for experiment in experiments]),
         experiments=experiments,
         notes={experiment.name: notes_on(experiment, metrics, reference) for experiment in experiments},
+        tested=tested,
+        trained=trained,
         rows=lambda table, experiment: analysis.table(table, experiment).to_dict("records"),
         figures=figures,
         films=films,

@@ -17,6 +17,7 @@ from lit_metarl.report.rows import (
     CURVES,
     FINALS,
     FINISHED,
+    MONITOR,
     NAME,
     RUNS,
     TASK_MEANS,
@@ -85,9 +86,11 @@ def _tables_of(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Rows of a run, by file.
 
     Raises:
-        ValueError: if it neither finished nor validated, or one of its files is damaged.
+        ValueError: if it neither finished nor validated, one of its files is damaged, or another run counts.
         OSError: if a file cannot be read.
     """
+    if not folders:
+        raise ValueError("a finished or newer run of its configuration and seed is used")
     folder = folders[-1]
     finished = (folder / RESULTS).is_file()
     scalars = read_scalars(folders, ("val/", "test/", "progress/", *TASK_MEANS), finished)
@@ -147,6 +150,7 @@ def _facts(folder: Path) -> dict[str, str | float | None]:
     return {
         "environment": described(config["data"]["env"]),
         "cvar_alpha": (config["model"].get("init_args") or {}).get("cvar_alpha"),
+        MONITOR: config["checkpoint"]["monitor"] or "step" if "checkpoint" in config else None,
         "configuration": configuration_hash(config),
         "lightning": first.partition("==")[2] if first.startswith("# pytorch_lightning==") else None,
     }

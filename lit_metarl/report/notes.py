@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
-from lit_metarl.report.rows import FINISHED, Experiment
+from lit_metarl.report.page import rounded
+from lit_metarl.report.rows import FINISHED, MONITOR, SUCCESS, Experiment
 from lit_metarl.report.statistics import MINIMUM_SEEDS
 
 ADVISED_SEEDS = 5
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | None) -> list[str]:
@@ -22,6 +25,13 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
     if reference is not None and reference not in experiment.seeds:
         notes.append(f"It has no finished run of {reference}, so nothing is measured against it.")
     notes += _on_seeds(experiment)
+    if len(shares := _methods_by(runs["cvar_alpha"].map(worst_tasks), runs)) > 1:
+        notes.append(f"CVaR is not comparable, because its share of tasks differs: {_listed(shares)}.")
+    for metric in dict.fromkeys((*metrics, SUCCESS, "test/return", "test/cvar")):
+        if metric in experiment.constants:
+            value, kind = rounded(experiment.constants[metric]), metric.partition("/")[0]
+            measured = {"val": "validation", "test": "test after training"}[kind]
+            notes.append(f"{metric} is {value} in every {measured} of every run, so it is not plotted.")
     for method, own in runs.groupby("method"):
         if own["configuration"].nunique() > 1:
             notes.append(f"The seeds of {method} were not run with one configuration.")
@@ -50,6 +60,43 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
             "from it."
         )
     return notes + [f"Not used: {row.run} – {row.status}." for row in experiment.unused.itertuples()]
+
+
+def tested(experiment: Experiment) -> list[str]:
+    """Which checkpoint was tested after training, and a warning if it was not chosen alike; nothing if unknown."""
+    runs = experiment.runs[experiment.runs["status"] == FINISHED]
+    if not runs[MONITOR].any():
+        return []
+    chosen = runs[MONITOR].map(_checkpoint).where(runs["run"].isin(experiment.curves["run"]), "the agent at the end")
+    if chosen.nunique() == 1:
+        return [f"Tested: {chosen.iloc[0]}."]
+    warning = "Checkpoints were not chosen alike, so part of a difference after training may come from that choice."
+    return [f"Tested: {_listed(_methods_by(chosen, runs))}.", warning]
+
+
+def trained(experiment: Experiment) -> str:
+    """How long the runs were: the range of their environment steps and meta-steps; nothing without validations."""
+    names = {"environment_steps": "environment steps", "progress/meta_steps": "meta-steps"}
+    logged = [name for name in names if name in experiment.curves and experiment.curves[name].notna().any()]
+    ends = experiment.curves.groupby("run")[logged].max()
+    ranges = {name: dict.fromkeys(f"{end:,.0f}" for end in (ends[name].min(), ends[name].max())) for name in logged}
+    length = [f"{'–'.join(ends)} {names[name]}" for name, ends in ranges.items()]
+    return f"Length, up to the last validation: {_listed(length)}." if len(ends) else ""
+
+
+def worst_tasks(alpha: str) -> str:
+    """The tasks that a CVaR is of, by the `cvar_alpha` of a run; "" is unknown."""
+    return f"worst {100 * float(alpha):g}{NO_BREAK}% of tasks" if alpha else "worst tasks"
+
+
+def _checkpoint(monitor: str) -> str:
+    known = {"": "unknown", "step": "the last checkpoint", "epoch": "the last checkpoint"}
+    return known.get(monitor, f"the checkpoint with the best {monitor}")
+
+
+def _methods_by(words: pd.Series[str], runs: pd.DataFrame) -> list[str]:
+    """What runs have, with the methods that have it."""
+    return [f"{word} ({_listed(own.unique())})" for word, own in runs["method"].groupby(words)]
 
 
 def _on_seeds(experiment: Experiment) -> Iterator[str]:

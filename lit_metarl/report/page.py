@@ -19,11 +19,10 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def rounded(value: float) -> str:
-    """Four significant digits, never scientific below a million: 0.1235, −72.21, −310.2, 12,346; ∞ is "never"."""
+    """Two decimals, four below 0.01: 0.0023, 0.12, −72.21, 12,345.60; infinity is "never"."""
     if not math.isfinite(value):
         return "never" if value == math.inf else "not finite"
-    digits = 3 - math.floor(math.log10(abs(value))) if value else 1
-    return f"{value:,.{min(max(digits, 0), 4)}f}".replace("-", MINUS)
+    return f"{value:,.{4 if 0 < abs(value) < 0.01 else 2}f}".replace("-", MINUS)
 
 
 def steps(value: float) -> str:

@@ -24,6 +24,9 @@ COLUMNS = {
 }
 """By file, the columns that it must have; further ones are metrics and coordinates of tasks."""
 
+MONITOR = "monitor"
+"""Of runs: what chose the checkpoint that was tested; older rows lack the column."""
+
 FINISHED, UNFINISHED = "finished", "not finished"
 SUCCESS = "val/success"
 TASK_MEANS = ("cem/mean_", "predictor/mean_")
@@ -37,8 +40,8 @@ class Experiment:
 
     Attributes:
         name: of the experiment.
-        runs: used runs as in `runs.csv`, ordered by method and seed; all columns but `seed` are text. They have
-            finished, except where no run of their method has.
+        runs: used runs as in `runs.csv`, ordered by method and seed; all columns but `seed` are text, "" where unknown.
+            They have finished, except where no run of their method has.
         unused: the others; `status` says why.
         curves: one row a validation of `runs`; NaN where a metric was not logged.
         finals: one row a test metric (`training`, `metric`, `value`).
@@ -73,6 +76,14 @@ class Experiment:
         before = self.finals[(self.finals["training"] == "before") & np.isfinite(self.finals["value"])]
         means: pd.Series[float] = before.groupby(["metric", "method"])["value"].mean()
         return means
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Metrics of validations and of tests after training that have one value only, and it; all runs together."""
+        after = self.finals[self.finals["training"] == "after"]
+        series = {name: self.curves[name] for name in self.metrics} | dict(list(after.groupby("metric")["value"]))
+        finite = {str(name): values[np.isfinite(values)] for name, values in series.items()}
+        return {name: values.iloc[0] for name, values in finite.items() if len(values) > 1 and values.nunique() == 1}
 
     @property
     def coordinates(self) -> list[str]:
@@ -144,6 +155,7 @@ def load_experiments(folder: Path) -> list[Experiment]:
         strangers = sorted(set(table["run"]) - set(runs["run"]))
         require(not strangers, "rows", str(folder / file), f"{RUNS} does not list {strangers[:3]}", REMAKE)
     runs = runs.sort_values(NAME)
+    runs[MONITOR] = runs.get(MONITOR, "")
     finished = runs["status"] == FINISHED
     alone = ~finished.groupby([runs["experiment"], runs["method"]]).transform("any")
     used = finished | (runs["status"] == UNFINISHED) & alone

@@ -37,7 +37,9 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
 
     Returns:
         By name, the folders of the run's newest finished version, or of its newest one. There are several where it
-        was interrupted and resumed: each continues the one before. There is none in an empty folder of a batch.
+        was interrupted and resumed: each continues the one before. There is none where another run, in no batch, has
+        the same configuration and seed and counts instead: finished ones count first, then newer ones. The same order
+        says which of several configurations keeps the plain name of their method.
 
     Raises:
         ConfigurationError: if the folder does not exist or holds no run.
@@ -52,14 +54,19 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
     }
     runs: dict[RunName, list[Path]] = {}
     for place, name in of_batches.items():
-        runs[_unused(name, runs, place)] = newest(place)
+        runs[_unused(name, runs, place.relative_to(root))] = newest(place)
     single = defaultdict(list)
     for path in root.rglob(CONFIGURATION):
         if _trained(path.parent) and not any(place in path.parents for place in of_batches):
             single[path.parent.parent].append(path.parent)
-    for versions in single.values():
-        for chain in _chains(sorted(versions, key=_number)):
-            _add_single(runs, chain)
+    chains = [chain for versions in single.values() for chain in _chains(sorted(versions, key=_number))]
+    configurations = set()
+    for chain in sorted(chains, key=_precedence, reverse=True):
+        name, configuration = _identity(chain[-1])
+        runs[_unused(name, runs, chain[-1].relative_to(root))] = (
+            [] if (name, configuration) in configurations else chain
+        )
+        configurations.add((name, configuration))
     require(bool(runs), "runs", str(folder), "it holds no run that began to train", hint)
     return dict(sorted(runs.items()))
 
@@ -99,28 +106,27 @@ def described(part: Any) -> str:
     return f"{class_name(part)}({given})" if given else class_name(part)
 
 
-def _add_single(runs: dict[RunName, list[Path]], chain: list[Path]) -> None:
-    """Add a run that is in no batch; of several with one configuration the newest one counts, finished ones first."""
+def _identity(folder: Path) -> tuple[RunName, str]:
+    """What a run that is in no batch is called, and the hash of its configuration."""
     try:
-        config = read_configuration(chain[-1])
-        given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "")
-        name = RunName(
-            experiment_of(config["data"]["env"]), given or "_".join(method_of(config)), config["seed_everything"]
-        )
+        config = read_configuration(folder)
+        given = re.sub(r"_?seed_?\d+$", "", config.get("name") or "") or "_".join(method_of(config))
+        name = RunName(experiment_of(config["data"]["env"]), given, config["seed_everything"])
+        return name, configuration_hash(config)
     except (OSError, ValueError):
-        config, name = {}, RunName("unreadable", "/".join(chain[-1].parts[-2:]), 0)
-    other = runs.get(name)
-    if other is not None and config and _trained(other[-1]):
-        if configuration_hash(read_configuration(other[-1])) != configuration_hash(config):
-            name = _unused(name, runs, chain[-1])
-        elif (other[-1] / RESULTS).is_file() > (chain[-1] / RESULTS).is_file():
-            return
-    runs[name] = chain
+        return RunName("unreadable", "/".join(folder.parts[-2:]), 0), str(folder)
+
+
+def _precedence(chain: list[Path]) -> tuple[bool, float, tuple[int, str]]:
+    """Finished runs above others, then newer ones: by their event logs, whose names have a time that copies keep."""
+    times = [float(path.name.split(".")[3]) for path in chain[-1].glob("events.out.tfevents.*")]
+    started = max(times, default=(chain[-1] / CONFIGURATION).stat().st_mtime)
+    return (chain[-1] / RESULTS).is_file(), started, _number(chain[-1])
 
 
 def _unused(name: RunName, runs: dict[RunName, list[Path]], place: Path) -> RunName:
     """The name, or if another run has it already, one with the folder that tells them apart."""
-    return name if name not in runs else name._replace(method=f"{name.method} ({'/'.join(place.parts[-2:])})")
+    return name if name not in runs else name._replace(method=f"{name.method} ({place.as_posix()})")
 
 
 def _number(version: Path) -> tuple[int, str]:

@@ -48,6 +48,7 @@ def test_main_axes_keep_the_distances_of_vectors_in_a_plane() -> None:
 def test_beliefs_are_plotted_only_where_they_differ() -> None:
     figure = plot_beliefs(RESULTS, ("x", "y"))
     assert figure is not None
+    assert figure.axes[0].get_aspect() == 1.0
     np.testing.assert_allclose(figure.axes[0].collections[0].get_array(), RESULTS.tasks[:, 0], rtol=1e-6)
     for beliefs in (None, torch.zeros(9, 5), torch.zeros(2, 5)):
         assert plot_beliefs(TaskResults(RESULTS.tasks, RESULTS.returns, None, beliefs, 2), ("x", "y")) is None

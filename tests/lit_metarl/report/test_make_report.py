@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import style
 
 from lit_metarl.report.__main__ import main
+from lit_metarl.report.analysis import Analysis
+from lit_metarl.report.figure_style import styles_of
+from lit_metarl.report.figures import _bars, _label, figures_of
 from lit_metarl.report.page import rounded, steps
 from lit_metarl.report.rows import load_experiments, write_table
 from lit_metarl.report.statistics import interquartile_mean
@@ -22,6 +26,7 @@ FIGURES = [
     "cheetah_curve_cem_mean_velocity",
     "cheetah_curve_cvar",
     "cheetah_final_return",
+    "cheetah_final_cvar",
     "cheetah_adaptation",
     "cheetah_probability_of_improvement",
     "cheetah_task_velocity",
@@ -229,6 +234,116 @@ def test_a_method_without_any_finite_return_is_drawn_without_one(rows: Path, tmp
     table = read(tmp_path / "tables" / "final.csv")
     assert {row["method"] for row in table if row["metric"] == "test/return"} == {"none"}
     assert {row["method"] for row in read(tmp_path / "tables" / "adaptation.csv")} == {"none"}
+
+
+def plotted(rows: Path, output: Path, *options: str) -> str:
+    """The text of a report on rows."""
+    assert main(["plot", str(rows), f"--output={output}", "--resamples=20", *options]) == 0
+    return Links((output / "index.html").read_text(encoding="utf-8")).text
+
+
+def change(path: Path, column: str, value: object, **where: str) -> None:
+    """Set a column of the rows that have these values."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.loc[(table[list(where)] == pd.Series(where)).all(axis=1), column] = str(value)
+    write_table(path, table)
+
+
+def test_methods_that_were_tested_by_different_criteria_are_named_beside_the_final_figures(
+    rows: Path, tmp_path: Path
+) -> None:
+    assert "Tested:" not in plotted(rows, tmp_path)  # rows of older versions
+    change(rows / "runs.csv", "monitor", "val/return_trial")
+    alike = plotted(rows, tmp_path)
+    assert "Tested: the checkpoint with the best val/return_trial." in alike
+    assert "not chosen alike" not in alike
+    change(rows / "runs.csv", "monitor", "step", experiment="point", method="hfr")
+    different = plotted(rows, tmp_path)
+    said = "Tested: the checkpoint with the best val/return_trial (none), the last checkpoint (hfr)."
+    assert different.count(said) == different.count("not chosen alike") == 3  # above the tables, below both figures
+
+
+def test_different_shares_of_tasks_behind_cvar_are_named_and_the_axis_keeps_its_words(
+    rows: Path, tmp_path: Path
+) -> None:
+    assert "CVaR is not comparable" not in plotted(rows, tmp_path)
+    change(rows / "runs.csv", "cvar_alpha", 0.1, experiment="cheetah", method="hfr")
+    said = plotted(rows, tmp_path).replace("\N{NO-BREAK SPACE}", " ")
+    assert "its share of tasks differs: worst 10 % of tasks (hfr), worst 5 % of tasks (none)." in said
+    assert "CVaR is the mean of that return over the worst tasks" in said
+    labels = {experiment.name: _label("val/cvar", experiment) for experiment in load_experiments(rows)}
+    assert labels["cheetah"] == "CVaR: mean return\nof the worst tasks"
+    assert labels["point"] == "CVaR: mean return\nof the worst 5\N{NO-BREAK SPACE}% of tasks"
+
+
+@pytest.mark.parametrize("metric", ["test/return", "test/cvar"])
+def test_the_labels_of_final_figures_fit_beside_long_names(rows: Path, metric: str) -> None:
+    experiment = load_experiments(rows)[0]
+    names = pd.Series(["varibad_with_a_hypernetwork_and_more", "pearl (pearl_short_point_seed1/version_2)"])
+    estimates = pd.DataFrame({"method": names, "value": 1.0, "low": 0.5, "high": 1.5})
+    with style.context("lit_metarl.report.figure_style"):
+        figure = _bars(estimates, names, _label(metric, experiment), styles_of(list(names), None))
+        figure.draw_without_rendering()
+    for text in (figure.axes[0].xaxis.label, *figure.axes[0].get_yticklabels()):
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+
+def test_the_figure_and_the_table_of_improvements_have_the_same_pairs(tmp_path: Path) -> None:
+    write_synthetic(tmp_path, {"cheetah": {method: [1, 2, 3] for method in ("a", "b", "c", "none")}})
+    analysis = Analysis(["none", "a", "b", "c"], [], "none", 20)
+    (experiment,) = load_experiments(tmp_path)
+    analysis.add(experiment)
+    pairs = analysis.table("probability_of_improvement", "cheetah")
+    styles = styles_of(analysis.methods, "none")
+    figures = {name: figure for name, figure, _ in figures_of(experiment, analysis, styles)}
+    labels = [label.get_text() for label in figures["probability_of_improvement"].axes[0].get_yticklabels()]
+    assert labels == list(pairs["better"] + " > " + pairs["worse"])
+    assert len(labels) == 6
+    assert "final_cvar" in figures
+
+
+def test_few_runs_are_not_shown_as_certain(tmp_path: Path) -> None:
+    write_synthetic(tmp_path, {"cheetah": {"none": [1, 2], "hfr": [1, 2]}})
+    text = plotted(tmp_path, tmp_path / "report", "--reference=none")
+    assert "3 of 4 pairs of runs" in text
+    assert "Environment steps to the reference" not in text
+    assert not (tmp_path / "report" / "tables" / "steps_to_reference.csv").exists()
+    assert text.count("Hollow: too few seeds for an interval.") == 4  # final return and CVaR, adaptation, improvement
+    assert "Not shaded: too few seeds for an interval." in text
+
+
+def test_a_metric_with_one_value_is_left_out_with_a_sentence(rows: Path, tmp_path: Path) -> None:
+    change(rows / "curves.csv", "val/cvar", 0.0, experiment="cheetah")
+    change(rows / "finals.csv", "test/cvar", 0.0, experiment="cheetah")
+    text = plotted(rows, tmp_path, "--reference=none")
+    assert text.count("val/cvar is 0.00 in every validation of every run, so it is not plotted.") == 1
+    assert text.count("test/cvar is 0.00 in every test after training of every run, so it is not plotted.") == 1
+    assert text.count("After training: test/cvar") == 1  # of the other experiment
+    figures = {path.stem for path in (tmp_path / "figures").glob("*cvar.png")}
+    assert figures == {"point_curve_cvar", "point_final_cvar"}
+
+
+def test_the_page_says_how_long_the_runs_were_and_where_nothing_was_measured(rows: Path, tmp_path: Path) -> None:
+    change(rows / "curves.csv", "progress/meta_steps", 500, experiment="cheetah")
+    text = plotted(rows, tmp_path)
+    assert "Length, up to the last validation: 10,007–10,035 environment steps, 500 meta-steps." in text
+    assert "Length, up to the last validation: 10,007–10,021 environment steps." in text
+    assert "Nothing is measured between them and the first validation" in text
+
+
+def test_the_reference_has_a_row_of_its_own_among_the_means_over_training(report: Path) -> None:
+    text = Links((report / "index.html").read_text(encoding="utf-8")).text
+    table = text.partition("Mean over training")[2].partition("Probability of improvement")[0]
+    assert re.findall(r"(none|hfr)val/return", table) == ["none", "hfr"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.9527, "0.95"), (2.739, "2.74"), (0.0, "0.00"), (-72.214, "−72.21"), (12345.6, "12,345.60"), (0.0023, "0.0023")],
+)
+def test_numbers_have_one_format(value: float, text: str) -> None:
+    assert rounded(value) == text
 
 
 @pytest.mark.parametrize(

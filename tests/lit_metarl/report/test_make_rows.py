@@ -52,6 +52,7 @@ def test_rows_hold_what_a_real_run_logged_and_name_the_runs_left_out(
     statuses = [(row["seed"], row["status"] == "finished") for row in read(tmp_path / "rows" / "runs.csv")]
     assert statuses == [("1", True), ("2", False), ("3", False), ("4", False), ("5", False)]
     assert read(tmp_path / "rows" / "runs.csv")[0]["environment"] == "PointRobot"
+    assert read(tmp_path / "rows" / "runs.csv")[0]["monitor"] == "val/return"
 
     events = EventAccumulator(str(version))
     events.Reload()

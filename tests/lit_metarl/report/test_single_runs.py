@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from lit_metarl import cli
 from lit_metarl.callbacks import TensorBoardFigures
+from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.report.__main__ import main
-from lit_metarl.report.run_folders import experiment_of
+from lit_metarl.report.run_folders import RunName, experiment_of, find_runs, read_configuration
 from tests.conftest import CONFIGS, TINY
 from tests.lit_metarl.report.test_make_report import Links
 
@@ -84,31 +86,93 @@ def test_rows_and_report_go_to_a_folder_that_was_given_and_the_page_has_the_comm
     assert " ".join(["python -m lit_metarl.report", *command]) in Links(page).text
 
 
-def test_several_runs_are_told_apart_by_method_seed_and_configuration(
+def changed_copy(run: Path, version: int, **changes: str) -> Path:
+    """Another version of the run, with lines of its configuration changed."""
+    copy = shutil.copytree(run, run.parent / f"version_{version}")
+    text = (copy / "config.yaml").read_text()
+    for key, value in changes.items():
+        text, found = re.subn(rf"\b{key}: .*", f"{key}: {value}", text)
+        assert found
+    (copy / "config.yaml").write_text(text)
+    return copy
+
+
+def test_several_runs_are_told_apart_by_method_seed_and_configuration_and_the_newest_has_the_plain_name(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = run.parent.parent
-    for name, changes in {
-        "version_1": {},  # the same again
-        "version_2": {"meta_steps: 3": "meta_steps: 4"},
-        "version_3": {"seed_everything: 1": "seed_everything: 2"},
-        "version_4": {"name: null": "name: wide_seed1"},
-        "version_5": {"datamodules.relabeling.NoRelabeler": "datamodules.relabeling.HFRRelabeler"},
-    }.items():
-        config = shutil.copytree(run, run.parent / name) / "config.yaml"
-        text = config.read_text()
-        for old, new in changes.items():
-            assert old in text
-            text = text.replace(old, new)
-        config.write_text(text)
+    changed_copy(run, 1)  # the same again
+    changed_copy(run, 2, meta_steps="4")
+    changed_copy(run, 3, seed_everything="2")
+    changed_copy(run, 4, name="wide_seed1")
+    relabeled = changed_copy(run, 5) / "config.yaml"
+    relabeled.write_text(relabeled.read_text().replace("relabeling.NoRelabeler", "relabeling.HFRRelabeler"))
     page_of(runs)
-    found = {line.split(": ")[0].removeprefix("found ") for line in capsys.readouterr().out.splitlines()[:-2]}
-    other = "pearl (pearl_short_point_seed1/version_2)"
-    methods = [("pearl", 1), ("pearl", 2), (other, 1), ("wide", 1), ("pearl_hfr", 1)]
-    assert found == {f"ShortPoint/{method}/seed_{seed}" for method, seed in methods}
+    found = dict(line.removeprefix("found ").split(": ") for line in capsys.readouterr().out.splitlines()[:-2])
+    place = "pearl (pearl_short_point_seed1/version_"
+    finished = [("pearl", 1), ("pearl", 2), (f"{place}1)", 1), ("wide", 1), ("pearl_hfr", 1)]
+    assert {name for name, status in found.items() if status == "finished"} == {
+        f"ShortPoint/{method}/seed_{seed}" for method, seed in finished
+    }
+    left_out = f"ShortPoint/{place}0)/seed_1"
+    assert found[left_out] == "a finished or newer run of its configuration and seed is used"
+    rows = pd.read_csv(runs / "report" / "runs.csv").set_index(["method", "seed"])
+    hashes = {version: configuration_hash(read_configuration(run.parent / f"version_{version}")) for version in (1, 2)}
+    assert rows.loc[("pearl", 1), "configuration"] == hashes[2]
+    assert rows.loc[(f"{place}1)", 1), "configuration"] == hashes[1]
     pairs = pd.read_csv(runs / "report" / "tables" / "probability_of_improvement.csv")
     assert len(pairs) == 3
     assert pairs[["better", "worse"]].eq("pearl").any(axis=1).all()  # not of two methods with a single run each
+
+
+def test_the_newest_run_is_told_by_the_time_of_its_logs_also_in_another_folder(run: Path) -> None:
+    other = run.parent.parent / "a_folder_before" / "version_0"
+    shutil.copytree(changed_copy(run, 1, meta_steps="4"), other)
+    shutil.rmtree(run.parent / "version_1")
+    for log in other.glob("*tfevents*"):
+        time = log.name.split(".")[3]
+        log.rename(other / log.name.replace(time, str(int(time) + 9)))
+    found = find_runs(run.parent.parent)
+    assert found[RunName("ShortPoint", "pearl", 1)] == [other]
+
+
+@pytest.mark.parametrize("meta_steps", ["3", "4"])
+def test_a_run_that_stopped_before_it_validated_is_named_beside_others(run: Path, meta_steps: str) -> None:
+    stopped = changed_copy(run, 1, meta_steps=meta_steps)  # with the configuration of the other run, or its own
+    (stopped / "results.json").unlink()
+    for log in sorted(stopped.glob("*tfevents*"), key=lambda path: int(path.suffix[1:]))[1:]:
+        log.unlink()
+    text = Links(page_of(run.parent)).text
+    assert "1 run could not be used and is named below" in text
+    assert "Not used: ShortPoint/pearl (version_1)/seed_1 – " in text
+    assert "1 run of 1 method (pearl)" in text
+
+
+@pytest.mark.parametrize("form", [[], ["all"]])
+def test_every_form_takes_the_options_of_plot(run: Path, form: list[str]) -> None:
+    rows = run / "report"
+    more = [str(rows)] if form else []
+    assert main([*form, str(run), *more, "--metrics=[val/return_trial]", "--resamples=10"]) == 0
+    assert {path.stem for path in (rows / "figures").glob("*curve*.png")} == {"ShortPoint_curve_return_trial"}
+    text = Links((rows / "index.html").read_text(encoding="utf-8")).text
+    assert f"all {run} {rows} --metrics '[val/return_trial]' --resamples 10" in text
+
+
+def test_several_folders_are_refused_with_what_to_do(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run), str(run)]) == 2
+    assert "Give one folder: the one above all runs." in capsys.readouterr().err
+    assert main([str(run), "--refrence=none"]) == 2
+    assert "Give one folder" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("monitor", "said"),
+    [("val/return_trial", "the checkpoint with the best val/return_trial"), ("step", "the last checkpoint")],
+)
+def test_the_page_says_which_checkpoint_was_tested(run: Path, monitor: str, said: str) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("monitor: val/return\n", f"monitor: {monitor}\n"))
+    assert f"Tested: {said}." in Links(page_of(run)).text
 
 
 def test_a_run_that_was_interrupted_is_shown_as_far_as_it_went(run: Path) -> None:
@@ -141,6 +205,7 @@ def test_a_run_of_an_older_version_is_read(run: Path) -> None:
 def test_a_run_without_validation_has_its_results_and_says_so(tmp_path: Path) -> None:
     assert fit(tmp_path, "--trainer.limit_val_batches=0", "--trainer.max_epochs=1") == 0
     text = Links(page_of(tmp_path)).text
+    assert "Tested: the agent at the end." in text
     assert "No validation, so there is neither a curve nor a best checkpoint" in text
     assert "After training: test/return" in text
 
