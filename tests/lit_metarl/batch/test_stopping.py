@@ -39,10 +39,10 @@ def trains(folder: Path) -> bool:
 
 @pytest.mark.parametrize(
     ("number", "arguments"),
-    [(signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGTERM, ["--cluster=local"])],
-    ids=["kill", "the end of the terminal", "kill, with jobs"],
+    [(signal.SIGHUP, []), (signal.SIGTERM, ["--cluster=local"])],
+    ids=["the end of the terminal", "kill, with jobs"],
 )
-def test_a_signal_has_the_runs_save_before_the_batch_ends(
+def test_a_signal_has_the_runs_save_before_the_batch_ends_and_they_go_on_under_their_own_settings_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, arguments: list[str]
 ) -> None:
     path, said, run = write_batch(tmp_path), tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
@@ -58,6 +58,11 @@ def test_a_signal_has_the_runs_save_before_the_batch_ends(
     assert lines[-2:] == [f"stopped  {run}", f"stopped by {number.name}; give the same command to continue"]
     assert main([f"--config={path}", "--list"]) == 0
     assert capsys.readouterr().out == f"interrupted {run}\n"
+    assert main([f"--config={write_batch(tmp_path, **{'data.relabeler.init_args.probability': 0.25})}"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {run} was interrupted, with other settings: data.relabeler.init_args.probability was 0.5 and is "
+        "0.25. Remove its folder, or restore the setting."
+    )
 
 
 def test_after_a_crash_the_same_command_continues_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,22 +93,3 @@ def test_what_a_batch_waits_for_is_told_and_a_signal_ends_it_quietly(tmp_path: P
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
     assert (run / "run.log").read_text() == ""
-
-
-def test_a_run_with_a_checkpoint_and_changed_settings_is_told_before_anything_starts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said, run = tmp_path / "said", tmp_path / "runs" / "point" / "half" / "seed_1"
-    process = batch(write_batch(tmp_path), said)
-    wait_until(lambda: trains(tmp_path))
-    process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
-    log = (run / "run.log").read_text()
-    path = write_batch(tmp_path, **{"data.relabeler.init_args.probability": 0.25})
-    for arguments in ([], ["--list"]):
-        assert main([f"--config={path}", *arguments]) == 2
-        assert capsys.readouterr().err.splitlines()[-1] == (
-            f"error: {run} was interrupted, with other settings: data.relabeler.init_args.probability was 0.5 and is "
-            "0.25. Remove its folder, or restore the setting."
-        )
-    assert (run / "run.log").read_text() == log
