@@ -246,9 +246,20 @@ class RolloutDataModule(pl.LightningDataModule):
         """Predict trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given."""
         self._prediction = self.evaluation_trials("prediction", tasks, make_env, self._watching)
 
-    def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
+    def predict_test(self, make_env: Callable[[int, int], MetaEnv]) -> None:
+        """Predict the very trials of the test, in another environment."""
+        self._prediction = self._held_out_trials("test", self.evaluation.test_tasks, make_env, self._watching)
+
+    def _held_out_trials(
+        self,
+        purpose: EvaluationPurpose,
+        number: int,
+        make_env: Callable[[int, int], MetaEnv] | None = None,
+        watching: Watching = unwatched,
+    ) -> EvaluationTrials:
         generator = make_generator(self.evaluation.seed, 0, f"{purpose} tasks")
-        return self.evaluation_trials(purpose, self.env.evaluation_tasks(purpose).sample(number, generator))
+        tasks = self.env.evaluation_tasks(purpose).sample(number, generator)
+        return self.evaluation_trials(purpose, tasks, make_env, watching)
 
     def evaluation_trials(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -67,24 +67,38 @@ def write_trials(groups: Sequence[Trials], meta_spec: MetaEnvSpec, path: Path) -
     safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, header)
 
 
-@contextmanager
-def predicting(
-    data: RolloutDataModule, tasks: Tensor, exploration_episodes: int, videos: Path | None
-) -> Iterator[list[Path]]:
-    """Inside, the trainer predicts trials on `tasks`, and films them into the folder `videos` if one is given.
+def examples(groups: Sequence[Trials]) -> dict[str, int]:
+    """The numbers of the tasks on which the adapted (last) episode of the first trial is worst, median and best."""
+    tasks = 1 + max(int(trials.task_numbers.max()) for trials in groups if trials.task_numbers is not None)
+    order = torch.cat([trials.episode_returns[:, -1] for trials in groups])[:tasks].argsort().tolist()
+    places = {"worst": 0, "median": tasks // 2, "best": -1}
+    chosen = {order[place]: name for name, place in places.items()}  # of few tasks, one may be two of these
+    return {name: number for number, name in chosen.items()}
 
-    Yields:
-        The videos, one for every task.
+
+@contextmanager
+def filming(
+    data: RolloutDataModule, exploration_episodes: int, films: Mapping[int, Path], tasks: Tensor | None
+) -> Iterator[None]:
+    """Inside, the trainer predicts trials on `tasks`, or those of the test, and films them.
+
+    Args:
+        data: of the run.
+        exploration_episodes: of its agent.
+        films: the files, by the number of the task.
+        tasks: `[tasks, task_dim]`; None for the trials of the test.
     """
     from lit_metarl.videos import Camera, Mp4, film_in  # where it is needed: the command line answers sooner
 
     with ExitStack() as stack:
-        films = []
-        if videos is not None:
-            videos.mkdir(parents=True, exist_ok=True)
-            films = [Mp4(videos / f"task_{number}.mp4") for number in range(len(tasks))]
-            for film in films:
-                stack.callback(film.close)
-        camera = Camera([film.add for film in films], exploration_episodes)
-        data.predict_on(tasks, film_in(data.make_env, camera) if films else None)
-        yield [film.path for film in films]
+        files = {number: Mp4(path) for number, path in films.items()}
+        for number, file in files.items():
+            films[number].parent.mkdir(parents=True, exist_ok=True)
+            stack.callback(file.close)
+        camera = Camera({number: file.add for number, file in files.items()}, exploration_episodes)
+        filmed = film_in(data.make_env, camera)
+        if tasks is None:
+            data.predict_test(filmed)
+        else:
+            data.predict_on(tasks, filmed)
+        yield

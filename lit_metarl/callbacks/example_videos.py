@@ -52,7 +52,8 @@ def film_examples(data: RolloutDataModule, agent: MetaRLModule, seconds: float) 
     chosen = dict(list(chosen.items())[:number])
     affordable = int(seconds / a_picture_s / number / episodes) - 1
     films: dict[str, list[Picture]] = {name: [] for name in chosen}
-    camera = Camera([film.append for film in films.values()], agent.exploration_episodes, min(affordable, MAX_PICTURES))
+    places = {place: film.append for place, film in enumerate(films.values())}
+    camera = Camera(places, agent.exploration_episodes, min(affordable, MAX_PICTURES))
     tasks = torch.stack([agent.evaluated.tasks[number] for number in chosen.values()]).cpu()
     filmed = film_in(lambda num_envs, seed: env, camera)(1, 0)
     for task in tasks.split(1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -12,9 +11,6 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lit_metarl.checkpoints import LAST, checkpoint_folder
 from lit_metarl.command_line.run import Run
-
-MOST_COORDINATES = 4
-"""Tasks with more coordinates than this make long commands: one of them is filmed."""
 
 
 def python() -> str:
@@ -56,9 +52,7 @@ def next_steps(run: Run, best: str) -> str:
         evaluated = ["--config", config, "--ckpt_path", short(checkpoint)]
         commands["test again"] = [*program(), "test", *evaluated]
         if run.datamodule.env.has_pictures:
-            tasks = _tasks(run)
-            chosen = ["--tasks", json.dumps([*tasks.values()])]
-            commands[f"film {', '.join(tasks)}"] = [*program(), "predict", *evaluated, *chosen, "--video"]
+            commands["film worst, median, best"] = [*program(), "predict", *evaluated, "--video"]
     epochs = run.trainer.max_epochs
     if last.is_file() and epochs is not None and epochs > 0:
         more = ["--trainer.max_epochs", str(2 * epochs)]
@@ -69,19 +63,3 @@ def next_steps(run: Run, best: str) -> str:
         commands["see curves"] = [python(), "-m", "tensorboard.main", "--logdir", short(logs)]
     width = max(map(len, commands))
     return "\n".join(f"  {purpose:{width}}  {shlex.join(command)}" for purpose, command in commands.items())
-
-
-def _tasks(run: Run) -> dict[str, list[float]]:
-    """The worst, the median and the best task of the last evaluation, with few digits where these are a task too."""
-    assert run.model.evaluated is not None
-    tasks, order = run.model.evaluated.tasks.cpu(), run.model.evaluated.returns[:, -1].argsort().cpu()
-    places = {"worst": 0, "median": len(order) // 2, "best": -1} if tasks.shape[1] <= MOST_COORDINATES else {"best": -1}
-    chosen: dict[str, list[float]] = {}
-    for name, place in places.items():
-        task = tasks[order[place]]
-        rounded = (100 * task).round() / 100
-        readable = bool(run.datamodule.env.has_tasks(rounded[None])[0])
-        numbers = [round(value, 2) if readable else value for value in task.tolist()]
-        if numbers not in chosen.values():  # of few tasks, one may be two of these
-            chosen[name] = numbers
-    return chosen

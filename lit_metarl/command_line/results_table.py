@@ -32,21 +32,23 @@ def print_results(columns: Mapping[str, Mapping[str, float]], title: str) -> Non
     console.print(table)
 
 
-def print_trials(groups: Sequence[Trials], task_names: Sequence[str]) -> None:
-    """Print the return of every episode on every task, or their means if there are many tasks.
+def print_trials(groups: Sequence[Trials], task_names: Sequence[str], chosen: Sequence[int] | None = None) -> None:
+    """Print the return of every episode on every task, and their means.
 
     Args:
         groups: the trials.
         task_names: of the tasks' coordinates.
+        chosen: the numbers of the trials that are shown; None for all, if they are not many.
     """
     tasks = torch.cat([trials.tasks for trials in groups])
     returns = torch.cat([trials.episode_returns for trials in groups])
     table = Table(f"return, by {', '.join(task_names)}")
     for episode in range(returns.shape[1]):
         table.add_column(f"episode {episode + 1}", justify="right")
-    rows = list(zip(tasks.tolist(), returns.tolist())) if len(tasks) <= MOST_TASKS else []
-    for task, of_episodes in rows:
-        table.add_row(", ".join(f"{value:.3g}" for value in task), *(f"{value:.2f}" for value in of_episodes))
+    shown = chosen if chosen is not None else range(len(tasks)) if len(tasks) <= MOST_TASKS else []
+    for number in shown:
+        task = ", ".join(f"{value:.3g}" for value in tasks[number].tolist())
+        table.add_row(task, *(f"{value:.2f}" for value in returns[number].tolist()))
     if len(tasks) > 1:
         table.add_row(f"mean of {len(tasks):,}", *(f"{value:.2f}" for value in returns.mean(0).tolist()))
     Console().print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.next_steps import next_steps
 from lit_metarl.command_line.results_table import print_results, print_trials
 from lit_metarl.command_line.run import Run, remove_empty_logs
-from lit_metarl.prediction import TRIALS, checked_tasks, predicting, write_trials
+from lit_metarl.prediction import TRIALS, checked_tasks, examples, filming, write_trials
 
 
 def fit(run: Run, arguments: dict[str, Any]) -> None:
@@ -98,28 +98,39 @@ def test(run: Run, arguments: dict[str, Any]) -> None:
 
 
 def predict(run: Run, arguments: dict[str, Any]) -> None:
-    """Run trials on the tasks that were asked for, or on the test tasks; write them, and film them if asked.
+    """Run trials on the tasks that were asked for, or those of the test; write them, and film them if asked.
+
+    Of the trials of the test, the worst, the median and the best are filmed.
 
     Args:
         run: whose agent acts.
         arguments: of `Trainer.predict`.
     """
-    given, videos = run.options.tasks, run.folder / "videos" if run.options.video else None
     _check_prediction(run, arguments)
-    with ExitStack() as stack:
-        films: list[Path] = []
-        if given is not None:
-            tasks = checked_tasks(given, run.datamodule.env)
-            films = stack.enter_context(predicting(run.datamodule, tasks, run.model.exploration_episodes, videos))
-        trials: Any = run.trainer.predict(**arguments)
+    given, folder = run.options.tasks, run.folder / "videos"
+    tasks = None if given is None else checked_tasks(given, run.datamodule.env)
+    films: dict[str, int] = {}
+    if tasks is not None and run.options.video:
+        films = {f"task_{number}": number for number in range(len(tasks))}
+    elif tasks is not None:
+        run.datamodule.predict_on(tasks)
+    elif run.options.video:  # the trials of the test are run again, and these of them filmed
+        films = examples(_trials(run, arguments))
+    paths = {number: folder / f"{name}.mp4" for name, number in films.items()}
+    with filming(run.datamodule, run.model.exploration_episodes, paths, tasks) if films else nullcontext():
+        trials = _trials(run, arguments)
     if run.trainer.is_global_zero:
         path = run.folder / TRIALS
         write_trials(trials, run.datamodule.meta_spec, path)
-        print_trials(trials, run.datamodule.meta_spec.task_names)
+        print_trials(trials, run.datamodule.meta_spec.task_names, list(films.values()) if tasks is None else None)
         print(f"Trials: {path}")
-        for film in films:
+        for film in paths.values():
             print(f"Video: {film}")
         remove_empty_logs(run.folder)
+
+
+def _trials(run: Run, arguments: dict[str, Any]) -> Any:
+    return run.trainer.predict(**arguments)
 
 
 def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:
@@ -130,8 +141,6 @@ def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:
         return
     hint = "Leave --video out, or give it a method render_frame (of Gymnasium: a render_mode in env_args)."
     require(run.datamodule.env.has_pictures, "video", True, f"{run.datamodule.meta_spec.name} has no picture", hint)
-    hint = 'Name the tasks to film, such as --tasks "[[0.5],[2.5]]".'
-    require(run.options.tasks is not None, "video", True, "filming all test tasks would take long", hint)
     processes = run.trainer.world_size
     require(processes == 1, "trainer.devices", processes, "one process films", "Use --trainer.devices=1.")
     check_rendering(run.datamodule.make_env(1, run.datamodule.seed))

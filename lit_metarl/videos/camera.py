@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -22,13 +22,13 @@ class Camera:
     """Takes pictures of whole trials, with task, achieved values, episode, reward and return written under them.
 
     Args:
-        films: one for every task, in the order in which the environment is given the tasks.
+        films: by the number of a task in the order in which the environment is given them; the others are not filmed.
         exploration_episodes: how many of a trial's first episodes only gather information.
         pictures_per_episode: most pictures of a full-length episode; the first and the last state are always
             among them.
     """
 
-    def __init__(self, films: Sequence[Film], exploration_episodes: int, pictures_per_episode: int = 100) -> None:
+    def __init__(self, films: Mapping[int, Film], exploration_episodes: int, pictures_per_episode: int = 100) -> None:
         self._films = films
         self._exploration_episodes = exploration_episodes
         self._pictures_per_episode = pictures_per_episode
@@ -68,9 +68,9 @@ class Camera:
             if ended[env_id] or (acted[env_id] and self._time % every == 0):
                 self._take(env, env_id)
 
-    def _filmed(self, env: MetaEnv) -> range:
-        """The sub-environments whose tasks have a film; the others are spare ones."""
-        return range(min(env.num_envs, len(self._films) - self._first_task))
+    def _filmed(self, env: MetaEnv) -> list[int]:
+        """The sub-environments whose tasks have a film."""
+        return [env_id for env_id in range(env.num_envs) if self._first_task + env_id in self._films]
 
     def _take(self, env: MetaEnv, env_id: int) -> None:
         spec = env.meta_spec

@@ -88,7 +88,6 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
         (["--tasks=[[0.5,0.5],[9.0,0.0]]"], ["tasks", "[9.0, 0.0]", "outside"]),
         (["--tasks=[]"], ["tasks", "nothing to predict"]),
         (["--tasks=[[a]]"], ["tasks"]),
-        (["--video"], ["video", "--tasks"]),
         (
             ["--tasks=[[0.5, 0.5]]", "--video", "--data.env=tests.environments.Unrendered"],
             ["video", "Unrendered has no picture"],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lit_metarl import cli
+from lit_metarl.evaluation import read_task_rows
 from lit_metarl.report.__main__ import main as report
 from tests.lit_metarl.command_line.conftest import Run
 
@@ -46,6 +47,25 @@ def test_a_run_ends_with_commands_that_work(
     assert report(found["report"][3:]) == 0
     assert (runs / "version_0" / "report" / "index.html").is_file()
     assert found["see curves"][1:] == ["-m", "tensorboard.main", "--logdir", "runs"]
+
+
+def test_the_films_of_a_test_show_its_own_worst_median_and_best_trials(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["--data.env=tests.environments.ShortPoint", "--data.evaluation.num_envs=2"]
+    assert run_tiny("fit", *changes, "--trainer.max_epochs=1") == 0
+    best = tmp_path / "runs" / "version_0" / "checkpoints" / "best.ckpt"
+    tested = read_task_rows(tmp_path / "runs" / "version_0" / "test_tasks.csv")
+    adapted = tested[tested["episode"] == 3].sort_values("return")
+    capsys.readouterr()
+    assert run_tiny("predict", *changes, f"--ckpt_path={best}", "--video") == 0
+    printed = capsys.readouterr().out
+    rows = [line.split("│") for line in printed.splitlines() if line.startswith("│")]
+    for row, place in zip(rows, (0, 2, 4)):
+        assert float(row[-2]) == pytest.approx(adapted["return"].iloc[place], abs=0.0051)
+    videos = [Path(line.removeprefix("Video: ")) for line in printed.splitlines() if line.startswith("Video: ")]
+    assert [video.stem for video in videos] == ["worst", "median", "best"]
+    assert all(video.stat().st_size > 0 for video in videos)
 
 
 def test_without_validation_the_last_checkpoint_is_offered(

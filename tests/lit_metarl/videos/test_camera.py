@@ -53,7 +53,9 @@ def test_a_caption_says_what_was_to_be_achieved_and_what_was() -> None:
 
 def test_every_task_has_a_film_of_every_episode_with_first_and_last_state() -> None:
     films: list[list[np.ndarray]] = [[], [], []]
-    camera = Camera([film.append for film in films], exploration_episodes=1, pictures_per_episode=2)
+    camera = Camera(
+        {number: film.append for number, film in enumerate(films)}, exploration_episodes=1, pictures_per_episode=2
+    )
     env = film_in(EndingPoint, camera)(2, 0)
     agent, generator = Blind(PointRobot.meta_spec), torch.Generator().manual_seed(0)
     far, near = torch.tensor([[1.0, 1.0], [-1.0, 0.1]]), torch.tensor([[0.1, 0.0]])
@@ -71,7 +73,7 @@ def test_before_its_first_step_an_episode_has_achieved_nothing_yet(monkeypatch: 
     monkeypatch.setattr(
         "lit_metarl.videos.camera.with_caption", lambda frame, lines: captions.append(lines[1]) or frame
     )
-    env = film_in(PointRobot, Camera([lambda picture: None], exploration_episodes=1))(1, 0)
+    env = film_in(PointRobot, Camera({0: lambda picture: None}, exploration_episodes=1))(1, 0)
     agent, generator = Blind(PointRobot.meta_spec), torch.Generator().manual_seed(0)
     Collector(env).collect(agent, torch.tensor([[0.5, 0.5]]), 1, generator)
     assert captions[0] == "achieved: –"
@@ -80,7 +82,7 @@ def test_before_its_first_step_an_episode_has_achieved_nothing_yet(monkeypatch: 
 
 def test_filming_does_not_change_what_happens() -> None:
     trials = []
-    for make in (PointRobot, film_in(PointRobot, Camera([lambda picture: None], 1, 1))):
+    for make in (PointRobot, film_in(PointRobot, Camera({0: lambda picture: None}, 1, 1))):
         agent = Blind(PointRobot.meta_spec)
         tasks = torch.tensor([[1.0, 0.0]])
         trials.append(Collector(make(1, 3)).collect(agent, tasks, 1, torch.Generator().manual_seed(0)))
