@@ -17,6 +17,7 @@ from envs.errors import require
 from envs.randomness import make_generator
 from envs.task_distributions import TaskDistribution
 from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.algorithms.base import CURVES
 from lit_metarl.checkpoints import CONFIGURATION, MADE_OF, read_checkpoint
 
 HINT = "Give the path of a .ckpt file that a run wrote."
@@ -98,6 +99,8 @@ def load_trained(checkpoint: Path | str, env: Callable[[int, int], MetaEnv] | No
         env = _Environment(path, made_in)
     algorithm: MetaRLModule = _build(path, MetaRLModule, model, meta_spec=env(1, 0).meta_spec)
     algorithm.load_state_dict(content["state_dict"])
+    if content.get(CURVES):
+        algorithm.curves.load_state_dict(content[CURVES])
     return TrainedAgent(algorithm.eval(), env)
 
 

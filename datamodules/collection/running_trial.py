@@ -82,6 +82,7 @@ class RunningTrial:
         self._env: Any = env.unwrapped
         actor: Any = env
         space = actor.action_space if self._is_single else actor.single_action_space
+        self._observation_shape = (actor.observation_space if self._is_single else actor.single_observation_space).shape
         self._units = ActionUnits(space, type(self._env).__name__)
         self._number = 1 if self._is_single else actor.num_envs
         self._tasks: Tensor | None = None
@@ -107,8 +108,10 @@ class RunningTrial:
             observation: `[num_envs, observation_dim]`, or `[observation_dim]` of a single environment.
 
         Raises:
-            ValueError: if the task has changed since the trial began.
+            ValueError: if the task has changed since the trial began, or that is no observation.
         """
+        if isinstance(observation, tuple):
+            raise ValueError("an episode begins with the observation alone: trial.begin_episode(env.reset()[0]).")
         tasks = getattr(self._env, "tasks", None)
         if tasks is not None:
             if self._tasks is not None and not torch.equal(self._tasks, tasks):
@@ -122,6 +125,10 @@ class RunningTrial:
         self._episodes += 1
         self._waits_for_outcome = False
         self.observation = self._rows(observation, torch.float32)
+        given, known = self.observation.shape[self._is_single :], self._observation_shape
+        expected = known if self._is_single else (self._number, *known)
+        if tuple(given) != expected:
+            raise ValueError(f"the observation has shape {tuple(given)}, expected {expected}.")
         self.running = torch.ones(1, dtype=torch.bool) if self._is_single else self._env.running
         self.is_running = bool(self.running.any())
 
@@ -177,7 +184,10 @@ class RunningTrial:
 
         Raises:
             RuntimeError: if the agent did not act before.
+            ValueError: if these are not five values.
         """
+        if not isinstance(outcome, tuple) or len(outcome) != 5:
+            raise ValueError("an outcome is the five values of step in one tuple: trial.observe(env.step(action)).")
         if not self._waits_for_outcome:
             raise RuntimeError("there is nothing to observe yet: let the agent act first.")
         self._waits_for_outcome = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from tensordict import TensorDict
@@ -118,6 +118,9 @@ class PEARL(MetaRLModule):
             ("log_std_penalty", log_std_penalty, "0.001"),
         ):
             require_finite(name, value, f"HFR uses {usual}.", of=self)
+        known = get_args(MLPInitialization)
+        reason, hint = f"it must be {' or '.join(known)}", "HFR uses published."
+        require(initialization in known, "initialization", initialization, reason, hint, of=self)
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(name, widths, "The published runs have three.", of=self)
         super().__init__(meta_spec, exploration_episodes, **common)

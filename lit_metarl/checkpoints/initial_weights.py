@@ -39,7 +39,7 @@ def shapes_of(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(weight.shape) for name, weight in state.items()}
 
 
-def load_initial_weights(agent: nn.Module, meta_spec: MetaEnvSpec, path: Path) -> None:
+def load_initial_weights(agent: nn.Module, meta_spec: MetaEnvSpec, path: Path | str) -> None:
     """Give `agent` the weights of a checkpoint, running statistics included, and nothing else of it.
 
     Args:
@@ -50,7 +50,7 @@ def load_initial_weights(agent: nn.Module, meta_spec: MetaEnvSpec, path: Path) -
     Raises:
         ConfigurationError: if it is no checkpoint, or of another algorithm or of other sizes, which are named.
     """
-    content = read_checkpoint(path, KEY)
+    content = read_checkpoint(Path(path), KEY)
     saved = content.get("algorithm") or {}
     name = type(agent).__name__
     hint = "Fine-tune with the algorithm that the checkpoint was trained with."

@@ -57,8 +57,17 @@ def open_checkpoint(path: Path, resuming: ExactResume | None, configuration: dic
     if resuming is not None:
         whole(path)
         check_configuration(path, saved, configuration)
+        _check_goes_on(path, int(content["epoch"]), configuration["trainer"]["max_epochs"] or -1)
         resuming.load_state_dict(content["callbacks"][resuming.state_key])
     return GivenCheckpoint(path, saved, shapes_of(content["state_dict"]))
+
+
+def _check_goes_on(path: Path, epoch: int, max_epochs: int) -> None:
+    """Refuse a checkpoint from after the end of this run, before the run has a folder."""
+    if 0 < max_epochs < epoch:
+        reason = f"it is of epoch {epoch + 1}, and the run ends after trainer.max_epochs = {max_epochs}"
+        hint = f"Train on with --trainer.max_epochs {2 * (epoch + 1)}."
+        raise ConfigurationError("ckpt_path", str(path), reason, hint)
 
 
 def find_checkpoint(keyword: str, trainer: pl.Trainer, run_folder: Path, last_folder: str | None) -> Path | None:

@@ -14,6 +14,7 @@ from envs import ConfigurationError, PointRobot
 from envs.randomness import make_generator
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
 from lit_metarl.checkpoints import CONFIGURATION
+from lit_metarl.frames import curves
 from lit_metarl.networks import NetworkPlan
 from lit_metarl.trained import load_trained
 from tests.lit_metarl.checkpoints.runs import RUNS
@@ -39,6 +40,8 @@ def test_an_agent_has_the_weights_of_the_run_and_acts_in_its_environment(
     assert isinstance(env, PointRobot)
     saved = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert all(torch.equal(values, saved[name]) for name, values in agent.state_dict().items())
+    assert curves(agent).equals(curves(checkpoint))
+    assert len(curves(agent)) > 0
     tasks = env.task_distribution.sample(3, torch.Generator().manual_seed(0))
     trials = Collector(env).collect(agent, tasks, 3, torch.Generator().manual_seed(0), deterministic=True)
     assert trials.episode_returns.shape == (3, 3)

@@ -137,6 +137,25 @@ def test_what_is_out_of_turn_is_refused() -> None:
         trial.observe(step)
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_what_is_no_observation_or_outcome_is_refused(single: bool) -> None:
+    env: Any = gymnasium.make("lit_metarl/PointRobot-v0", task=[0.5, 0.5]) if single else PointRobot(3)
+    trial = RunningTrial(make_agent(PointRobot(3)), env, torch.Generator())
+    with pytest.raises(ValueError, match=r"begin_episode\(env.reset\(\)\[0\]\)"):
+        trial.begin_episode(env.reset())
+    observation, _ = env.reset()
+    with pytest.raises(
+        ValueError, match=r"has shape \(1,\), expected \(2,\)" if single else r"\(3, 1\), expected \(3, 2\)"
+    ):
+        trial.begin_episode(observation[..., :1])
+    trial.begin_episode(observation)
+    outcome = env.step(trial.act())
+    for wrong in (outcome[:4], outcome[0], list(outcome)):
+        with pytest.raises(ValueError, match="five values of step in one tuple"):
+            trial.observe(wrong)
+    trial.observe(outcome)
+
+
 def test_a_task_that_changes_within_a_trial_is_refused_and_can_be_kept() -> None:
     env = gymnasium.make("lit_metarl/PointRobot-v0")  # draws a task at every reset
     agent = make_agent(PointRobot(1))

@@ -31,6 +31,18 @@ def test_a_run_resumes_from_its_last_checkpoint(run_tiny: Run, tmp_path: Path) -
     assert continued["epoch"] == 2
 
 
+def test_a_run_that_has_ended_is_not_resumed_for_fewer_epochs(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_tiny("fit", "--trainer.max_epochs=3")
+    last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    capsys.readouterr()
+    message = refused(lambda: run_tiny("fit", "--trainer.max_epochs=1", f"--ckpt_path={last}"), capsys)
+    assert "it is of epoch 3, and the run ends after trainer.max_epochs = 1" in message
+    assert "--trainer.max_epochs 6" in message
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["version_0"]
+
+
 def test_a_run_resumes_from_the_checkpoint_of_a_requeued_job_if_it_has_this_configuration(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
