@@ -144,9 +144,8 @@ def test_what_is_no_observation_or_outcome_is_refused(single: bool) -> None:
     with pytest.raises(ValueError, match=r"begin_episode\(env.reset\(\)\[0\]\)"):
         trial.begin_episode(env.reset())
     observation, _ = env.reset()
-    with pytest.raises(
-        ValueError, match=r"has shape \(1,\), expected \(2,\)" if single else r"\(3, 1\), expected \(3, 2\)"
-    ):
+    shapes = r"\(1,\), expected \(2,\)" if single else r"\(3, 1\), expected \(3, 2\)"
+    with pytest.raises(ValueError, match=f"the observation has shape {shapes}"):
         trial.begin_episode(observation[..., :1])
     trial.begin_episode(observation)
     outcome = env.step(trial.act())

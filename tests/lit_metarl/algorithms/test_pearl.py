@@ -358,6 +358,7 @@ def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
         {"layers": []},
         {"layers": [-3]},
         {"encoder_layers": [8, 0]},
+        {"initialization": "Published"},
     ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any]) -> None:
