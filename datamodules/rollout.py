@@ -242,24 +242,22 @@ class RolloutDataModule(pl.LightningDataModule):
         """Finished trials on the tasks of `predict_on`; without any, those of the test."""
         return self._prediction or self.test_dataloader()
 
-    def predict_on(self, tasks: Tensor, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
-        """Predict trials on `tasks` `[tasks, task_dim]`, in another environment (`make_env`) if one is given."""
-        self._prediction = self.evaluation_trials("prediction", tasks, make_env, self._watching)
+    def predict_on(self, tasks: Tensor | None, make_env: Callable[[int, int], MetaEnv] | None = None) -> None:
+        """Predict trials on `tasks` `[tasks, task_dim]`, or the very trials of the test (None).
 
-    def predict_test(self, make_env: Callable[[int, int], MetaEnv]) -> None:
-        """Predict the very trials of the test, in another environment."""
-        self._prediction = self._held_out_trials("test", self.evaluation.test_tasks, make_env, self._watching)
+        They are run in another environment (`make_env`) if one is given.
+        """
+        purpose = "prediction"
+        if tasks is None:
+            purpose, tasks = "test", self._held_out_tasks("test", self.evaluation.test_tasks)
+        self._prediction = self.evaluation_trials(purpose, tasks, make_env, self._watching)
 
-    def _held_out_trials(
-        self,
-        purpose: EvaluationPurpose,
-        number: int,
-        make_env: Callable[[int, int], MetaEnv] | None = None,
-        watching: Watching = unwatched,
-    ) -> EvaluationTrials:
+    def _held_out_trials(self, purpose: EvaluationPurpose, number: int) -> EvaluationTrials:
+        return self.evaluation_trials(purpose, self._held_out_tasks(purpose, number))
+
+    def _held_out_tasks(self, purpose: EvaluationPurpose, number: int) -> Tensor:
         generator = make_generator(self.evaluation.seed, 0, f"{purpose} tasks")
-        tasks = self.env.evaluation_tasks(purpose).sample(number, generator)
-        return self.evaluation_trials(purpose, tasks, make_env, watching)
+        return self.env.evaluation_tasks(purpose).sample(number, generator)
 
     def evaluation_trials(
         self,

@@ -96,9 +96,5 @@ def filming(
             films[number].parent.mkdir(parents=True, exist_ok=True)
             stack.callback(file.close)
         camera = Camera({number: file.add for number, file in files.items()}, exploration_episodes)
-        filmed = film_in(data.make_env, camera)
-        if tasks is None:
-            data.predict_test(filmed)
-        else:
-            data.predict_on(tasks, filmed)
+        data.predict_on(tasks, film_in(data.make_env, camera))
         yield

@@ -33,7 +33,8 @@ def chosen_by(trainer: pl.Trainer) -> str:
     callback = best_of(trainer)
     if callback is None or callback.monitor in (None, *COUNTERS):
         return "the last one"
-    return f"the best by {callback.monitor} ({float(callback.best_model_score or math.nan):.2f})"
+    score = callback.best_model_score
+    return f"the best by {callback.monitor} ({math.nan if score is None else float(score):.2f})"
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
@@ -98,11 +99,11 @@ class Run:
         facts = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
         return write_task_rows(task_rows(self.model.evaluated, facts), self.folder)
 
+    def remove_empty_logs(self) -> None:
+        """Remove the event files of this run that hold nothing: TensorBoard would list an empty run."""
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
-def remove_empty_logs(folder: Path) -> None:
-    """Remove the event files that hold nothing: TensorBoard would list an empty run."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
-
-    for path in folder.glob("events.out.tfevents.*"):
-        if not any(EventAccumulator(str(path)).Reload().Tags().values()):
-            path.unlink()
+        logs = [Path(logger.log_dir) for logger in self.trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        for path in (path for folder in logs for path in folder.glob("events.out.tfevents.*")):
+            if not any(EventAccumulator(str(path)).Reload().Tags().values()):
+                path.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from envs.errors import require
 from lit_metarl.checkpoints import best_of, chosen_by, load_initial_weights
@@ -13,7 +13,7 @@ from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_check
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.next_steps import next_steps
 from lit_metarl.command_line.results_table import print_results, print_trials
-from lit_metarl.command_line.run import Run, remove_empty_logs
+from lit_metarl.command_line.run import Run
 from lit_metarl.prediction import TRIALS, checked_tasks, examples, filming, write_trials
 
 
@@ -109,16 +109,15 @@ def predict(run: Run, arguments: dict[str, Any]) -> None:
     _check_prediction(run, arguments)
     given, folder = run.options.tasks, run.folder / "videos"
     tasks = None if given is None else checked_tasks(given, run.datamodule.env)
+    run.datamodule.predict_on(tasks)
     films: dict[str, int] = {}
-    if tasks is not None and run.options.video:
+    if run.options.video and tasks is not None:
         films = {f"task_{number}": number for number in range(len(tasks))}
-    elif tasks is not None:
-        run.datamodule.predict_on(tasks)
     elif run.options.video:  # the trials of the test are run again, and these of them filmed
-        films = examples(_trials(run, arguments))
+        films = examples(cast(Any, run.trainer.predict(**arguments)))
     paths = {number: folder / f"{name}.mp4" for name, number in films.items()}
     with filming(run.datamodule, run.model.exploration_episodes, paths, tasks) if films else nullcontext():
-        trials = _trials(run, arguments)
+        trials: Any = run.trainer.predict(**arguments)
     if run.trainer.is_global_zero:
         path = run.folder / TRIALS
         write_trials(trials, run.datamodule.meta_spec, path)
@@ -126,11 +125,7 @@ def predict(run: Run, arguments: dict[str, Any]) -> None:
         print(f"Trials: {path}")
         for film in paths.values():
             print(f"Video: {film}")
-        remove_empty_logs(run.folder)
-
-
-def _trials(run: Run, arguments: dict[str, Any]) -> Any:
-    return run.trainer.predict(**arguments)
+        run.remove_empty_logs()
 
 
 def _check_prediction(run: Run, arguments: dict[str, Any]) -> None:

@@ -118,7 +118,7 @@ def _identity(folder: Path) -> tuple[RunName, str]:
 
 
 def _precedence(chain: list[Path]) -> tuple[bool, float, tuple[int, str]]:
-    """Finished runs above others, then newer ones: by their event logs, whose names have a time that copies keep."""
+    """Finished runs above others, then newer ones: by the time in the names of their event logs."""
     times = [float(path.name.split(".")[3]) for path in chain[-1].glob("events.out.tfevents.*")]
     started = max(times, default=(chain[-1] / CONFIGURATION).stat().st_mtime)
     return (chain[-1] / RESULTS).is_file(), started, _number(chain[-1])

@@ -7,11 +7,14 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from datamodules.tasks import CEMTaskSampler
+from lit_metarl.checkpoints import RunCheckpoint, chosen_by
 from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, IN_TRAINING, IN_VALIDATION, Run, refused, scalars
 
 
@@ -156,3 +159,10 @@ def test_the_best_two_checkpoints_are_kept_where_their_names_differ(run_tiny: Ru
     kept = {path.name for path in (tmp_path / "runs").glob("version_0/checkpoints/*.ckpt")}
     assert len(kept) == 3
     assert "last.ckpt" in kept
+
+
+def test_a_best_score_of_zero_is_a_score() -> None:
+    best = RunCheckpoint(monitor="val/cvar")
+    best.best_model_score = torch.tensor(0.0)
+    trainer: Any = SimpleNamespace(callbacks=[best])
+    assert chosen_by(trainer) == "the best by val/cvar (0.00)"
