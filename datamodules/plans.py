@@ -160,7 +160,7 @@ def check_plans(
 ) -> None:
     """Raise a `ConfigurationError` for a plan that cannot be carried out."""
     require(
-        task_slots >= 1,
+        isinstance(task_slots, int) and task_slots >= 1,
         "task_slots",
         task_slots,
         "a training set needs at least one task",

@@ -29,7 +29,8 @@ from datamodules.relabeling import Relabeler
 from datamodules.replay import RewardModel
 from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv
-from envs.errors import ContractError, arguments_of, require
+from envs.constructor_arguments import RemembersArguments
+from envs.errors import ContractError, arguments_of, require, require_instance
 from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import derive_seed, make_generator
 
@@ -56,7 +57,7 @@ class CollectionProgress(Protocol):
         ...
 
 
-class RolloutDataModule(pl.LightningDataModule):
+class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
     """Samples tasks, runs trials on them, and yields what the algorithm learns from.
 
     A meta-iteration collects trials; then the loader yields `batches.meta_steps` meta-batches from
@@ -109,6 +110,11 @@ class RolloutDataModule(pl.LightningDataModule):
             "environments and replay are on the CPU",
             'Leave it at "cpu"; the Trainer takes the networks to its own device.',
         )
+        hint = "Give a class, or functools.partial(PointRobot, horizon=30)."
+        require(callable(env), "env", env, "it is called with a number of sub-environments and a seed", hint, of=self)
+        require_instance("task_sampler", task_sampler, TaskSampler, of=self)
+        require_instance("relabeler", relabeler, Relabeler, of=self)
+        require(isinstance(seed, int), "seed", seed, "it must be a whole number", "Set it to 1, say.", of=self)
         with arguments_of(self):
             check_plans(task_slots, collection, batches, belief, evaluation)
         self.make_env = env

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from inspect import Parameter, signature
 from typing import Any
 
 from typing_extensions import Self
+
+from envs.errors import require_instance
 
 
 class RemembersArguments:
@@ -18,9 +21,23 @@ class RemembersArguments:
     constructor_arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        instance = super().__new__(cls)
-        vars(instance)["constructor_arguments"] = _by_name(cls, args, kwargs)
+        instance, given = super().__new__(cls), _by_name(cls, args, kwargs)
+        _require_settings(cls, given)
+        vars(instance)["constructor_arguments"] = given
         return instance
+
+
+def _require_settings(owner: type, given: dict[str, Any]) -> None:
+    """Raise a `ConfigurationError` if one of the arguments `given` to `owner` should be settings and is something else.
+
+    Args:
+        owner: a class, each of whose ancestors passes on the arguments that it does not know.
+        given: arguments of its constructor, by name.
+    """
+    for ancestor in owner.__mro__:
+        for name, parameter in signature(ancestor.__init__).parameters.items():  # type: ignore[misc]  # of this class
+            if name in given and is_dataclass(parameter.default):
+                require_instance(name, given[name], type(parameter.default), of=owner)
 
 
 def _by_name(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

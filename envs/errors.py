@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 
 
 class ConfigurationError(ValueError):
@@ -78,27 +79,39 @@ def require(condition: bool, key: str, value: object, allowed: str, hint: str, o
         raise ConfigurationError(key, value, allowed, hint, of)
 
 
+def require_instance(key: str, value: object, kind: type, of: object = None) -> None:
+    """Raise a `ConfigurationError` unless `value` is a `kind`; a class in place of its object is named as such."""
+    hint = "Give such an object."
+    if isinstance(value, type) and issubclass(value, kind):
+        hint = f"Call the class: {value.__name__}(…)."
+    require(isinstance(value, kind), key, value, f"it must be an object of the class {kind.__name__}", hint, of)
+
+
 def require_positive(key: str, value: int, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is at least 1."""
-    require(value >= 1, key, value, "it must be a whole number of at least 1", "Set it to 1 or more.", of)
+    whole = isinstance(value, Integral)
+    require(whole and value >= 1, key, value, "it must be a whole number of at least 1", "Set it to 1 or more.", of)
 
 
 def require_positive_and_finite(key: str, value: float, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is a number above 0, not infinite and not NaN."""
-    require(value > 0.0 and math.isfinite(value), key, value, "it must be positive and finite", hint, of)
+    right = isinstance(value, Real) and value > 0.0 and math.isfinite(value)
+    require(right, key, value, "it must be positive and finite", hint, of)
 
 
 def require_finite(key: str, value: float, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` if `value` is infinite or NaN."""
-    require(math.isfinite(value), key, value, "it must be finite", hint, of)
+    require(isinstance(value, Real) and math.isfinite(value), key, value, "it must be a finite number", hint, of)
 
 
 def require_limit(key: str, value: float, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `value` is a limit: a number above 0, infinite for none."""
-    require(value > 0.0, key, value, "it must be above 0", "Use .inf for no limit.", of)
+    right = isinstance(value, Real) and value > 0.0
+    require(right, key, value, "it must be a number above 0", "Use .inf for no limit.", of)
 
 
 def require_widths(key: str, widths: Sequence[int], hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` unless `widths` are those of at least one layer, each of at least one unit."""
     reason = "it must list at least one layer, each with a width of at least 1"
-    require(len(widths) > 0 and min(widths) >= 1, key, widths, reason, hint, of)
+    right = isinstance(widths, Sequence) and len(widths) > 0 and all(isinstance(w, Integral) and w >= 1 for w in widths)
+    require(right, key, widths, reason, hint, of)

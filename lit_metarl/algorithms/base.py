@@ -16,7 +16,7 @@ from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.constructor_arguments import RemembersArguments
-from envs.errors import require
+from envs.errors import require, require_instance
 from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator
 from lit_metarl.checkpoints.initial_weights import sizes_of
@@ -63,6 +63,7 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
     def __init__(
         self, meta_spec: MetaEnvSpec, exploration_episodes: int, cvar_alpha: float = 0.05, seed: int = 1
     ) -> None:
+        require_instance("meta_spec", meta_spec, MetaEnvSpec, of=self)
         reason, hint = "it must lie in (0, 1]", "RoML reports 0.05, or 0.01 on KhazadDum."
         require(0.0 < cvar_alpha <= 1.0, "cvar_alpha", cvar_alpha, reason, hint, of=self)
         super().__init__()

@@ -97,14 +97,6 @@ class PEARL(MetaRLModule):
             "The published runs use 2.",
             of=self,
         )
-        require(
-            not meta_spec.discrete_actions,
-            "env",
-            meta_spec.name,
-            "PEARL's policy needs continuous actions, and this environment's actions are discrete",
-            "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
-            of=RolloutDataModule,
-        )
         require_positive("latent_dim", latent_dim, of=self)
         require(0.0 < discount < 1.0, "discount", discount, "it must lie in (0, 1)", "HFR uses 0.99.", of=self)
         require_positive_and_finite("learning_rate", learning_rate, "HFR uses 0.0003.", of=self)
@@ -124,6 +116,14 @@ class PEARL(MetaRLModule):
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(name, widths, "The published runs have three.", of=self)
         super().__init__(meta_spec, exploration_episodes, **common)
+        require(
+            not meta_spec.discrete_actions,
+            "env",
+            meta_spec.name,
+            "PEARL's policy needs continuous actions, and this environment's actions are discrete",
+            "Choose another environment, or its continuous variant if it has one (KhazadDum's `continuous`).",
+            of=RolloutDataModule,
+        )
         self.latent_dim = latent_dim
         self.discount = discount
         self.reward_scale = reward_scale

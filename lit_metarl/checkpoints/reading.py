@@ -22,12 +22,15 @@ def read_checkpoint(path: Path, key: str = "ckpt_path") -> dict[str, Any]:
         ConfigurationError: if it is none, or cannot be loaded without running code.
     """
     hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
+    if path.is_dir():
+        raise ConfigurationError(key, str(path), "it is a folder", hint)
     if not path.is_file():
         raise ConfigurationError(key, str(path), "there is no such file", hint)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+        has_text = str(error) and not isinstance(error, LookupError)  # those tell a number of pickle's
+        reason = str(error).splitlines()[0] if has_text else type(error).__name__
         raise ConfigurationError(key, str(path), f"it cannot be read as a checkpoint ({reason})", hint) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ConfigurationError(key, str(path), "it holds no model", hint)

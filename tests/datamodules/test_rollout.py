@@ -250,6 +250,24 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
         build(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task_sampler": NoRelabeler()}, "task_sampler = .* an object of the class TaskSampler"),
+        ({"task_sampler": UniformTaskSampler}, r"Call the class: UniformTaskSampler\(…\)"),
+        ({"relabeler": NoRelabeler}, r"Call the class: NoRelabeler\(…\)"),
+        ({"env": PointRobot(2)}, r"env = PointRobot\(num_envs=2\) is not usable: it is called with"),
+        ({"collection": {"tasks_per_iteration": 2}}, "collection = .* an object of the class CollectionPlan"),
+        ({"seed": "a"}, "seed = 'a' is not usable"),
+        ({"task_slots": 3.5}, r"task_slots = 3\.5 is not usable"),
+    ],
+)
+def test_a_part_of_another_kind_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    arguments = {"env": PointRobot, "task_sampler": UniformTaskSampler(), "relabeler": NoRelabeler(), **changes}
+    with pytest.raises(ConfigurationError, match=message):
+        RolloutDataModule(**arguments)
+
+
 def test_an_environment_of_few_tasks_has_no_slot_that_is_never_filled_again() -> None:
     data = build(env_class=FourCorners, task_slots=100, batches=MetaBatchPlan(meta_steps=1, tasks=8, transitions=5))
     (batch,) = data.train_dataloader()

@@ -58,6 +58,8 @@ def test_a_mistake_on_the_command_line_is_reported_in_one_message(
         ([], ["fit, validate, test or predict", "none was given"]),
         (["fit"], ["required", "--config configs/quickstart.yaml"]),
         (["test", PRESET, "--ckpt_path=nowhere.ckpt"], ["ckpt_path = 'nowhere.ckpt'", "there is no such file"]),
+        (["test", PRESET, "--ckpt_path=configs"], ["ckpt_path = 'configs'", "it is a folder"]),
+        (["test", PRESET, "--ckpt_path=README.md"], ["ckpt_path = 'README.md'", "cannot be read as a checkpoint"]),
         (["test", PRESET, "--ckpt_path=last"], ["ckpt_path = 'last'", "there is no such file"]),
         (
             ["predict", PRESET, "--tasks=[0.5]"],
