@@ -108,7 +108,7 @@ def _check_relabeling(data: RolloutDataModule) -> None:
         name,
         f"relabeling needs tasks that differ in the reward alone, but those of {data.meta_spec.name} "
         f"change the {data.meta_spec.task_changes.value}",
-        "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment.",
+        data.env.hint_against_relabeling,
         of=data,
     )
     require(

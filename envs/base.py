@@ -157,6 +157,11 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         """Versions that change what is measured, by name; a run records them."""
         return {}
 
+    @property
+    def hint_against_relabeling(self) -> str:
+        """What to do where relabeling is refused because tasks change more than the reward."""
+        return "Use datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml) with this environment."
+
     @abstractmethod
     def _start(self, env_ids: Tensor) -> None:
         """Put the sub-environments `env_ids` (indices) into a fresh initial state."""

@@ -15,7 +15,7 @@ from envs.constructor_arguments import RemembersArguments
 from envs.errors import require
 from envs.returned import returned
 
-MOST_TASKS_IN_A_MESSAGE = 4
+MOST_TASKS_IN_A_MESSAGE = 25
 
 
 def _returning_tasks(sample: Callable[..., Any]) -> Callable[..., Tensor]:

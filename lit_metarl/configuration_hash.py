@@ -22,7 +22,7 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     settings = {name: value for name, value in config.items() if name not in OF_THE_RUN_ONLY}
     if settings.pop("initial_weights", None) is not None:  # seeds may start from weights of their own
         settings["fine_tuned"] = True
-    trainer = settings["trainer"]
-    settings["trainer"] = {name: value for name, value in trainer.items() if name not in OF_THE_TRAINER_ONLY}
+    trainer = {name: value for name, value in settings["trainer"].items() if name not in OF_THE_TRAINER_ONLY}
+    settings["trainer"] = {**trainer, "max_time": None} if "max_time" in trainer else trainer  # as runs without a limit
     settings["data"] = {name: value for name, value in settings["data"].items() if name not in OF_THE_DATA_ONLY}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]

@@ -15,6 +15,7 @@ from datamodules.collection import RunningTrial
 from envs import MetaEnv
 from envs.errors import require
 from envs.randomness import make_generator
+from envs.registration import SingleTaskEnv
 from envs.task_distributions import TaskDistribution
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.algorithms.base import CURVES
@@ -62,6 +63,8 @@ class TrainedAgent:
     ) -> RunningTrial:
         """A new trial, in which the agent knows nothing of its task yet.
 
+        In a single environment without a time limit, an episode is over after as many steps as in training.
+
         Args:
             env: where the agent acts: a batched environment, or a single Gymnasium environment, with the sizes of the
                 one that it was trained in.
@@ -78,7 +81,23 @@ class TrainedAgent:
         name = type(actor.unwrapped).__name__
         require(space.shape == size, "env", name, message, "Use the environment that it was trained in.")
         generator = make_generator(seed, 0, "trial")
-        return RunningTrial(self.algorithm, env, generator, deterministic=deterministic, device=self.algorithm.device)
+        return RunningTrial(
+            self.algorithm,
+            env,
+            generator,
+            deterministic=deterministic,
+            device=self.algorithm.device,
+            horizon=None if _has_end(env) else self.algorithm.meta_spec.horizon,
+        )
+
+
+def _has_end(env: MetaEnv | gymnasium.Env[Any, Any]) -> bool:
+    """Whether its episodes end by themselves: one of this project's, or one with a time limit of Gymnasium's."""
+    return (
+        not isinstance(env, gymnasium.Env)
+        or isinstance(env.unwrapped, SingleTaskEnv)
+        or env.has_wrapper_attr("_max_episode_steps")
+    )
 
 
 def load_trained(checkpoint: Path | str, env: Callable[[int, int], MetaEnv] | None = None) -> TrainedAgent:

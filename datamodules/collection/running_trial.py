@@ -51,6 +51,7 @@ class RunningTrial:
         device: where the agent lives (None: the CPU).
         schedule: when the agent infers its posterior and from what, where that differs from the agent's own way; only
             for a `PosteriorSampler`.
+        horizon: steps after which an episode is over, for a single environment without a time limit of its own.
 
     Attributes:
         running: which sub-environments are in the middle of an episode, `[num_envs]`.
@@ -75,6 +76,7 @@ class RunningTrial:
         deterministic: bool = False,
         device: torch.device | None = None,
         schedule: PosteriorSchedule | None = None,
+        horizon: int | None = None,
     ) -> None:
         self._agent, self._generator, self._deterministic, self._device = agent, generator, deterministic, device
         self._without_gradients = torch.inference_mode()  # used again in every step: faster than a decorator
@@ -87,7 +89,8 @@ class RunningTrial:
         self._number = 1 if self._is_single else actor.num_envs
         self._tasks: Tensor | None = None
         self._waits_for_outcome = False
-        self._episodes = 0
+        self._horizon = horizon
+        self._episodes = self._steps = 0
         self.running = torch.zeros(self._number, dtype=torch.bool)
         self.is_running = False
         self.belief = self._prior(schedule)
@@ -123,6 +126,7 @@ class RunningTrial:
         if self._episodes > 0:
             self.belief = self._agent.end_episode(self.belief, self._generator)
         self._episodes += 1
+        self._steps = 0
         self._waits_for_outcome = False
         self.observation = self._rows(observation, torch.float32)
         given, known = self.observation.shape[self._is_single :], self._observation_shape
@@ -195,6 +199,9 @@ class RunningTrial:
         next_observation = self._rows(observation, torch.float32)
         reward = self._rows(info.get("sparse_reward", reward), torch.float32)
         terminated, truncated = (self._rows(flags, torch.bool) for flags in ended)
+        self._steps += 1
+        if self._steps == self._horizon:
+            truncated = torch.ones_like(truncated)
         device = self._device
         transition = Transition(
             observation=self.observation.to(device),

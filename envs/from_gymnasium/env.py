@@ -21,7 +21,7 @@ from envs.from_gymnasium.factory import EnvFactory, imported
 from envs.from_gymnasium.processes import Processes
 from envs.from_gymnasium.rehearsal import STEPS, random_actions, refuse_disagreement, refuse_infinite, rehearse
 from envs.from_gymnasium.spaces import FlatActions, FlatObservations
-from envs.from_gymnasium.sub_environment import Plan, Step
+from envs.from_gymnasium.sub_environment import Plan, Step, has_pictures
 from envs.from_gymnasium.task_setters import task_setter
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.randomness import make_generator
@@ -123,6 +123,7 @@ class FromGymnasium(MetaEnv):
             )
             known = setter.names(first)  # refuses a task that cannot be set
             names = task_names or known
+            self._has_pictures = has_pictures(first)
             first.close()
             require(
                 len(names) == len(task),
@@ -199,8 +200,16 @@ class FromGymnasium(MetaEnv):
         return self._observations.clone()
 
     @property
+    def hint_against_relabeling(self) -> str:
+        return (
+            "They count as changing both, because it is given no reward function: if they change the reward alone, "
+            "give reward, features and feature_names (docs/your_environment.md). Else use "
+            "datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml)."
+        )
+
+    @property
     def has_pictures(self) -> bool:
-        return bool(self._simulation.ask("has_pictures", {0: ()})[0])
+        return self._has_pictures
 
     def render_frame(self, env_id: int) -> NDArray[np.uint8]:
         picture: NDArray[np.uint8] = self._simulation.ask("frame", {env_id: ()})[env_id]

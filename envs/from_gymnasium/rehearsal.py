@@ -58,12 +58,13 @@ def rehearse(plan: Plan, actions: Tensor, tasks: Tensor, compute: ComputeRewards
     if compute is not None and not np.array_equal(first, second):
         step, number = np.argwhere(first != second)[0].tolist()
         raise ConfigurationError(
-            "reward",
+            "env",
             name,
-            "stored transitions would get the reward of other tasks, but tasks change more than the reward: number "
-            f"{number} of the observation is {first[step, number]:.6g} under {tasks[0].tolist()} and "
-            f"{second[step, number]:.6g} under {tasks[1].tolist()}, after the same seed and {step} same actions",
-            "Hide the task from the observation, or leave reward out.",
+            f"relabeling would be wrong, because its tasks change more than the reward: after the same seed and the "
+            f"same {step} actions, number {number} of the observation is {first[step, number]:.6g} under "
+            f"{tasks[0].tolist()} and {second[step, number]:.6g} under {tasks[1].tolist()}",
+            "If the dynamics differ, leave reward, features and feature_names out; if the observation shows the task, "
+            "hide it.",
         )
     return duration
 

@@ -39,6 +39,11 @@ class Step(NamedTuple):
     info: dict[str, Any]
 
 
+def has_pictures(env: Env) -> bool:
+    """Whether an environment was made to give pictures."""
+    return env.render_mode == "rgb_array"
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a sub-environment is made and what it gives.
@@ -123,13 +128,9 @@ class SubEnvironment:
         self.start(task, seed=0)
         load_state(self.env, state)
 
-    def has_pictures(self) -> bool:
-        """Whether it was made to give pictures."""
-        return self.env.render_mode == "rgb_array"
-
     def frame(self) -> NDArray[np.uint8]:
         """A picture of the present state, `[height, width, 3]`."""
-        if not self.has_pictures():
+        if not has_pictures(self.env):
             raise NotImplementedError(f"it has no picture. {HOW_TO_RENDER}")
         return np.asarray(self.env.render())
 

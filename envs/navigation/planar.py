@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PLACE = (0.12, 0.08, 0.84, 0.84)
 """Of the axes in a picture: left, bottom, width and height, as shares of it; layout engines are slow."""
-MARGIN = 0.1
-"""Between a path that leaves the scene and the picture's edge."""
+MARGIN, GRID = 0.1, 0.5
+"""A path that leaves the scene keeps `MARGIN` from the picture's edge, which moves outward by steps of `GRID`."""
 
 
 class PlanarEnv(MetaEnv):
@@ -88,8 +88,10 @@ class _Scene:
     def with_path(self, path: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The picture with `path` `[time, 2]`, `[height, width, 3]`; its limits are wide enough for the path."""
         low, high = self._limits
-        if len(path):
-            low, high = np.minimum(low, path.min(0) - MARGIN), np.maximum(high, path.max(0) + MARGIN)
+        if len(path):  # by large steps, so that the axes of a film rarely move
+            low_needed, high_needed = path.min(0) - MARGIN, path.max(0) + MARGIN
+            low = np.where(low_needed < low, np.floor(low_needed / GRID) * GRID, low)
+            high = np.where(high_needed > high, np.ceil(high_needed / GRID) * GRID, high)
         limits = [low.tolist(), high.tolist()]
         if self._drawn is None or self._drawn[0] != limits:
             self._axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))

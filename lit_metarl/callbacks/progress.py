@@ -126,6 +126,13 @@ class EvaluationReporter(Callback):
     _began: tuple[float, int] | None = None
     """Minutes and iterations after the first iteration of this process, with which initial data are collected."""
 
+    _told: tuple[int, float] = (0, 0.0)
+    """Environment steps and seconds at the line before."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, MetaRLModule)
+        self._told = rollout_data(trainer).environment_steps, pl_module.wall_clock_s  # of a run that goes on
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._began is None:
             assert isinstance(pl_module, MetaRLModule)
@@ -143,7 +150,9 @@ class EvaluationReporter(Callback):
         text = "  ".join(f"{name} {metrics[f'val/{name}']:.2f}" for name in shown if f"val/{name}" in metrics)
         assert isinstance(pl_module, MetaRLModule)
         minutes, done = pl_module.wall_clock_s / 60, trainer.current_epoch + 1
-        speed = data.environment_steps / max(pl_module.wall_clock_s, 1e-9)
+        steps, seconds = data.environment_steps, pl_module.wall_clock_s
+        speed = (steps - self._told[0]) / max(seconds - self._told[1], 1e-9)
+        self._told = steps, seconds
         total = trainer.max_epochs or -1  # without a limit there is no end to wait for
         began, before = self._began or (0.0, 0)
         pace = (minutes - began) / (done - before)

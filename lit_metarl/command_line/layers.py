@@ -92,11 +92,16 @@ class Layers:
         return key
 
     def classes_with(self, name: str) -> list[str]:
-        """The keys under which the classes that files choose have an argument of this name."""
+        """The keys under which the classes that files choose, or their settings, have an argument of this name."""
         chosen = [entry for file in self.files for entry in file.entries if entry.key.endswith(".class_path")]
         slots = {entry.key.removesuffix("class_path"): entry.text for entry in chosen}
         known = {slot: path for slot, path in slots.items() if path and "." in path}
-        return [f"{slot}init_args.{name}" for slot, path in known.items() if name in arguments_of(path)]
+        return [
+            f"{slot}init_args.{argument}"
+            for slot, path in known.items()
+            for argument in arguments_of(path)
+            if argument.rpartition(".")[2] == name
+        ]
 
     def gives(self, key: str) -> bool:
         """Whether a key was given a value, in a file or typed."""

@@ -56,6 +56,8 @@ def next_steps(run: Run, best: str) -> str:
     epochs = run.trainer.max_epochs
     if last.is_file() and epochs is not None and epochs > 0:
         more = ["--trainer.max_epochs", str(2 * epochs)]
+        if run.configuration["trainer"].get("max_time") is not None:  # it counts the time before a resumption too
+            more += ["--trainer.max_time", "null"]
         commands["train on"] = [*program(), "fit", "--config", config, "--ckpt_path", short(last), *more]
     commands["report"] = [python(), "-m", "lit_metarl.report", short(run.folder)]
     logs = next((logger.save_dir for logger in run.trainer.loggers if isinstance(logger, TensorBoardLogger)), None)

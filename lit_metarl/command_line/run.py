@@ -57,10 +57,16 @@ class Run:
 
     @property
     def tail(self) -> str:
-        """Which tasks of the last evaluation CVaR is the mean of."""
+        """What the numbers of the last evaluation are of."""
         assert self.model.evaluated is not None
-        tasks, share = len(self.model.evaluated.tasks), self.model.cvar_alpha
-        return f"CVaR: the worst {100 * share:g} % of {tasks:,} tasks"
+        tasks, episodes = self.model.evaluated.returns.shape
+        number = self.datamodule.evaluation.trials_per_task
+        trials = "one trial" if number == 1 else f"{number} trials"
+        episode = f"the last of {episodes} episodes" if episodes > 1 else "the episode"
+        return (
+            f"Return, CVaR (the worst {100 * self.model.cvar_alpha:g} %) and success: of {episode} of {trials} on each "
+            f"of {tasks:,} tasks, without exploration noise"
+        )
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """The metrics of the evaluation that just ended, those whose names begin with `prefix`."""

@@ -11,7 +11,7 @@ from lit_metarl.checkpoints import best_of, chosen_by, load_initial_weights
 from lit_metarl.command_line.checks import check_callbacks, check_monitor, check_rendering
 from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, find_checkpoint, open_checkpoint
 from lit_metarl.command_line.messages import tell
-from lit_metarl.command_line.next_steps import next_steps
+from lit_metarl.command_line.next_steps import next_steps, short
 from lit_metarl.command_line.results_table import print_results, print_trials
 from lit_metarl.command_line.run import Run
 from lit_metarl.prediction import TRIALS, checked_tasks, examples, filming, write_trials
@@ -40,10 +40,12 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
     check_callbacks(run.trainer, before)
     if run.keeps_results:
         run.write_versions()
+        print(f"Run: {short(run.folder)}")
     run.trainer.fit(**{**arguments, "ckpt_path": given})
     done, planned = run.trainer.current_epoch, run.trainer.max_epochs or -1
     if run.trainer.should_stop and done < planned:
-        tell(f"Training ends after {done} of {planned} epochs: a callback (max_time, EarlyStopping) stopped it.")
+        steps = f"{run.datamodule.environment_steps:,} environment steps"
+        tell(f"Training ends after {steps}, before the last of {planned} epochs: max_time or a callback stopped it.")
     _compare(run)
 
 
@@ -61,7 +63,7 @@ def _compare(run: Run) -> None:
     run.hyperparameters.log_results(run.trainer, results["after"], tested)
     if run.trainer.is_global_zero:
         after = f"{tested:,} of {steps:,}" if tested < steps else f"{steps:,}"
-        print_results(results, f"{run.title}, after {after} environment steps; {run.tail}")
+        print_results(results, f"{run.title}, after {after} environment steps\n{run.tail}")
     if run.keeps_results:
         run.write_task_rows()
         run.write_json("results.json", results)
@@ -80,7 +82,7 @@ def validate(run: Run, arguments: dict[str, Any]) -> None:
     """
     run.trainer.validate(**arguments)
     if run.trainer.is_global_zero:
-        print_results({"validation": run.metrics("val/")}, f"{run.title}; {run.tail}")
+        print_results({"validation": run.metrics("val/")}, f"{run.title}\n{run.tail}")
 
 
 def test(run: Run, arguments: dict[str, Any]) -> None:
@@ -92,7 +94,7 @@ def test(run: Run, arguments: dict[str, Any]) -> None:
     """
     run.trainer.test(**arguments)
     if run.trainer.is_global_zero:
-        print_results({"test": run.metrics("test/")}, f"{run.title}; {run.tail}")
+        print_results({"test": run.metrics("test/")}, f"{run.title}\n{run.tail}")
     if run.keeps_results:
         print(f"By task and episode: {run.write_task_rows()}")
 

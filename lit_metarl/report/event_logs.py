@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,16 +42,28 @@ def read_scalars(folders: list[Path], prefixes: tuple[str, ...], whole: bool = T
             _check_whole(path)
     scalars: dict[str, dict[int, float]] = {}
     for folder in folders:
-        events = _events(folder)
-        for name in events.Tags()["scalars"]:
-            if name.startswith(prefixes):
-                scalars.setdefault(name, {}).update((event.step, event.value) for event in events.Scalars(name))
-        if (folder / TABLE).is_file():
-            table = pd.read_csv(folder / TABLE)
-            for name in filter(lambda name: name.startswith(prefixes), map(str, table)):
-                logged = table[["step", name]].dropna()
-                scalars.setdefault(name, {}).update(zip(logged["step"].astype(int), logged[name]))
+        logged = _logged_in(folder, prefixes)
+        trained = [min(values) for name, values in logged.items() if name.startswith("progress/")]
+        first = min(trained, default=math.inf)  # from there on, what earlier folders hold was done again
+        for name, values in logged.items():
+            kept = {step: value for step, value in scalars.get(name, {}).items() if step < first}
+            scalars[name] = {**kept, **values}
     return dict(sorted(scalars.items()))
+
+
+def _logged_in(folder: Path, prefixes: tuple[str, ...]) -> dict[str, dict[int, float]]:
+    """The scalars in one folder, by name and environment step."""
+    logged: dict[str, dict[int, float]] = {}
+    events = _events(folder)
+    for name in events.Tags()["scalars"]:
+        if name.startswith(prefixes):
+            logged[name] = {event.step: event.value for event in events.Scalars(name)}
+    if (folder / TABLE).is_file():
+        table = pd.read_csv(folder / TABLE)
+        for name in filter(lambda name: name.startswith(prefixes), map(str, table)):
+            rows = table[["step", name]].dropna()
+            logged.setdefault(name, {}).update(zip(rows["step"].astype(int), rows[name]))
+    return logged
 
 
 def films_in(folder: Path) -> dict[str, list[Film]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ RETURN_LABEL = "Return of the adapted episode\n(sum of rewards)"
 ROW_HEIGHT, NAME_WIDTH, NAME_LINE = 0.42, 28, 0.2
 """Of figures with one row a method: a row's height in inches, the characters after which its name is broken, and the
 height of each further line of it."""
+MAPS, MAP_HEIGHT = 2, 2.4
+"""Maps of tasks side by side, and the height of one in inches."""
 BINS = 10
 """Of the line through the returns of test tasks."""
 
@@ -60,12 +63,20 @@ def figures_of(experiment: Experiment, analysis: Analysis, styles: Styles) -> It
     adaptation = analysis.table("adaptation", name)
     if (adaptation["episode"] > 1).any():
         caption = "Adaptation on test tasks after training. IQM over seeds; bars: 95 % interval."
-        yield "adaptation", _adaptation(adaptation, styles), caption + _hollow(adaptation)
+        names = [f"test/return_episode_{episode}" for episode in sorted(adaptation["episode"].unique())]
+        means: Any = experiment.untrained
+        before = [float(means[name].mean()) for name in names if name in means]
+        if before:
+            caption += " Dashed: the untrained agents, mean of all methods."
+        yield "adaptation", _adaptation(adaptation, styles, before), caption + _hollow(adaptation)
     caption = "Probability that a run of the first method ends with more return than one of the second."
     yield from _improvements(analysis, name, styles, caption)
     for coordinate in experiment.coordinates:
         caption = f"Return against the task's {coordinate}. Dots: test tasks, IQM over seeds; line: mean of neighbors."
         yield f"task_{_file_name(coordinate)}", _returns_by_task(experiment.tasks, coordinate, styles), caption
+    if len(experiment.coordinates) == 2:
+        caption = "Return on every test task, IQM over seeds. Dots: tasks, at their two coordinates."
+        yield "task_map", _map_of_tasks(experiment.tasks, experiment.coordinates), caption
 
 
 def figures_across(analysis: Analysis, styles: Styles) -> Iterator[Plotted]:
@@ -120,9 +131,10 @@ def _learning_curves(
     return figure
 
 
-def _adaptation(curves: pd.DataFrame, styles: Styles) -> Figure:
-    """Return of every episode of a trial, after training, on test tasks."""
+def _adaptation(curves: pd.DataFrame, styles: Styles, untrained: Sequence[float]) -> Figure:
+    """Return of every episode of a trial, after training, on test tasks; and of the first ones before training."""
     figure, axes = new_figure()
+    axes.plot(range(1, len(untrained) + 1), untrained, "--", color=REFERENCE_COLOR, linewidth=0.9, zorder=1)
     methods = curves["method"].nunique()
     for place, (method, curve) in enumerate(curves.groupby("method", sort=False)):
         episodes = curve["episode"] + 0.06 * (place - (methods - 1) / 2)  # bars side by side
@@ -162,6 +174,30 @@ def _returns_by_task(tasks: pd.DataFrame, coordinate: str, styles: Styles) -> Fi
     axes.set_xlabel(f"Task: {coordinate.replace('_', ' ')}")
     axes.set_ylabel(RETURN_LABEL)
     legend_above(figure, axes)
+    return figure
+
+
+def _map_of_tasks(tasks: pd.DataFrame, coordinates: Sequence[str]) -> Figure:
+    """A panel a method: the two coordinates of every test task, its return (interquartile mean over seeds) a color."""
+    places = [COORDINATE + name for name in coordinates]
+    returns = tasks.groupby(["method", "task", *places])["return"]
+    points = returns.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).dropna().reset_index()
+    methods = sorted(points["method"].unique())
+    columns = min(MAPS, len(methods))
+    rows = -(-len(methods) // columns)
+    figure, _ = new_figure(height=0.4 + MAP_HEIGHT * rows)
+    figure.clear()
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    limits = {"vmin": points["return"].min(), "vmax": points["return"].max()}
+    for panel, method in zip_longest(panels.flat, methods):
+        own = points[points["method"] == method]
+        dots = panel.scatter(own[places[0]], own[places[1]], c=own["return"], s=16, **limits)
+        panel.set_visible(method is not None)
+        panel.set_title("\n".join(textwrap.wrap(str(method), NAME_WIDTH)), fontsize="small")
+        panel.set_aspect("equal")
+    figure.colorbar(dots, ax=panels, label="Return of the adapted episode")
+    figure.supxlabel(f"Task: {coordinates[0].replace('_', ' ')}", fontsize="medium")
+    figure.supylabel(f"Task: {coordinates[1].replace('_', ' ')}", fontsize="medium")
     return figure
 
 

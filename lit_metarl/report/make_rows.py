@@ -97,19 +97,22 @@ def _tables_of(folders: list[Path]) -> dict[str, pd.DataFrame]:
     steps = sorted(scalars.get("val/return", {}))
     if not finished and not steps:
         raise ValueError(f"it has not finished (no {RESULTS}), nor validated once")
-    ends = {"before": 0, "after": max([0, *steps, *scalars.get("test/return", {})])}
+    tested = max([0, *steps, *scalars.get("test/return", {})])  # of older versions, which did not write task rows
+    if (folder / TASK_ROWS).is_file():
+        tested = int(read_task_rows(folder / TASK_ROWS)["environment_steps"].iloc[0])
+    steps_of = {"before": 0, "after": tested}
     tests = _results(folder / RESULTS) if finished else _untrained(scalars)
     tables = {
         RUNS: pd.DataFrame([{"status": FINISHED if finished else UNFINISHED, **_facts(folder)}]),
         FINALS: pd.DataFrame(
-            [{"training": when, "environment_steps": ends[when], **metrics} for when, metrics in tests.items()]
+            [{"training": when, "environment_steps": steps_of[when], **metrics} for when, metrics in tests.items()]
         ),
     }
     if steps:
         curves = {name: own for name, own in scalars.items() if not name.startswith("test/")}
         table = pd.DataFrame({name: pd.Series(own).map(_single) for name, own in curves.items()})
         tables[CURVES] = table.loc[steps].rename_axis("environment_steps").reset_index()
-    if (folder / TASK_ROWS).is_file():  # older versions did not write it
+    if (folder / TASK_ROWS).is_file():
         tables[TASKS] = _task_rows(folder / TASK_ROWS)
     return tables
 

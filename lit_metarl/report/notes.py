@@ -75,13 +75,16 @@ def tested(experiment: Experiment) -> list[str]:
 
 
 def trained(experiment: Experiment) -> str:
-    """How long the runs were: the range of their environment steps and meta-steps; nothing without validations."""
+    """How long the runs were: ranges of environment steps and meta-steps, and of the tested checkpoints' steps."""
     names = {"environment_steps": "environment steps", "progress/meta_steps": "meta-steps"}
     logged = [name for name in names if name in experiment.curves and experiment.curves[name].notna().any()]
     ends = experiment.curves.groupby("run")[logged].max()
     ranges = {name: dict.fromkeys(f"{end:,.0f}" for end in (ends[name].min(), ends[name].max())) for name in logged}
     length = [f"{'–'.join(ends)} {names[name]}" for name, ends in ranges.items()]
-    return f"Length, up to the last validation: {_listed(length)}." if len(ends) else ""
+    after = experiment.finals.loc[experiment.finals["training"] == "after", "environment_steps"]
+    between = dict.fromkeys(f"{step:,.0f}" for step in (after.min(), after.max())) if len(after) else {}
+    tested_at = f" Tested after {'–'.join(between)} environment steps." if between else ""
+    return f"Length, up to the last validation: {_listed(length)}.{tested_at}" if len(ends) else tested_at.strip()
 
 
 def worst_tasks(alpha: str) -> str:

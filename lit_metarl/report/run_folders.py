@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +36,9 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
 
     Returns:
         By name, the folders of the run's newest finished version, or of its newest one. There are several where it
-        was interrupted and resumed: each continues the one before. There is none where another run, in no batch, has
-        the same configuration and seed and counts instead: finished ones count first, then newer ones. The same order
-        says which of several configurations keeps the plain name of their method.
+        was interrupted and resumed: each continues the one before, wherever that lies. There is none where another
+        run, in no batch, has the same configuration and seed and counts instead: finished ones count first, then newer
+        ones. The same order says which of several configurations keeps the plain name of their method.
 
     Raises:
         ConfigurationError: if the folder does not exist or holds no run.
@@ -55,11 +54,13 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
     runs: dict[RunName, list[Path]] = {}
     for place, name in of_batches.items():
         runs[_unused(name, runs, place.relative_to(root))] = newest(place)
-    single = defaultdict(list)
-    for path in root.rglob(CONFIGURATION):
-        if _trained(path.parent) and not any(place in path.parents for place in of_batches):
-            single[path.parent.parent].append(path.parent)
-    chains = [chain for versions in single.values() for chain in _chains(sorted(versions, key=_number))]
+    single = [
+        path.parent
+        for path in root.rglob(CONFIGURATION)
+        if _trained(path.parent) and not any(place in path.parents for place in of_batches)
+    ]
+    continued = {_continued(version) for version in single}
+    chains = [_chain(version) for version in single if version not in continued]
     configurations = set()
     for chain in sorted(chains, key=_precedence, reverse=True):
         name, configuration = _identity(chain[-1])
@@ -75,7 +76,7 @@ def newest(place: Path) -> list[Path]:
     """The folders of a run's newest finished version, the newest last; those of its newest one if none has finished."""
     versions = sorted((path for path in place.glob("version_*") if path.is_dir()), key=_number) or [place]
     finished = [index for index, version in enumerate(versions) if (version / RESULTS).is_file()]
-    return _chains(versions[: finished[-1] + 1] if finished else versions)[-1]
+    return _chain(versions[finished[-1] if finished else -1])
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:
@@ -138,19 +139,26 @@ def _trained(folder: Path) -> bool:
     return (folder / RESULTS).is_file() or (folder / VERSIONS).is_file()
 
 
-def _chains(versions: list[Path]) -> list[list[Path]]:
-    """Versions in order, those together of which each continues the one before."""
-    chains: list[list[Path]] = []
-    for version in versions:
-        if not (chains and _resumed(version)):
-            chains.append([])
-        chains[-1].append(version)
-    return chains
+def _chain(version: Path) -> list[Path]:
+    """The folders of a run: `version`, and before it those that it continues, the oldest first."""
+    chain = [version]
+    while (before := _continued(chain[0])) is not None and before not in chain:
+        chain.insert(0, before)
+    return chain
 
 
-def _resumed(version: Path) -> bool:
+def _continued(version: Path) -> Path | None:
+    """The folder whose checkpoint a run went on from; None if it began anew, or that folder is gone."""
     try:
         config = yaml.safe_load((version / CONFIGURATION).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
-        return False  # reported when the configuration is read
-    return isinstance(config, dict) and config.get("ckpt_path") is not None
+        return None  # reported when the configuration is read
+    given = config.get("ckpt_path") if isinstance(config, dict) else None
+    if given is None:
+        return None
+    siblings = sorted(filter(_trained, version.parent.glob("version_*")), key=_number)
+    if not given.endswith(".ckpt"):  # a keyword for the newest checkpoint
+        return max((path for path in siblings if _number(path) < _number(version)), key=_number, default=None)
+    place = Path(given).resolve().parents[1]  # of its folder of checkpoints
+    moved = [path for path in siblings if path.parts[-2:] == place.parts[-2:]]  # together with the folder of runs
+    return place if _trained(place) else next(iter(moved), None)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 FONT_SIZE, SMALLEST_FONT_SIZE, LINE_HEIGHT, MARGIN = 13, 9, 18, 6
+LEAST_WIDTH = 300  # pixels, which a caption needs
 SPEEDS, PLACES = re.compile(r"velocity(_[xyz])?"), re.compile(r"(\w+_)?[xyz]")
 """Features that a task may ask for: mean velocities, and where something is at last."""
 
@@ -47,10 +48,13 @@ def achieved_values(names: Sequence[str], features: Tensor, means: Tensor) -> st
 
 
 def with_caption(picture: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
-    """`picture` `[height, width, 3]` with white lines of text in a black band below, `[more, width, 3]`.
+    """`picture` `[height, width, 3]` with white lines of text in a black band below.
 
-    A line that is too long is written smaller, and cut off with an ellipsis where that is not enough.
+    A picture that is too small for text is enlarged first, by a whole factor. A line that is too long is written
+    smaller, and cut off with an ellipsis where that is not enough.
     """
+    factor = -(-LEAST_WIDTH // picture.shape[1])
+    picture = picture.repeat(factor, 0).repeat(factor, 1)
     height, width = picture.shape[:2]
     canvas = Image.new("RGB", (width, height + 2 * MARGIN + LINE_HEIGHT * len(lines)))
     canvas.paste(Image.fromarray(picture), (0, 0))

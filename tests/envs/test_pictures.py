@@ -71,6 +71,17 @@ def test_a_path_that_leaves_the_scene_stays_in_the_picture() -> None:
     assert (frames[-1] != frames[-2]).any()  # six goals' distances away, the robot's last move is seen
 
 
+def test_the_axes_move_rarely_while_a_path_leads_away() -> None:
+    env = SparsePointRobot(1, horizon=60)
+    env.reset(seed=0)
+    corners = set()
+    for _ in range(60):
+        env.step(torch.tensor([[0.0, 0.1]]))
+        env.render_frame(0)
+        corners.add(env._scene._axes.get_ylim())  # type: ignore[union-attr]
+    assert 1 < len(corners) < 15  # as many steps of half a unit fit on the way
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 def test_a_navigation_picture_depends_on_nothing_but_the_state(duplicate: Callable[[MetaEnv], MetaEnv]) -> None:
     env = SparsePointRobot(1, horizon=60)

@@ -13,6 +13,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 
 from lit_metarl.callbacks import MetaRLProgressBar
@@ -79,6 +80,32 @@ def test_without_tasks_those_of_the_test_are_predicted_from_a_checkpoint(run_tin
         "hparams.yaml",
         "trials.safetensors",
     }  # and no event file, for nothing was logged
+
+
+PICTURED = {
+    "class_path": "envs.FromGymnasium",
+    "init_args": {
+        "env": "tests.envs.from_gymnasium.line.Pictured",
+        "task_method": "set_goal",
+        "task_distribution": {
+            "class_path": "envs.task_distributions.UniformBox",
+            "init_args": {"low": [0], "high": [1]},
+        },
+        "horizon": 4,
+    },
+}
+
+
+def test_an_environment_of_gymnasium_is_filmed_in_pictures_that_a_caption_fits_under(
+    run_tiny: Run, tmp_path: Path
+) -> None:
+    config = tmp_path / "pictured.yaml"
+    config.write_text(yaml.safe_dump({"data": {"env": PICTURED}}))
+    assert run_tiny("predict", f"--config={config}", "--video") == 0
+    for film in ("worst", "best"):
+        frames = frames_of(tmp_path / "runs" / "version_0" / "videos" / f"{film}.mp4")
+        assert len(frames) == 3 * (1 + 4)
+        assert frames.shape[2] >= 300
 
 
 @pytest.mark.parametrize(

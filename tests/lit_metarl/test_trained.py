@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 
@@ -97,6 +100,36 @@ def test_an_agent_acts_step_by_step_in_a_plain_gymnasium_loop_as_in_a_collector(
         agent.algorithm, torch.tensor([task]), 3, make_generator(4, 0, "trial"), deterministic=True
     )
     assert returns == pytest.approx(trials.episode_returns[0].tolist(), rel=1e-5)
+
+
+class Endless(gymnasium.Env[Any, Any]):
+    """An environment of the user's that never ends an episode."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return np.zeros(2), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(2), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("env", "steps"),
+    [(Endless(), 5), (gymnasium.wrappers.TimeLimit(Endless(), 9), 9), (gymnasium.make("lit_metarl/PointRobot-v0"), 20)],
+)
+def test_an_episode_without_an_end_is_as_long_as_in_training(
+    checkpoint: Path, env: gymnasium.Env[Any, Any], steps: int
+) -> None:
+    trial = load_trained(checkpoint, env=partial(PointRobot, horizon=5)).begin_trial(env)
+    for _ in range(2):
+        trial.begin_episode(env.reset(seed=0)[0])
+        made = 0
+        while trial.running.any():
+            trial.observe(env.step(trial.act()))
+            made += 1
+        assert made == steps
 
 
 def test_an_environment_of_another_size_is_refused(checkpoint: Path) -> None:

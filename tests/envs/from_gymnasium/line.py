@@ -44,6 +44,17 @@ class Line(gymnasium.Env[Any, Any]):
         return self.observe(), -abs(self.place - self.goal), False, False, {}
 
 
+class Pictured(Line):
+    """Gives a small picture, with the point as a bright column."""
+
+    render_mode = "rgb_array"
+
+    def render(self) -> Any:
+        picture = np.zeros((40, 60, 3), np.uint8)
+        picture[:, int(np.clip(30 + 10 * self.place, 0, 59))] = 255
+        return picture
+
+
 class EndsAbove(Line):
     """Terminates at the right, and cuts itself off at the left."""
 

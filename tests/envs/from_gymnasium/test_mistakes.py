@@ -52,7 +52,10 @@ MODULE = "tests.envs.from_gymnasium.line"
         ({**RELABELED, "reward": "lines.nowhere"}, "reward = 'lines.nowhere' .* cannot be imported"),
         ({**RELABELED, "feature_names": ["place", "speed"]}, "features.. gives 1 numbers, but feature_names has 2"),
         ({**RELABELED, "reward": lines.squared}, "as `reward`, gives -.*, expected what the environment gave, -"),
-        ({**RELABELED, "env": lines.ShowsGoal}, "tasks change more than the reward: number 0 of the observation"),
+        (
+            {**RELABELED, "env": lines.ShowsGoal},
+            "tasks change more than the reward: after the same seed and the same 0 actions",
+        ),
     ],
 )
 def test_a_mistake_is_found_when_the_environment_is_made(arguments: dict[str, Any], message: str) -> None:

@@ -84,6 +84,9 @@ def test_a_validations_line_has_what_is_monitored_and_minutes_left_without_the_f
     trainer.current_epoch, agent.wall_clock_s = 1, 660.0
     reporter.on_validation_end(trainer, agent)
     assert "10 steps/s   11.0 min    8.0 min left  return 1.00  return_trial 2.00" in capsys.readouterr().out
+    trainer.datamodule.environment_steps, agent.wall_clock_s = 8600, 760.0
+    reporter.on_validation_end(trainer, agent)
+    assert "20 steps/s" in capsys.readouterr().out  # since the line before
 
 
 def test_ctrl_c_while_it_starts_ends_it_in_one_line() -> None:

@@ -49,6 +49,19 @@ def test_a_run_ends_with_commands_that_work(
     assert found["see curves"][1:] == ["-m", "tensorboard.main", "--logdir", "runs"]
 
 
+def test_the_command_to_train_on_does_so_where_the_time_was_up(
+    run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny("fit", "--trainer.max_time=00:00:00:01", "--trainer.max_epochs=100000") == 0
+    said = capsys.readouterr()
+    assert "environment steps, before the last of 100000 epochs: max_time" in said.err
+    (*_, last) = (line for line in said.out.splitlines() if line.startswith("epoch"))
+    epochs = int(last.split()[1]) + 3
+    _, _, *arguments = commands(said.out)["train on"]
+    assert cli.main([*arguments, f"--trainer.max_epochs={epochs}"]) == 0
+    assert f"epoch {epochs:4d}" in capsys.readouterr().out
+
+
 def test_the_films_of_a_test_show_its_own_worst_median_and_best_trials(
     run_tiny: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -236,6 +236,20 @@ def test_a_method_without_any_finite_return_is_drawn_without_one(rows: Path, tmp
     assert {row["method"] for row in read(tmp_path / "tables" / "adaptation.csv")} == {"none"}
 
 
+def test_the_untrained_agent_stands_in_the_adaptation_figure(rows: Path, tmp_path: Path) -> None:
+    assert "Dashed: the untrained agents" in plotted(rows, tmp_path / "with")
+    finals = [row for row in read(rows / "finals.csv") if row["training"] == "after"]
+    write_table(rows / "finals.csv", pd.DataFrame(finals))
+    assert "Dashed: the untrained agents" not in plotted(rows, tmp_path / "without")
+
+
+def test_tasks_of_two_coordinates_have_a_map(rows: Path, tmp_path: Path) -> None:
+    tasks = pd.read_csv(rows / "tasks.csv.gz", dtype=str)
+    write_table(rows / "tasks.csv.gz", tasks.assign(**{"task/mass": tasks["task/velocity"]}))
+    plotted(rows, tmp_path)
+    assert (tmp_path / "figures" / "cheetah_task_map.png").is_file()
+
+
 def plotted(rows: Path, output: Path, *options: str) -> str:
     """The text of a report on rows."""
     assert main(["plot", str(rows), f"--output={output}", "--resamples=20", *options]) == 0

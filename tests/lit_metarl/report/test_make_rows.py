@@ -13,7 +13,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_metarl.report.__main__ import main
-from lit_metarl.report.run_folders import newest
+from lit_metarl.report.event_logs import read_scalars
+from lit_metarl.report.run_folders import find_runs, newest
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -90,6 +91,13 @@ def test_rows_that_are_added_are_those_of_all_runs_together(run_tiny: Callable[.
         assert len(read(tmp_path / "added" / file)) >= 2
 
 
+def write_version(folder: Path, resumed_from: str) -> None:
+    """A folder as of a run that began to train, from a checkpoint or "null"."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"ckpt_path: {resumed_from}\n")
+    (folder / "versions.json").touch()
+
+
 def test_the_newest_version_counts(tmp_path: Path) -> None:
     for version in (0, 2, 9, 10, 11):
         (tmp_path / f"version_{version}").mkdir()
@@ -99,11 +107,37 @@ def test_the_newest_version_counts(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_counts_from_its_beginning(tmp_path: Path) -> None:
-    for version, resumed_from in enumerate(("null", "null", "last", "runs/version_2/checkpoints/last.ckpt")):
-        (tmp_path / f"version_{version}").mkdir()
-        (tmp_path / f"version_{version}" / "config.yaml").write_text(f"ckpt_path: {resumed_from}\n")
+    for version, resumed_from in enumerate(("null", "null", "last", f"{tmp_path}/version_2/checkpoints/last.ckpt")):
+        write_version(tmp_path / f"version_{version}", resumed_from)
     (tmp_path / "version_3" / "results.json").touch()
     assert newest(tmp_path) == [tmp_path / f"version_{version}" for version in (1, 2, 3)]
+
+
+def test_a_run_continues_the_one_whose_checkpoint_it_was_given_and_not_the_one_before(tmp_path: Path) -> None:
+    named = f"{tmp_path}/mine/version_0/checkpoints/last.ckpt"
+    for version, resumed_from in enumerate(("null", "null", named)):
+        write_version(tmp_path / "mine" / f"version_{version}", resumed_from)
+    write_version(tmp_path / "other" / "version_0", named)
+    folders = {tuple(str(path.relative_to(tmp_path)) for path in chain) for chain in find_runs(tmp_path).values()}
+    first, second = "mine/version_0", "mine/version_1"
+    assert folders == {(second,), (first, "mine/version_2"), (first, "other/version_0")}
+    assert [len(chain) for chain in find_runs(tmp_path / "other").values()] == [2]  # what it continues lies elsewhere
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "mine").rename(moved / "mine")
+    (chain,) = (chain for chain in find_runs(moved).values() if len(chain) == 2)
+    assert [path.name for path in chain] == ["version_0", "version_2"]
+
+
+def test_what_a_run_logged_after_the_checkpoint_that_another_went_on_from_is_not_of_that_one(tmp_path: Path) -> None:
+    for version, steps in enumerate(([100, 200, 300], [250, 350])):
+        (tmp_path / f"version_{version}").mkdir()
+        rows = [f"{step},{version},{step}" for step in steps]
+        (tmp_path / f"version_{version}" / "metrics.csv").write_text(
+            "\n".join(["step,val/return,progress/meta_steps", *rows])
+        )
+    scalars = read_scalars([tmp_path / f"version_{version}" for version in (0, 1)], ("val/", "progress/"))
+    assert scalars["val/return"] == {100: 0, 200: 0, 250: 1, 350: 1}
 
 
 @pytest.mark.parametrize("content", [[], ["point/none/first"], ["point/none/seed_1"]])

@@ -25,12 +25,19 @@ from tests.environments import Blind, EndingPoint
 
 
 def test_a_caption_stands_below_the_picture_and_is_cut_to_its_width() -> None:
-    picture = np.full((40, 80, 3), 100, np.uint8)
-    short, long = (with_caption(picture, [text]) for text in ("−1.5", "a line that is far too long for it"))
+    picture = np.full((40, 320, 3), 100, np.uint8)
+    short, long = (with_caption(picture, [text]) for text in ("−1.5", "a line that is far too long for it " * 3))
     assert short.shape == long.shape
     assert (short[:40] == picture).all()
     assert short[40:].max() > 200
     assert not long[40:, -2:].any()
+
+
+def test_a_picture_too_small_for_a_caption_is_enlarged_by_a_whole_factor() -> None:
+    picture = np.arange(6, dtype=np.uint8).reshape(1, 2, 3).repeat(60, 1)  # two colors, 120 pixels wide
+    enlarged = with_caption(picture, ["return −1.5"])
+    assert enlarged.shape[1] == 3 * 120
+    assert (enlarged[:3] == picture.repeat(3, 0).repeat(3, 1)).all()
 
 
 def test_a_long_line_is_written_smaller_before_it_is_cut() -> None:
