@@ -347,7 +347,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
     def _rewards(self, features: Tensor, tasks: Tensor, shape: tuple[int, ...]) -> Reward:
         given = self.reward(features, tasks)
         if self._trusted:
-            return given._replace(sparse_reward=given.reward.clone()) if given.sparse_reward is given.reward else given
+            reward, sparse_reward, terminated = given
+            return Reward(reward, reward.clone(), terminated) if sparse_reward is reward else given
         if not isinstance(given, tuple) or len(given) != 3:
             expected = "a Reward(reward, sparse_reward, terminated)"
             raise ContractError(f"{type(self).__name__}.reward", described(given), expected)

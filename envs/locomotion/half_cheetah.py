@@ -137,7 +137,8 @@ class HalfCheetahVel(RunningCheetah):
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost, diverged = features.unbind(-1)
-        reward = -control_cost - (velocity - tasks[..., 0]).abs()
+        (target,) = tasks.unbind(-1)
+        reward = (velocity - target).abs_().add_(control_cost).neg_()
         return Reward(reward, reward, diverged.bool().expand_as(reward))
 
 
