@@ -88,7 +88,8 @@ def main(args: list[str] | None = None) -> int:
         auto_cli(COMMANDS, args=given, prog=PROGRAM, exit_on_error=False)
     except (ConfigurationError, ArgumentError) as error:
         several = re.match("unrecognized arguments: [^-]", str(error))
-        print(f"error: {error}{'. Give one folder: the one above all runs.' if several else ''}", file=sys.stderr)
+        hint = ". Give one folder, the one above all runs, or gather rows of some: rows RUN ROWS --add true."
+        print(f"error: {error}{hint if several else ''}", file=sys.stderr)
         return 2
     return 0
 

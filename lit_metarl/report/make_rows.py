@@ -53,7 +53,8 @@ def make_rows(runs: Path, rows: Path, add: bool = False) -> list[str]:
             tables = {RUNS: pd.DataFrame([{"status": _reason(error)}])}
         for file, table in tables.items():
             collected[file].append(table.assign(**name._asdict()))
-        found.append(f"{name}: {tables[RUNS]['status'].iloc[0]}")
+        versions = f" ({', '.join(folder.name for folder in folders)})" if len(folders) > 1 else ""
+        found.append(f"{name}: {tables[RUNS]['status'].iloc[0]}{versions}")
     message = f"none of its {len(found)} runs can be used ({'; '.join(found[:3])})"
     require(usable, "runs", str(runs), message, "Wait until a run has finished or validated once.")
     for file, of_runs in collected.items():

@@ -160,7 +160,7 @@ def test_every_form_takes_the_options_of_plot(run: Path, form: list[str]) -> Non
 
 def test_several_folders_are_refused_with_what_to_do(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), str(run)]) == 2
-    assert "Give one folder: the one above all runs." in capsys.readouterr().err
+    assert "Give one folder, the one above all runs, or gather rows" in capsys.readouterr().err
     assert main([str(run), "--refrence=none"]) == 2
     assert "Give one folder" not in capsys.readouterr().err
 
