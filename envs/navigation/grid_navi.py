@@ -73,7 +73,7 @@ class GridNavi(PlanarEnv):
         return cells
 
     def _observe(self) -> Tensor:
-        return self._cell
+        return self._cell.clone()
 
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward = torch.where(self.success(features, tasks), GOAL_REWARD, STEP_REWARD)

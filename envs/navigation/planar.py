@@ -27,6 +27,7 @@ class PlanarEnv(MetaEnv):
 
     def __init__(self, num_envs: int, seed: int = 0, horizon: int | None = None) -> None:
         super().__init__(num_envs, seed, horizon)
+        self._trusted = type(self).__module__.startswith(f"{__package__}.")  # our own return new, finite tensors
         self._path = torch.full((num_envs, self.meta_spec.horizon + 1, 2), torch.nan)
         self._scene: _Scene | None = None  # of the last picture
 

@@ -48,7 +48,7 @@ class PlanarPoint(PlanarEnv):
         return positions
 
     def _observe(self) -> Tensor:
-        return self._position
+        return self._position.clone()
 
     def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
