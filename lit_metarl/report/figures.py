@@ -181,7 +181,7 @@ def _map_of_tasks(tasks: pd.DataFrame, coordinates: Sequence[str]) -> Figure:
     """A panel a method: the two coordinates of every test task, its return (interquartile mean over seeds) a color."""
     places = [COORDINATE + name for name in coordinates]
     returns = tasks.groupby(["method", "task", *places])["return"]
-    points = returns.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).dropna().reset_index()
+    points = returns.agg(lambda seeds: float(interquartile_mean(seeds.to_numpy()))).reset_index()
     methods = sorted(points["method"].unique())
     columns = min(MAPS, len(methods))
     rows = -(-len(methods) // columns)
@@ -194,7 +194,7 @@ def _map_of_tasks(tasks: pd.DataFrame, coordinates: Sequence[str]) -> Figure:
         dots = panel.scatter(own[places[0]], own[places[1]], c=own["return"], s=16, **limits)
         panel.set_visible(method is not None)
         panel.set_title("\n".join(textwrap.wrap(str(method), NAME_WIDTH)), fontsize="small")
-        panel.set_aspect("equal")
+        panel.set_box_aspect(1)
     figure.colorbar(dots, ax=panels, label="Return of the adapted episode")
     figure.supxlabel(f"Task: {coordinates[0].replace('_', ' ')}", fontsize="medium")
     figure.supylabel(f"Task: {coordinates[1].replace('_', ' ')}", fontsize="medium")

@@ -159,6 +159,6 @@ def _continued(version: Path) -> Path | None:
     siblings = sorted(filter(_trained, version.parent.glob("version_*")), key=_number)
     if not given.endswith(".ckpt"):  # a keyword for the newest checkpoint
         return max((path for path in siblings if _number(path) < _number(version)), key=_number, default=None)
-    place = Path(given).resolve().parents[1]  # of its folder of checkpoints
+    place = Path(given).resolve().parent.parent  # above its folder of checkpoints
     moved = [path for path in siblings if path.parts[-2:] == place.parts[-2:]]  # together with the folder of runs
     return place if _trained(place) else next(iter(moved), None)
