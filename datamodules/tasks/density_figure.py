@@ -44,5 +44,6 @@ def plot_density(
             history.fill_between(rounds, *bounds, color="tab:red", alpha=0.25, linewidth=0, label="sampled, 5 to 95 %")
             history.plot(rounds, [row[f"{MIDDLE}_{name}"] for row in table], color="tab:red", marker=".")
         history.set(xlabel="round", ylabel=name)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    named = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     return figure

@@ -193,7 +193,7 @@ def _map_of_tasks(tasks: pd.DataFrame, coordinates: Sequence[str]) -> Figure:
         own = points[points["method"] == method]
         dots = panel.scatter(own[places[0]], own[places[1]], c=own["return"], s=16, **limits)
         panel.set_visible(method is not None)
-        panel.set_title("\n".join(textwrap.wrap(str(method), NAME_WIDTH)), fontsize="small")
+        panel.set_title(_broken(str(method or "")), fontsize="small")
         panel.set_box_aspect(1)
     figure.colorbar(dots, ax=panels, label="Return of the adapted episode")
     figure.supxlabel(f"Task: {coordinates[0].replace('_', ' ')}", fontsize="medium")
@@ -205,7 +205,7 @@ def _bars(
     estimates: pd.DataFrame, names: pd.Series[str], label: str, styles: Styles, dashed: float | None = None
 ) -> Figure:
     """One row an estimate: a mark, its interval as a bar, and every seed a light dot where there are seeds."""
-    broken = [textwrap.fill(name, NAME_WIDTH) for name in names]
+    broken = [_broken(name) for name in names]
     further_lines = max(name.count("\n") for name in broken)
     figure, axes = new_figure(height=1.1 + (ROW_HEIGHT + NAME_LINE * further_lines) * len(estimates))
     if dashed is not None:
@@ -224,6 +224,11 @@ def _bars(
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(label)
     return figure
+
+
+def _broken(name: str) -> str:
+    """A name in lines of at most `NAME_WIDTH` characters, broken at spaces and after slashes where that is enough."""
+    return textwrap.fill(name.replace("/", "/ "), NAME_WIDTH).replace("/ ", "/")
 
 
 def _hollow(estimates: pd.DataFrame) -> str:

@@ -25,3 +25,6 @@ def test_the_density_of_the_sampled_tasks_moves_away_from_the_reference_and_dist
     medians = figure.axes[1].lines[1]
     assert list(medians.get_xdata()) == [1.0, 2.0, 3.0]
     assert [row["quantile_0.50_goal_x"] for row in sampler.table()] == list(medians.get_ydata())
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert sorted(labels) == sorted(set(labels))  # named once, however many coordinates there are

@@ -15,7 +15,7 @@ from matplotlib import style
 from lit_metarl.report.__main__ import main
 from lit_metarl.report.analysis import Analysis
 from lit_metarl.report.figure_style import styles_of
-from lit_metarl.report.figures import _bars, _label, figures_of
+from lit_metarl.report.figures import _bars, _broken, _label, figures_of
 from lit_metarl.report.page import rounded, steps
 from lit_metarl.report.rows import load_experiments, write_table
 from lit_metarl.report.statistics import interquartile_mean
@@ -241,6 +241,11 @@ def test_the_untrained_agent_stands_in_the_adaptation_figure(rows: Path, tmp_pat
     finals = [row for row in read(rows / "finals.csv") if row["training"] == "after"]
     write_table(rows / "finals.csv", pd.DataFrame(finals))
     assert "Dashed: the untrained agents" not in plotted(rows, tmp_path / "without")
+
+
+def test_a_long_name_is_broken_where_its_parts_end() -> None:
+    assert _broken("rl2 (rl2_grid_navi_seed1/version_0)") == "rl2 (rl2_grid_navi_seed1/\nversion_0)"
+    assert _broken("hfr > none") == "hfr > none"
 
 
 def test_tasks_of_two_coordinates_have_a_map(rows: Path, tmp_path: Path) -> None:
