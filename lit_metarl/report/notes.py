@@ -79,12 +79,17 @@ def trained(experiment: Experiment) -> str:
     names = {"environment_steps": "environment steps", "progress/meta_steps": "meta-steps"}
     logged = [name for name in names if name in experiment.curves and experiment.curves[name].notna().any()]
     ends = experiment.curves.groupby("run")[logged].max()
-    ranges = {name: dict.fromkeys(f"{end:,.0f}" for end in (ends[name].min(), ends[name].max())) for name in logged}
-    length = [f"{'–'.join(ends)} {names[name]}" for name, ends in ranges.items()]
+    length = [f"{_range(ends[name])} {names[name]}" for name in logged]
+    sentences = [f"Length, up to the last validation: {_listed(length)}."] if len(ends) else []
     after = experiment.finals.loc[experiment.finals["training"] == "after", "environment_steps"]
-    between = dict.fromkeys(f"{step:,.0f}" for step in (after.min(), after.max())) if len(after) else {}
-    tested_at = f" Tested after {'–'.join(between)} environment steps." if between else ""
-    return f"Length, up to the last validation: {_listed(length)}.{tested_at}" if len(ends) else tested_at.strip()
+    if len(after):
+        sentences.append(f"Tested after {_range(after)} environment steps.")
+    return " ".join(sentences)
+
+
+def _range(counts: pd.Series[float]) -> str:
+    """The least and the largest of some counts; once if they are equal."""
+    return "–".join(dict.fromkeys(f"{count:,.0f}" for count in (counts.min(), counts.max())))
 
 
 def worst_tasks(alpha: str) -> str:

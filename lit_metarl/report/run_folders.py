@@ -156,7 +156,7 @@ def _continued(version: Path) -> Path | None:
     given = config.get("ckpt_path") if isinstance(config, dict) else None
     if given is None:
         return None
-    siblings = sorted(filter(_trained, version.parent.glob("version_*")), key=_number)
+    siblings = list(filter(_trained, version.parent.glob("version_*")))
     if not given.endswith(".ckpt"):  # a keyword for the newest checkpoint
         return max((path for path in siblings if _number(path) < _number(version)), key=_number, default=None)
     place = Path(given).resolve().parent.parent  # above its folder of checkpoints
