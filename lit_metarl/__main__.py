@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lit_metarl.packages import other_package
+from lit_metarl.startup import large_imports
 
 
 def main() -> int:
@@ -22,7 +23,8 @@ def main() -> int:
     if handled is signal.default_int_handler:  # else Ctrl-C is ignored
         signal.signal(signal.SIGINT, _stop)
     try:
-        from lit_metarl.cli import main as run  # takes seconds
+        with large_imports():
+            from lit_metarl.cli import main as run  # takes seconds
     except ModuleNotFoundError as error:
         hint = "Activate the environment that 'make setup' prepared (source .venv/bin/activate), or install it there."
         print(f"error: the package {error.name} is missing in {sys.executable}. {hint}", file=sys.stderr)

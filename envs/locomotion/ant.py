@@ -196,9 +196,9 @@ class AntGoal(LowGearAnt):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         _, _, costs, height, diverged = features.unbind(-1)
         offset = features[..., :2] - tasks
-        near = torch.linalg.vector_norm(offset, dim=-1) <= self.goal_radius
-        distance = torch.where(near, torch.linalg.vector_norm(offset, 1, -1), torch.linalg.vector_norm(tasks, 1, -1))
-        reward = 4.0 + HFR_BONUS - distance - costs
+        near = torch.linalg.vector_norm(offset, dim=-1, keepdim=True) <= self.goal_radius
+        distance = torch.where(near, offset, tasks).abs_().sum(-1)
+        reward = (4.0 + HFR_BONUS - distance).sub_(costs)
         return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
 
 

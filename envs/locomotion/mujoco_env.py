@@ -59,7 +59,7 @@ def robot_spec(
 
 def fallen(height: Tensor, allowed: tuple[float, float], diverged: Tensor) -> Tensor:
     """Whether the torso's `height` (m) is outside the `allowed` range, or the simulation broke down."""
-    return (height < allowed[0]) | (height > allowed[1]) | diverged.bool()
+    return (height.clamp(*allowed) != height).logical_or_(diverged)
 
 
 def absent_forces(num_envs: int, computed: bool) -> Column:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lit_metarl.batch.claims import LOST, claim
 from lit_metarl.batch.runs import is_finished
+from lit_metarl.startup import large_imports
 
 
 def main(folder: Path, arguments: list[str]) -> int:
@@ -31,8 +32,9 @@ def main(folder: Path, arguments: list[str]) -> int:
 
 
 def _train(folder: Path, arguments: list[str]) -> int:
-    from lit_metarl.checkpoints import LAST  # takes seconds to import, which a run that another process makes is spared
-    from lit_metarl.cli import main
+    with large_imports():  # they take seconds, which a run that another process makes is spared
+        from lit_metarl.checkpoints import LAST
+        from lit_metarl.cli import main
 
     begun = any(folder.glob("version_*"))
     return main([*arguments, f"--ckpt_path={LAST}"] if begun else arguments)

@@ -6,6 +6,7 @@ import importlib
 import re
 from argparse import Action
 from collections.abc import Iterable
+from pkgutil import resolve_name
 
 from jsonargparse import DefaultHelpFormatter
 
@@ -78,9 +79,14 @@ def _known(action: Action) -> str:
 
 
 def _exported(path: str) -> bool:
-    """Whether a class is for users: one of our own that no package exports is a base of others."""
+    """Whether a class is for users: not a base of our own that no package exports, nor one made within a function."""
     module = path.rpartition(".")[0]
-    return module.partition(".")[0] not in OWN_PACKAGES or hasattr(importlib.import_module(module), "__path__")
+    if module.partition(".")[0] in OWN_PACKAGES:
+        return hasattr(importlib.import_module(module), "__path__")
+    try:
+        return resolve_name(path) is not None
+    except (ImportError, AttributeError):
+        return False
 
 
 def _replaced(text: str, rules: Iterable[tuple[str, str]]) -> str:

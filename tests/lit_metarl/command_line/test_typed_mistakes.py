@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
 
+from envs import PointRobot
 from lit_metarl import cli
 from tests.lit_metarl.command_line.conftest import PRESET, Parsed
 
@@ -73,6 +75,12 @@ def test_a_mistake_on_the_command_line_is_reported_in_one_message(
 def test_an_invalid_command_is_refused(parse: Parse, arguments: list[str], parts: list[str]) -> None:
     refusal = parse(*arguments).refusal
     assert all(part in refusal for part in parts), refusal
+
+
+def test_a_class_without_an_import_path_is_not_among_those_an_answer_looks_through(parse: Parse) -> None:
+    made = type("MadeInAFunction", (PointRobot,), {})
+    assert not hasattr(sys.modules[made.__module__], "MadeInAFunction")
+    assert "'data.env.height'" in parse("fit", PRESET, "--data.env.height=5").refusal
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["fit", PRESET, "--threads=0"], ["fit", PRESET, "--model.layer=[8]"]])

@@ -315,6 +315,7 @@ def test_the_figure_and_the_table_of_improvements_have_the_same_pairs(tmp_path: 
     assert "final_cvar" in figures
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_few_runs_are_not_shown_as_certain(tmp_path: Path) -> None:
     write_synthetic(tmp_path, {"cheetah": {"none": [1, 2], "hfr": [1, 2]}})
     text = plotted(tmp_path, tmp_path / "report", "--reference=none")

@@ -30,8 +30,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it, as it would lie in the folder of runs."""
+def run(trained: Path, tmp_path: Path, undrawn: None) -> Path:
+    """A copy of it, as it would lie in the folder of runs; figures of reports stay empty."""
     return shutil.copytree(trained, tmp_path / "runs" / trained.parent.name / "version_0")
 
 
@@ -46,11 +46,11 @@ def page_of(folder: Path) -> str:
 
 
 def test_a_single_run_has_a_page_with_curves_adaptation_tasks_and_films(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = page_of(run.parent.parent)
+    page = page_of(trained.parent.parent)
     assert "found ShortPoint/pearl/seed_1: finished" in capsys.readouterr().out
-    figures = {path.stem for path in (run.parent.parent / "report" / "figures").glob("*.png")}
+    figures = {path.stem for path in (trained.parent.parent / "report" / "figures").glob("*.png")}
     parts = ("curve_return", "curve_cvar", "adaptation", "task_goal_x", "task_goal_y")
     assert {f"ShortPoint_{part}" for part in parts} <= figures
     text = Links(page).text
