@@ -129,6 +129,8 @@ class SparsePointRobot(PlanarPoint):
         goal_distance: distance of every goal from the start.
         shaped: whether critics learn from the distance to the goal; otherwise from the sparse reward, as the belief.
         horizon: steps of an episode; None for the environment's own.
+        left_goal_radius: `goal_radius` of the goals in the leftmost quarter of the half circle: a smaller one makes
+            them hard to find. None for `goal_radius`.
     """
 
     meta_spec = _point_spec("SparsePointRobot")
@@ -141,14 +143,18 @@ class SparsePointRobot(PlanarPoint):
         goal_distance: float = 1.0,
         shaped: bool = True,
         horizon: int | None = None,
+        left_goal_radius: float | None = None,
     ) -> None:
+        left_goal_radius = goal_radius if left_goal_radius is None else left_goal_radius
         require_positive_and_finite("goal_radius", goal_radius, "PEARL uses 0.2.", of=self)
+        require_positive_and_finite("left_goal_radius", left_goal_radius, "null is goal_radius.", of=self)
         require_positive_and_finite("goal_distance", goal_distance, "PEARL uses 1.", of=self)
         self.task_distribution = HalfCircle(goal_distance)
         super().__init__(num_envs, seed, horizon)
-        self.goal_radius = goal_radius
+        self.goal_radius, self.left_goal_radius = goal_radius, left_goal_radius
         self.shaped = shaped
-        self._warn_of_goals_out_of_reach(goal_distance - goal_radius)
+        self._left = -goal_distance * math.sqrt(0.5)  # goals with a smaller x are in the leftmost quarter
+        self._warn_of_goals_out_of_reach(goal_distance - min(goal_radius, left_goal_radius))
 
     def _warn_of_goals_out_of_reach(self, way: float) -> None:
         """Warn if a goal along an axis, `way` from the start to its edge, takes more steps than an episode has."""
@@ -160,19 +166,26 @@ class SparsePointRobot(PlanarPoint):
                 stacklevel=3,
             )
 
+    def _radii(self, tasks: Tensor) -> Tensor | float:
+        """Distance within which the sparse reward is paid under `tasks` `[..., 2]`."""
+        if self.left_goal_radius == self.goal_radius:
+            return self.goal_radius
+        return torch.where(tasks[..., 0] < self._left, self.left_goal_radius, self.goal_radius)
+
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         distance = _distance(features, tasks)
-        sparse = torch.where(distance <= self.goal_radius, 1.0 - distance, 0.0)
+        sparse = torch.where(distance <= self._radii(tasks), 1.0 - distance, 0.0)
         return Reward(-distance if self.shaped else sparse, sparse, never(distance))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
-        return _distance(features, tasks) <= self.goal_radius
+        return _distance(features, tasks) <= self._radii(tasks)
 
     def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         from matplotlib.patches import Circle
 
         super()._plot_scene(axes, task)
-        axes.add_patch(Circle((task[0], task[1]), self.goal_radius, color="tab:green", alpha=0.2))
+        radius = float(self._radii(torch.tensor(task)))
+        axes.add_patch(Circle((task[0], task[1]), radius, color="tab:green", alpha=0.2))
 
 
 class FourCorners(PlanarPoint):

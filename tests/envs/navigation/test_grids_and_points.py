@@ -64,6 +64,16 @@ def test_unshaped_sparse_point_pays_critics_what_the_belief_sees() -> None:
     assert torch.allclose(torch.linalg.vector_norm(env.tasks, dim=-1), torch.tensor(0.6))
 
 
+def test_goals_in_the_leftmost_quarter_may_have_a_radius_of_their_own() -> None:
+    env = SparsePointRobot(1, goal_distance=0.6, goal_radius=0.3, left_goal_radius=0.1, shaped=False)
+    angles = torch.tensor([0.1, 0.74, 0.76, 0.9]) * torch.pi
+    goals = 0.6 * torch.stack((angles.cos(), angles.sin()), -1)
+    features = goals + torch.tensor([[0.0, 0.2]])
+    assert env.reward(features, goals).sparse_reward.tolist() == pytest.approx([0.8, 0.8, 0.0, 0.0])
+    assert env.success(features, goals).tolist() == [True, True, False, False]
+    assert env.success(goals + 0.05, goals).all()
+
+
 @pytest.mark.parametrize(("distance", "steps"), [(2.2, None), (2.21, 21), (5.0, 48)])
 def test_goals_that_an_episode_is_too_short_for_are_warned_of(distance: float, steps: int | None) -> None:
     with warnings.catch_warnings(record=True) as caught:
@@ -74,7 +84,7 @@ def test_goals_that_an_episode_is_too_short_for_are_warned_of(distance: float, s
     assert steps is None or f"some goals need {steps} steps, and an episode has 20" in told[0]
 
 
-@pytest.mark.parametrize("wrong", [{"goal_radius": 0.0}, {"goal_distance": -1.0}, {"goal_radius": float("nan")}])
+@pytest.mark.parametrize("wrong", [{"goal_radius": 0.0}, {"goal_distance": -1.0}, {"left_goal_radius": float("nan")}])
 def test_a_sparse_point_without_goals_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} = .* must be positive and finite"):
         SparsePointRobot(1, **wrong)
