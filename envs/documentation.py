@@ -6,6 +6,7 @@ as arguments, only theirs.
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 import sys
@@ -111,13 +112,17 @@ def returns_of(text: str) -> dict[str, Returns]:
     return {name: Returns(float(zero), float(random)) for name, zero, random in rows}
 
 
-def main(names: list[str]) -> int:
-    """Measure the environments of those names (none: all of them), write the page; the exit status."""
+def main(arguments: list[str]) -> int:
+    """Measure the environments that are named (none: all of them), write the page; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m envs.documentation", description="Writes docs/environments.md.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="Environments to measure anew; by default all.")
+    names = parser.parse_args(arguments).names
+    by_name = {env_class.meta_spec.name: env_class for env_class in ENVIRONMENTS}
+    for name in names:
+        if name not in by_name:
+            parser.error(f"there is no environment {name}; there are {', '.join(by_name)}")
     known = returns_of(PAGE.read_text(encoding="utf-8")) if names else {}
-    measured = [env_class for env_class in ENVIRONMENTS if not names or env_class.meta_spec.name in names]
-    PAGE.write_text(
-        page({**known, **{env_class.meta_spec.name: measure(env_class) for env_class in measured}}), encoding="utf-8"
-    )
+    PAGE.write_text(page({**known, **{name: measure(by_name[name]) for name in names or by_name}}), encoding="utf-8")
     return 0
 
 
