@@ -47,7 +47,7 @@ class CollectionPlan:
             prior before its second phase. Only for PEARL.
         posterior_context: transitions that z is inferred from while collecting, sampled with replacement from
             the whole trial so far, as in the published code (its `embedding_batch_size`); None for all of
-            them, as in an evaluation, which makes a narrower posterior. Only for PEARL.
+            them, as in an evaluation, a narrower posterior if they are more. Only for PEARL.
     """
 
     tasks_per_iteration: int = 5
