@@ -91,7 +91,7 @@ def check_agent(data: RolloutDataModule, agent: Agent) -> None:
 def _warn_of_short_evaluation(data: RolloutDataModule, agent: Agent) -> None:
     """Say that an agent that adapts from episode to episode is evaluated on shorter trials than it is trained for."""
     trained, evaluated = data.collection.adapted_episodes, data.evaluation.adapted_episodes
-    if evaluated < trained:
+    if evaluated < trained and agent.exploration_episodes == 0:  # otherwise the first one is adapted already
         warnings.warn(
             f"{type(agent).__name__} is trained for trials of {trained} episodes and evaluated in episode {evaluated}: "
             "the return that is reported is not that of the adapted agent. Set evaluation.adapted_episodes to "
@@ -122,6 +122,14 @@ def _check_relabeling(data: RolloutDataModule) -> None:
 
 
 def _check_validation(data: RolloutDataModule) -> None:
+    require(
+        data.evaluation.trials_per_task == 1,
+        "evaluation.trials_per_task",
+        data.evaluation.trials_per_task,
+        "the task sampler compares the returns of single validation trials with those of training trials",
+        "Set it to 1, or use another reference_mode.",
+        of=data,
+    )
     require(
         data.evaluation.adapted_episodes == data.collection.adapted_episodes,
         "evaluation.adapted_episodes",
@@ -156,6 +164,16 @@ def _check_schedule(data: RolloutDataModule, agent: Agent) -> None:
 
 
 def _check_replay(data: RolloutDataModule, agent: Agent) -> None:
+    keeps_data = data.task_sampler.samples_new_tasks and data.meta_spec.task_changes is TaskChanges.REWARD
+    require(
+        data.reward_model is None or data.relabeler.changes_tasks or keeps_data,
+        "reward_model",
+        type(data.reward_model).__name__,
+        f"with {type(data.relabeler).__name__} and {type(data.task_sampler).__name__}, no reward is learned from that "
+        "another task would have given",
+        "Leave it out, or add a relabeler.",
+        of=data,
+    )
     slots, plan = len(data.initial_tasks), data.collection
     with arguments_of(data):
         check_replay_plan(slots, plan, data.batches, data.task_sampler.samples_new_tasks)

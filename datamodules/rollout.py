@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, cast  # noqa
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from datamodules import ranks
@@ -30,7 +31,7 @@ from datamodules.replay import RewardModel
 from datamodules.tasks import SampledTasks, TaskSampler
 from envs.base import EvaluationPurpose, MetaEnv
 from envs.constructor_arguments import RemembersArguments
-from envs.errors import ContractError, arguments_of, require, require_instance
+from envs.errors import ContractError, arguments_of, require, require_choice, require_instance
 from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import derive_seed, make_generator
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ReplayStorage = Literal["memory", "disk"]
 SAVED_PREFIX = "data."  # of the arguments in a checkpoint
 
 
@@ -96,7 +98,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
         belief: BeliefPlan = BeliefPlan(),
         evaluation: EvaluationPlan = EvaluationPlan(),
         replay_capacity: int = 1_000_000,
-        replay_storage: Literal["memory", "disk"] = "memory",
+        replay_storage: ReplayStorage = "memory",
         replay_folder: str | None = None,
         reward_model: RewardModel | None = None,
         seed: int = 1,
@@ -114,6 +116,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
         require(callable(env), "env", env, "it is called with a number of sub-environments and a seed", hint, of=self)
         require_instance("task_sampler", task_sampler, TaskSampler, of=self)
         require_instance("relabeler", relabeler, Relabeler, of=self)
+        require_choice("replay_storage", replay_storage, ReplayStorage, of=self)
         require(isinstance(seed, int), "seed", seed, "it must be a whole number", "Set it to 1, say.", of=self)
         with arguments_of(self):
             check_plans(task_slots, collection, batches, belief, evaluation)
@@ -137,6 +140,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
             self.initial_tasks = self.task_sampler.initial(task_slots)
         check_components(self)
         self.environment_steps = 0
+        self._trained_steps = 0  # while a test has set `environment_steps` to those of its checkpoint
         self._returns: list[Tensor] = []
         self._drawn = 0  # batches of this epoch so far
         self.progress: CollectionProgress | None = None
@@ -178,6 +182,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
                 "it holds the data of another algorithm that was trained with it",
                 "Create a new RolloutDataModule for every algorithm that is trained.",
             )
+            self.environment_steps, self._trained_steps = self._trained_steps or self.environment_steps, 0
             return
         check_agent(self, self.agent)
         check_ranks(self, self.agent, ranks.world_size())
@@ -417,8 +422,11 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
         """
         if not state_dict:
             return
-        self.environment_steps = state_dict["environment_steps"]
+        trained, self.environment_steps = self.environment_steps, state_dict["environment_steps"]
         if not self._ready:
+            return
+        if self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING:
+            self._trained_steps = self._trained_steps or trained  # what was collected stays for the next training
             return
         for key, value in self._identity().items():
             saved = state_dict["identity"][f"{SAVED_PREFIX}{key}"]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import Any, get_args
 
 
 class ConfigurationError(ValueError):
@@ -102,6 +103,18 @@ def require_positive_and_finite(key: str, value: float, hint: str, of: object = 
 def require_finite(key: str, value: float, hint: str, of: object = None) -> None:
     """Raise a `ConfigurationError` if `value` is infinite or NaN."""
     require(isinstance(value, Real) and math.isfinite(value), key, value, "it must be a finite number", hint, of)
+
+
+def require_weight(key: str, value: float, hint: str, of: object = None) -> None:
+    """Raise a `ConfigurationError` unless `value` is a weight of a sum: 0 or more, and finite."""
+    right = isinstance(value, Real) and 0.0 <= value < math.inf
+    require(right, key, value, "it must be finite and not negative", hint, of)
+
+
+def require_choice(key: str, value: object, choices: Any, of: object = None) -> None:
+    """Raise a `ConfigurationError` unless `value` is one of `choices`, a `Literal` type."""
+    known = get_args(choices)
+    require(value in known, key, value, f"it must be {' or '.join(known)}", "Correct it.", of)
 
 
 def require_limit(key: str, value: float, of: object = None) -> None:

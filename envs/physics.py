@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.cores import usable_cores
+from envs.errors import require_positive
 
 if TYPE_CHECKING:
     import mujoco
@@ -78,7 +79,7 @@ class BatchedPhysics:
         model: a model with the sizes of all models. MuJoCo's automatic reset must be disabled in it, because a
             reset would hide that the simulation broke down.
         substeps: physics steps per action; the action is held.
-        threads: native threads; None takes one per core that this process may use.
+        threads: native threads, at least 1; None takes one per core that this process may use.
         fields: names of the fields of `mjData` to read, in the order of the readings.
         more_parts: MuJoCo's bit mask of what else belongs to a state row, at its end.
     """
@@ -91,6 +92,8 @@ class BatchedPhysics:
         fields: Sequence[str] = (),
         more_parts: int = 0,
     ) -> None:
+        if threads is not None:
+            require_positive("threads", threads)
         self.model = model
         self.substeps = substeps
         self.dt: float = model.opt.timestep * substeps

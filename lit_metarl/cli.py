@@ -21,7 +21,6 @@ from envs import ConfigurationError, MetaEnvSpec
 from envs.errors import NonFiniteError, SimulationError
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import (
-    CheckpointNotWritten,
     Interrupted,
 )
 from lit_metarl.command_line import ConciseParser, MetaRLCLI
@@ -29,6 +28,7 @@ from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import Mistake
 from lit_metarl.command_line.next_steps import program, short
 from lit_metarl.optim.averaged_gradients import register
+from lit_metarl.whole_files import NotWritten
 
 CLI = TypeVar("CLI", bound=MetaRLCLI)
 
@@ -164,7 +164,7 @@ def main(args: list[str] | None = None) -> int:
     except (ConfigurationError, MisconfigurationException, Mistake) as error:  # ours, Lightning's, and the parser's
         _report(error)
         return 2
-    except (NonFiniteError, SimulationError, CheckpointNotWritten, ranks.FailedElsewhere) as error:
+    except (NonFiniteError, SimulationError, NotWritten, ranks.FailedElsewhere) as error:
         _report(error)
         return 1
     except Interrupted as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ METHODS = {
 """What a class is called in a name where its own name says less; "" for what needs no mention."""
 
 
+LONGEST = 255
+"""Bytes of a file's name, on most file systems."""
+
+
 def run_name(configuration: dict[str, Any]) -> str:
     """`name` of a configuration, or algorithm, environment, relabeler, task sampler and seed.
 
@@ -36,6 +41,8 @@ def run_name(configuration: dict[str, Any]) -> str:
         return default_name(configuration)
     hint = "Choose a name without '/'; --trainer.logger.init_args.save_dir sets the folder of all runs."
     require(Path(given).name == given != "..", "name", given, "it must be the name of one folder", hint)
+    longest = f"a folder's name has at most {LONGEST} bytes, and this one {len(given.encode())}"
+    require(len(given.encode()) <= LONGEST, "name", given, longest, "Choose a shorter one.")
     return str(given)
 
 
@@ -93,6 +100,18 @@ def named_loggers(loggers: Any, name: str) -> Iterator[None]:
     yield
     for own in nameless:
         own["name"] = None
+
+
+def expand_folders(loggers: Any) -> None:
+    """Replace `~` and `$NAME` in the folders of loggers, which Lightning replaces in some of a run's paths only.
+
+    Args:
+        loggers: `trainer.logger` of a parsed configuration.
+    """
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        arguments = (logger.get("init_args") or {}) if isinstance(logger, Namespace) else {}
+        if isinstance(arguments.get("save_dir"), str):
+            arguments["save_dir"] = os.path.expanduser(os.path.expandvars(arguments["save_dir"]))  # noqa: PTH111
 
 
 def _words(name: str) -> str:

@@ -75,12 +75,13 @@ def returns(trajectories: Trajectories, slots: Tensor, replay: TaskReplay) -> Te
     Returns:
         `[trajectories, slots]`.
     """
-    steps = replay.trajectory_steps(trajectories)
-    steps = replay.compute_rewards(steps[:, None], slots[:, None])
-    terminated_before = steps["terminated"].long().cumsum(-1) - steps["terminated"].long() > 0
-    counted = steps["valid"] & ~terminated_before
-    summed: Tensor = steps["reward"].where(counted, 0.0).sum(-1)
-    return summed
+    rows = []
+    for trajectory in replay.trajectory_steps(trajectories).unbind(0):  # under every task, one is a large batch
+        steps = replay.compute_rewards(trajectory[None], slots[:, None])
+        terminated_before = steps["terminated"].long().cumsum(-1) - steps["terminated"].long() > 0
+        counted = steps["valid"] & ~terminated_before
+        rows.append(steps["reward"].where(counted, 0.0).sum(-1))
+    return torch.stack(rows)
 
 
 def percentile(values: Tensor, references: Tensor) -> Tensor:

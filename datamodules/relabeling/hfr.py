@@ -12,7 +12,7 @@ from datamodules.contracts import Foresight
 from datamodules.relabeling.base import ProbabilisticRelabeler
 from datamodules.relabeling.distribution import Choice, choose_task, entropy, log_mean_exp
 from datamodules.replay import TaskReplay, Trajectories
-from envs.errors import require_positive
+from envs.errors import require_choice, require_positive
 
 Utility = Literal["q", "bellman"]
 
@@ -48,6 +48,8 @@ class HFRRelabeler(ProbabilisticRelabeler):
         choice: Choice = "softmax",
     ) -> None:
         super().__init__(probability)
+        require_choice("utility", utility, Utility, of=self)
+        require_choice("choice", choice, Choice, of=self)
         require_positive("utility_batch", utility_batch, of=self)
         require_positive("partition_contexts", partition_contexts, of=self)
         self.utility = utility
@@ -59,6 +61,8 @@ class HFRRelabeler(ProbabilisticRelabeler):
     def choose(self, trajectories: Trajectories, replay: TaskReplay, foresight: Foresight | None) -> Tensor:
         assert foresight is not None  # checked when the run was configured
         candidates = replay.slots_with(replay.beginnings, replay.recent)
+        if len(candidates) == 0:  # a small replay has lost what came before
+            return trajectories.slots
         log_z = self.log_partition(candidates, replay, foresight)
         utilities = self.utilities(trajectories, candidates, replay, foresight)
         logits = utilities - log_z

@@ -11,7 +11,7 @@ from datamodules.contracts import Foresight
 from datamodules.relabeling.base import ProbabilisticRelabeler
 from datamodules.relabeling.distribution import Choice, choose_task, entropy, log_mean_exp
 from datamodules.replay import TaskReplay, Trajectories
-from envs.errors import require_positive
+from envs.errors import require_choice, require_positive
 
 
 class HIPIRelabeler(ProbabilisticRelabeler):
@@ -31,6 +31,7 @@ class HIPIRelabeler(ProbabilisticRelabeler):
 
     def __init__(self, probability: float = 0.5, context: int = 100, choice: Choice = "softmax") -> None:
         super().__init__(probability)
+        require_choice("choice", choice, Choice, of=self)
         require_positive("context", context, of=self)
         self.context = context
         self.choice = choice

@@ -18,7 +18,7 @@ from torch import Tensor
 from datamodules.tasks.cem_round import REFERENCE_SCORES, ReferenceMode, RoundResult, reference_quantile, select_tasks
 from datamodules.tasks.families import TaskFamily, matching_family
 from datamodules.tasks.samplers import SampledTasks, TaskSampler, Wait, require_finite_scores
-from envs.errors import ContractError, arguments_of, require, require_finite
+from envs.errors import ContractError, arguments_of, require, require_choice, require_finite
 from envs.meta_env_spec import MetaEnvSpec
 from envs.task_distributions import TaskDistribution
 
@@ -77,6 +77,7 @@ class CEMTaskSampler(TaskSampler):
         weight_clip: float | None = None,
         least_effective_draws: float = 2.0,
     ) -> None:
+        require_choice("reference_mode", reference_mode, ReferenceMode, of=self)
         for name, value in (("alpha", alpha), ("selection_share", selection_share)):
             require(0.0 < value <= 1.0, name, value, "it must lie in (0, 1]", PUBLISHED, of=self)
         for name, value in (

@@ -5,13 +5,12 @@ Source: Wang, Xiao, Mao, Qu, Shen, Lv, Ji (2025, arXiv 2501.11039).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
 
 from datamodules.tasks.predictive import PredictiveTaskSampler
-from envs.errors import require
+from envs.errors import require, require_weight
 
 
 class MPTSSampler(PredictiveTaskSampler):
@@ -42,8 +41,9 @@ class MPTSSampler(PredictiveTaskSampler):
     ) -> None:
         super().__init__(candidate_ratio, reference_share, **common)
         for name, value in (("mean_weight", mean_weight), ("std_weight", std_weight)):
-            reason = "it must be finite and not negative"
-            require(0.0 <= value < math.inf, name, value, reason, "MPTS uses 1 and 5 for meta-RL.", of=self)
+            require_weight(name, value, "MPTS uses 1 and 5 for meta-RL.", of=self)
+        reason = "with std_weight at 0 too, every task has the same score"
+        require(mean_weight + std_weight > 0.0, "mean_weight", mean_weight, reason, "MPTS uses 1 and 5.", of=self)
         reason = "a standard deviation needs at least 2 samples"
         require(posterior_samples >= 2, "posterior_samples", posterior_samples, reason, "MPTS uses 50.", of=self)
         self.mean_weight = mean_weight

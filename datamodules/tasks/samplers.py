@@ -100,12 +100,16 @@ class TaskSampler(ABC):
     def initial(self, n: int) -> SampledTasks:
         """The tasks that `n` task slots start with, from the reference distribution; they are never scored.
 
-        If the environment has at most `n` tasks, they are all its tasks, each once.
+        Of a finite set, no task is there twice; if the environment has at most `n` tasks, they are all its tasks.
         """
-        if isinstance(self.reference, FiniteTasks) and len(self.reference.tasks) <= n:
+        if not isinstance(self.reference, FiniteTasks):
+            return self.sample_reference(n)
+        tasks = self.reference.tasks
+        if len(tasks) <= n:
             self._every_task_has_a_slot = True
-            return SampledTasks(self.reference.tasks.clone(), torch.arange(len(self.reference.tasks)))
-        return self.sample_reference(n)
+            return SampledTasks(tasks.clone(), torch.arange(len(tasks)))
+        ids = torch.randperm(len(tasks), generator=self.generator)[:n]
+        return SampledTasks(tasks[ids], ids)
 
     def sample_reference(self, n: int) -> SampledTasks:
         """`n` tasks from the reference distribution; the id of one of a finite set is its index in the set."""

@@ -104,8 +104,10 @@ def _whole_episodes(make_env: MakeEnv) -> Iterator[Finding]:
         yield Finding(f"Episodes go on after the horizon of {env.meta_spec.horizon} steps.")
     if bool(record.terminated[0].all()):
         yield Finding("Every episode terminates at its first step.")
-    for bound in (env.action_low, env.action_high):  # held, they lead farther than random actions
-        _continue(env, env.reset()[0], bound.expand(env.meta_spec.horizon, NUM_ENVS, -1))
+    choices = torch.eye(env.meta_spec.action_dim)
+    ends = choices[[0, -1]] if env.meta_spec.discrete_actions else torch.stack((env.action_low, env.action_high))
+    for end in ends:  # held, they lead farther than random actions
+        _continue(env, env.reset()[0], end.expand(env.meta_spec.horizon, NUM_ENVS, -1))
 
 
 def _same_seed(make_env: MakeEnv) -> Iterator[Finding]:

@@ -179,7 +179,7 @@ class FromGymnasium(MetaEnv):
         observations = self._simulation.ask("start", begun)
         self._observations = self._observations.clone()
         for env_id, observation in observations.items():
-            self._observations[env_id] = torch.from_numpy(observation)
+            self._observations[env_id] = torch.from_numpy(np.array(observation, np.float32))
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
         numbers, size = env_ids.numpy(), self.meta_spec.observation_dim

@@ -13,6 +13,7 @@ from envs.from_gymnasium.factory import Env, EnvFactory
 from envs.from_gymnasium.spaces import FlatActions, FlatObservations, Numbers
 from envs.from_gymnasium.states import load_state, save_state
 from envs.from_gymnasium.task_setters import Task, TaskSetter
+from envs.returned import described
 
 OUTCOME = ("truncated", "reward", "terminated")
 """What a row has after the observation, and before the user's features."""
@@ -132,7 +133,12 @@ class SubEnvironment:
         """A picture of the present state, `[height, width, 3]`."""
         if not has_pictures(self.env):
             raise NotImplementedError(f"it has no picture. {HOW_TO_RENDER}")
-        return np.asarray(self.env.render())
+        picture = np.asarray(self.env.render())
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise NotImplementedError(
+                f"render() gives {described(picture)}, not a picture [height, width, 3] of uint8."
+            )
+        return picture
 
     def close(self) -> None:
         """Close the environment, if there is one."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.errors import require, require_positive, require_positive_and_finite, require_widths
+from envs.errors import require, require_choice, require_positive, require_positive_and_finite, require_widths
 from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.maml_inner_loop import InnerLoop
@@ -108,6 +108,12 @@ class MAML(MetaRLModule):
             of=self,
         )
         require_widths("layers", layers, "The published runs have two.", of=self)
+        for name, choice, choices in (
+            ("outer", outer, Outer),
+            ("initialization", initialization, Initialization),
+            ("action_bounds", action_bounds, ActionBounds),
+        ):
+            require_choice(name, choice, choices, of=self)
         super().__init__(meta_spec, exploration_episodes=inner_steps * episodes_per_step, **common)
         self.inner_steps = inner_steps
         self.episodes_per_step = episodes_per_step
@@ -160,8 +166,8 @@ class MAML(MetaRLModule):
 
     def observe(self, belief: TensorDict, transition: Transition) -> TensorDict:
         """The same policies; the step is added to what the next inner step is computed from."""
-        if self._has_adapted(belief):
-            return belief
+        if self._has_adapted(belief) or int(belief["time"][0]) == self.meta_spec.horizon:
+            return belief  # of an episode that is longer than in training, the first steps count
         place = (slice(None), int(belief["episode"][0]) % self.episodes_per_step, int(belief["time"][0]))
         belief["observation"][place] = transition.observation
         belief["raw_action"][place] = transition.extras.get("raw_action", transition.action)

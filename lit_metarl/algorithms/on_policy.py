@@ -14,7 +14,7 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.errors import require, require_positive_and_finite, require_widths
+from envs.errors import require, require_choice, require_positive_and_finite, require_widths
 from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.ppo_plan import PPOPlan
@@ -60,6 +60,10 @@ class PolicySamples(NamedTuple):
     target: Tensor
     value: Tensor
     counts: Tensor
+
+
+OtherTrials = Literal["zero_advantage", "left_out"]
+"""What happens to trials outside the tail."""
 
 
 class OnPolicyModule(MetaRLModule):
@@ -112,7 +116,7 @@ class OnPolicyModule(MetaRLModule):
         encoder: RecurrentEncoderPlan = RecurrentEncoderPlan(),
         ppo: PPOPlan = PPOPlan(),
         cvar_share: float = 1.0,
-        cvar_rest: Literal["zero_advantage", "left_out"] = "zero_advantage",
+        cvar_rest: OtherTrials = "zero_advantage",
         **common: Any,
     ) -> None:
         require(0.0 < cvar_share <= 1.0, "cvar_share", cvar_share, "it must lie in (0, 1]", "Correct it.", of=self)
@@ -130,6 +134,20 @@ class OnPolicyModule(MetaRLModule):
                 of=self,
             )
         require_widths("layers", layers, "The published runs have two.", of=self)
+        for name, choice, choices in (
+            ("initialization", initialization, Initialization),
+            ("action_bounds", action_bounds, ActionBounds),
+            ("cvar_rest", cvar_rest, OtherTrials),
+        ):
+            require_choice(name, choice, choices, of=self)
+        require(
+            meta_spec.horizon > 1 or not ppo.proper_time_limits,
+            "ppo.proper_time_limits",
+            ppo.proper_time_limits,
+            f"{meta_spec.name} has episodes of one step, and what follows a step that is cut off is unknown",
+            "Set it to false.",
+            of=self,
+        )
         super().__init__(meta_spec, exploration_episodes=0, **common)
         self.ppo = ppo
         self.cvar_share = cvar_share
@@ -270,11 +288,10 @@ class OnPolicyModule(MetaRLModule):
         parameters = self.policy_parameters()
         totals = torch.zeros(3, device=self.device)
         number = ranks.smallest(min(plan.minibatches, len(samples.inputs)))
-        size = len(samples.inputs) // number
         for _ in range(plan.epochs):
-            order = torch.randperm(len(samples.inputs), generator=self.generator)[: number * size].to(self.device)
+            order = torch.randperm(len(samples.inputs), generator=self.generator).to(self.device)
             shuffled = PolicySamples(*(values[order] for values in samples))
-            for minibatch in map(PolicySamples._make, zip(*(values.split(size) for values in shuffled))):
+            for minibatch in map(PolicySamples._make, zip(*(values.tensor_split(number) for values in shuffled))):
                 losses = self.policy_losses(minibatch)
                 optimizer.zero_grad()
                 self.manual_backward(losses @ losses.new_tensor([1.0, plan.value_weight, -plan.entropy_weight]))

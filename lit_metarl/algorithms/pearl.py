@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import torch
 from tensordict import TensorDict
@@ -12,7 +12,14 @@ from torch.nn import functional
 
 from datamodules import RolloutDataModule, ranks
 from datamodules.contracts import Decision, PosteriorSchedule, StartStates, Transition
-from envs.errors import require, require_finite, require_positive, require_positive_and_finite, require_widths
+from envs.errors import (
+    require,
+    require_choice,
+    require_positive,
+    require_positive_and_finite,
+    require_weight,
+    require_widths,
+)
 from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import normal
 from lit_metarl.algorithms.base import MetaRLModule
@@ -103,16 +110,14 @@ class PEARL(MetaRLModule):
         require(
             0.0 < target_rate <= 1.0, "target_rate", target_rate, "it must lie in (0, 1]", "HFR uses 0.005.", of=self
         )
+        require_positive_and_finite("reward_scale", reward_scale, "HFR uses 5.", of=self)
         for name, value, usual in (
-            ("reward_scale", reward_scale, "5"),
             ("kl_weight", kl_weight, "0.1"),
             ("mean_penalty", mean_penalty, "0.001"),
             ("log_std_penalty", log_std_penalty, "0.001"),
         ):
-            require_finite(name, value, f"HFR uses {usual}.", of=self)
-        known = get_args(MLPInitialization)
-        reason, hint = f"it must be {' or '.join(known)}", "HFR uses published."
-        require(initialization in known, "initialization", initialization, reason, hint, of=self)
+            require_weight(name, value, f"HFR uses {usual}.", of=self)
+        require_choice("initialization", initialization, MLPInitialization, of=self)
         for name, widths in (("layers", layers), ("encoder_layers", encoder_layers)):
             require_widths(name, widths, "The published runs have three.", of=self)
         super().__init__(meta_spec, exploration_episodes, **common)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envs.errors import require, require_finite, require_limit, require_positive, require_positive_and_finite
+from envs.errors import (
+    require,
+    require_finite,
+    require_limit,
+    require_positive,
+    require_positive_and_finite,
+    require_weight,
+)
 from lit_metarl.optim.optimizer_plan import OptimizerPlan
 
 
@@ -69,8 +76,8 @@ class PPOPlan(PPOStepsPlan):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive("minibatches", self.minibatches, of=self)
-        for name in ("entropy_weight", "value_weight"):
-            require_finite(name, getattr(self, name), "Correct it.", of=self)
+        require_finite("entropy_weight", self.entropy_weight, "Correct it.", of=self)
+        require_weight("value_weight", self.value_weight, "Correct it.", of=self)
         for name in ("discount", "gae_lambda"):
             value = getattr(self, name)
             require(0.0 < value <= 1.0, name, value, "it must lie in (0, 1]", "Correct it.", of=self)

@@ -13,10 +13,11 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from envs.errors import (
     require,
-    require_finite,
+    require_choice,
     require_limit,
     require_positive,
     require_positive_and_finite,
+    require_weight,
     require_widths,
 )
 from envs.meta_env_spec import MetaEnvSpec
@@ -64,8 +65,17 @@ class ELBOPlan:
         for name in ("terms", "decoded_steps"):
             require_positive(name, getattr(self, name), of=self)
         require_positive_and_finite("learning_rate", self.learning_rate, "VariBAD uses 0.001.", of=self)
+        require_choice("reward_likelihood", self.reward_likelihood, RewardLikelihood, of=self)
         for name in ("reward_weight", "state_weight", "task_weight", "kl_weight"):
-            require_finite(name, getattr(self, name), "Correct it.", of=self)
+            require_weight(name, getattr(self, name), "Correct it.", of=self)
+        require(
+            self.reward_weight + self.state_weight + self.task_weight > 0.0,
+            "reward_weight",
+            self.reward_weight,
+            "with state_weight and task_weight at 0 too, the belief learns nothing about the task",
+            "VariBAD uses 1.",
+            of=self,
+        )
         require_limit("max_grad_norm", self.max_grad_norm, of=self)
         require_widths("decoder_layers", self.decoder_layers, "The published runs have two.", of=self)
 

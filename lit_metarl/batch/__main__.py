@@ -62,7 +62,8 @@ def _batch(options: Any) -> int:
     resources.check()
     require_positive("jobs", options.jobs)
     require(options.folder is not None, "folder", None, "it must be given", "Name the folder that the runs write into.")
-    runs = runs_of(options.folder, {name: experiment_of(name, given) for name, given in options.experiments.items()})
+    folder = Path(os.path.expandvars(options.folder)).expanduser()  # as Lightning's loggers expand it
+    runs = runs_of(folder, {name: experiment_of(name, given) for name, given in options.experiments.items()})
     _warn_of_other_settings(runs)
     if options.list:
         for run in runs:
@@ -72,10 +73,10 @@ def _batch(options: Any) -> int:
         return _refuse(mistake)
     if options.list:
         return 0
-    _check_writable(options.folder)
+    _check_writable(folder)
     if options.cluster == "slurm":
-        return _submit(runs, options.folder, resources, options.jobs)
-    start = local_starter(options.folder, resources) if options.cluster == "local" else Run.start
+        return _submit(runs, folder, resources, options.jobs)
+    start = local_starter(folder, resources) if options.cluster == "local" else Run.start
     return _summarize(runs, run_batch(runs, options.jobs, start))
 
 

@@ -16,11 +16,15 @@ SHOWN = 3
 
 
 def changes(run: Run) -> str:
-    """What differs from the settings that a run was last started with; empty if nothing, or if it recorded none."""
+    """What differs from the settings that a run was made with; empty if nothing, or if none recorded can be read."""
     recorded = run.folder / SETTINGS
     if not recorded.is_file():
         return ""
-    before, now = (_by_key(json.loads(text)) for text in (recorded.read_text(encoding="utf-8"), run.settings_text))
+    try:
+        before = _by_key(json.loads(recorded.read_text(encoding="utf-8")))
+    except ValueError:  # damaged
+        return ""
+    now = _by_key(json.loads(run.settings_text))
     keys = [key for key in {**before, **now} if _told(before, key) != _told(now, key)]
     more = [f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
     return "; ".join([f"{key} was {_told(before, key)} and is {_told(now, key)}" for key in keys[:SHOWN]] + more)

@@ -56,8 +56,8 @@ class Claim:
         while not self._over.wait(HEARTBEAT):
             with suppress(OSError):  # a file server may be away for a moment
                 os.utime(self._path)
-            if _after(self._path).exists():
-                os._exit(LOST)
+                if _after(self._path).exists():
+                    os._exit(LOST)
 
 
 def claim(run: Path) -> Claim | None:
@@ -102,7 +102,8 @@ def _this_process() -> str:
 
 
 def _last(run: Path) -> Path | None:
-    return max((run / FOLDER).glob("*"), key=lambda path: int(path.name), default=None)
+    claims = (path for path in (run / FOLDER).glob("*") if path.name.isdecimal())  # an editor may leave others
+    return max(claims, key=lambda path: int(path.name), default=None)
 
 
 def _after(path: Path) -> Path:

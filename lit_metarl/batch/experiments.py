@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,8 @@ def _nested(place: str, values: dict[str, Any]) -> dict[str, Any]:
     """
     nested: dict[str, Any] = {}
     for key, value in values.items():
+        hint = "Correct it; in YAML, on, off, yes and no are not text."
+        require(isinstance(key, str), place, key, "a key is text, such as model.init_args.learning_rate", hint)
         *sections, last = key.split(".")
         inner = nested
         for section in sections:
@@ -195,12 +198,12 @@ def _check(name: str, experiment: Experiment) -> None:
 def _content(key: str, path: str) -> Any:
     """The content of a configuration file, as primitives."""
     file = Path(located(path))
-    if not file.is_file():  # to look for names like it takes long
+    if not os.path.isfile(file):  # noqa: PTH113 - unlike Path.is_file, it never raises; to look for names like it takes long
         raise ConfigurationError(key, path, *no_such_file(path))
     try:
         return yaml.load(file.read_text(encoding="utf-8"), LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(key, path, f"it is not YAML ({error})", "Correct the file.") from error
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise ConfigurationError(key, path, f"it cannot be read as YAML ({error})", "Correct the file.") from error
 
 
 def _check_logger(experiment: str, given: list[Any]) -> None:

@@ -58,7 +58,7 @@ def run_batch(runs: list[Run], jobs: int, start: Callable[[Run], Process] = Run.
         void = f"taken over if that gives no sign of life for {PATIENCE:.0f} s"
         tell(f"waiting  {run.folder} (claimed by {other}; {void})" if other else f"started  {run.folder}")
         outcome = running.wait(process)
-        about = {CLAIMED: f" ({owner(run.folder)})", FINISHED: _result(run)}.get(outcome, "")
+        about = f" ({owner(run.folder)})" if outcome == CLAIMED else _result(run) if outcome == FINISHED else ""
         tell(f"{outcome:8} {run.folder}{about}")
         return outcome
 

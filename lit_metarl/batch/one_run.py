@@ -11,16 +11,18 @@ import sys
 from pathlib import Path
 
 from lit_metarl.batch.claims import LOST, claim
-from lit_metarl.batch.runs import is_finished
+from lit_metarl.batch.runs import SETTINGS, is_finished
 from lit_metarl.startup import large_imports
+from lit_metarl.whole_files import write_whole
 
 
-def main(folder: Path, arguments: list[str]) -> int:
+def main(folder: Path, arguments: list[str], settings: bytes) -> int:
     """Make the run; its exit status, or `LOST` if another process makes it.
 
     Args:
         folder: of the run.
         arguments: of `train.py`.
+        settings: what identifies the run, recorded in its folder.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":  # a further rank, which the rank that holds the claim has started
         return _train(folder, arguments)
@@ -28,7 +30,10 @@ def main(folder: Path, arguments: list[str]) -> int:
     if own is None:
         return LOST
     with own:
-        return 0 if is_finished(folder) else _train(folder, arguments)
+        if is_finished(folder):
+            return 0
+        write_whole(folder / SETTINGS, settings)
+        return _train(folder, arguments)
 
 
 def _train(folder: Path, arguments: list[str]) -> int:
@@ -41,4 +46,4 @@ def _train(folder: Path, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:], sys.stdin.buffer.read()))

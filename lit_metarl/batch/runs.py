@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,8 +64,11 @@ class Run:
     @property
     def test_return(self) -> float | None:
         """The return on the test tasks after training; None if it is not known."""
-        results = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob("version_*/results.json")]
-        return results[-1].get("after", {}).get("test/return") if results else None
+        newest = max(self.folder.glob("version_*/results.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        try:
+            return None if newest is None else json.loads(newest.read_text(encoding="utf-8"))["after"]["test/return"]
+        except (ValueError, KeyError):  # damaged
+            return None
 
     @property
     def settings_text(self) -> str:
@@ -74,15 +78,24 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """Start or resume it in a process and session of its own, which appends to `run.log`.
 
-        The session spares it the Ctrl-C of the terminal, which the batch passes on.
+        The session spares it the Ctrl-C of the terminal, which the batch passes on. The process reads the settings and
+        records them if it is the one that makes the run.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SETTINGS).write_text(self.settings_text, encoding="utf-8")
         with (self.folder / "run.log").open("a", encoding="utf-8") as log:
             command = [sys.executable, "-m", "lit_metarl.batch.one_run", str(self.folder), *self.arguments]
-            return subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=_surroundings(), start_new_session=True
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_surroundings(),
+                start_new_session=True,
             )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(self.settings_text.encode())
+        return process
 
 
 def outcome_of(status: int) -> str:

@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 import safetensors.torch
 from pytorch_lightning.callbacks import Callback
 
-from lit_metarl.checkpoints import checkpoint_folder, write_whole
+from lit_metarl.checkpoints import checkpoint_folder
 from lit_metarl.non_finite import NonFiniteUpdate, tensors_of
+from lit_metarl.whole_files import write_whole
 
 
 class OffendingBatch(Callback):

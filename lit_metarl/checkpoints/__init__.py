@@ -1,9 +1,8 @@
 """Checkpoints that a run goes on from exactly, and that a crash cannot spoil."""
 
 from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
-from lit_metarl.checkpoints.errors import CheckpointNotWritten, UnusableCheckpoint
+from lit_metarl.checkpoints.errors import UnusableCheckpoint
 from lit_metarl.checkpoints.exact_resume import CONFIGURATION, ExactResume, checkpoint_folder, whole
-from lit_metarl.checkpoints.files import write_whole
 from lit_metarl.checkpoints.initial_weights import different_weights, load_initial_weights, shapes_of
 from lit_metarl.checkpoints.interruption import Interrupted
 from lit_metarl.checkpoints.keeping import COUNTERS, LastCheckpoint, RunCheckpoint, best_of, chosen_by
@@ -16,7 +15,6 @@ __all__ = [
     "COUNTERS",
     "LAST",
     "MADE_OF",
-    "CheckpointNotWritten",
     "ExactResume",
     "Interrupted",
     "LastCheckpoint",
@@ -34,5 +32,4 @@ __all__ = [
     "read_checkpoint",
     "shapes_of",
     "whole",
-    "write_whole",
 ]

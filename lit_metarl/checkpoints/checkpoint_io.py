@@ -11,8 +11,9 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lit_metarl.checkpoints import manifest
-from lit_metarl.checkpoints.files import checksum, write_whole
+from lit_metarl.checkpoints.checksums import checksum
 from lit_metarl.checkpoints.manifest import DataFile, Manifest
+from lit_metarl.whole_files import write_whole
 
 
 class ManifestCheckpointIO(TorchCheckpointIO):
@@ -31,7 +32,7 @@ class ManifestCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint, so that a crash at any moment leaves the one before.
 
         Raises:
-            CheckpointNotWritten: if there is no room.
+            NotWritten: if there is no room.
         """
         target = Path(path)
         by_rank, self.data_files = self.data_files, []

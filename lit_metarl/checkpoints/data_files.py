@@ -12,9 +12,10 @@ from torch import Tensor
 
 from datamodules.experience import Experience
 from datamodules.replay import Ring
+from lit_metarl.checkpoints.checksums import CHECKSUM_DIGITS, checksum
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
-from lit_metarl.checkpoints.files import CHECKSUM_DIGITS, checksum, write_whole
 from lit_metarl.checkpoints.manifest import DATA_FOLDER, DataFile, read_data
+from lit_metarl.whole_files import write_whole
 
 BLOCK_BYTES = 8 * 2**20
 TABLES = "tables"
@@ -40,7 +41,7 @@ class DataWriter:
         """Write what is not written yet; returns all files that now hold the experience.
 
         Raises:
-            CheckpointNotWritten: if there is no room.
+            NotWritten: if there is no room.
         """
         files = [file for name, ring in experience.rings.items() for file in self._write_ring(name, ring)]
         tables = experience.tables()

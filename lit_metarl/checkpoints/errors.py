@@ -25,18 +25,3 @@ class UnusableCheckpoint(ConfigurationError):
         self.path = path
         self.reason = reason
         super().__init__("ckpt_path", str(path), reason, hint)
-
-
-class CheckpointNotWritten(RuntimeError):
-    """A checkpoint could not be written; the one before is unchanged.
-
-    Args:
-        path: the file that could not be written.
-        error: why.
-    """
-
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(
-            f"the checkpoint file {path} could not be written ({error.strerror or error}). "
-            "The checkpoint before is whole: make room, then resume from it with --ckpt_path."
-        )

@@ -12,8 +12,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lit_metarl.checkpoints.checksums import CHECKSUM_DIGITS, checksum
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
-from lit_metarl.checkpoints.files import CHECKSUM_DIGITS, UNFINISHED, checksum, write_whole
+from lit_metarl.whole_files import UNFINISHED, write_whole
 
 FORMAT = 1
 SUFFIX = ".manifest.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ def read_checkpoint(path: Path, key: str = "ckpt_path") -> dict[str, Any]:
         ConfigurationError: if it is none, or cannot be loaded without running code.
     """
     hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it never raises
         raise ConfigurationError(key, str(path), "it is a folder", hint)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise ConfigurationError(key, str(path), "there is no such file", hint)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

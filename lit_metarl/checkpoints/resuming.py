@@ -8,10 +8,14 @@ from typing import Any
 
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
 from lit_metarl.checkpoints.exact_resume import whole
+from lit_metarl.configuration_hash import OF_THE_MACHINE_ONLY
 
 LAST = "last"
 SHOWN = 6
-OF_THE_MACHINE = ("data.replay_storage", "data.replay_folder")
+OF_THE_MACHINE = (
+    *("data.replay_storage", "data.replay_folder"),
+    *(f"data.env.init_args.{name}" for name in OF_THE_MACHINE_ONLY),
+)
 """Keys whose values do not affect what a run computes."""
 
 

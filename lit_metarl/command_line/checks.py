@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,16 @@ CALLBACK = "trainer.callbacks.init_args"
 
 
 def check_kept(number: int, filename: str | None) -> None:
-    """Raise a `ConfigurationError` if the best `number` checkpoints would all be written to one file."""
+    """Raise a `ConfigurationError` if no checkpoint would be kept, or the best `number` would all be one file."""
     require(
-        number in (0, 1) or filename is None or "{" in filename,
+        number != 0,
+        "checkpoint.save_top_k",
+        number,
+        "no checkpoint would be kept to be tested",
+        "Set it to 1; --checkpoint.monitor=step tests the last one.",
+    )
+    require(
+        number == 1 or filename is None or "{" in filename,
         "checkpoint.save_top_k",
         number,
         f"all of them would be written to one file, {filename}.ckpt",
@@ -170,8 +178,10 @@ def check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLMo
 
 def check_writable(folder: Path) -> None:
     """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
+        with suppress(FileNotFoundError):
+            folder.stat()  # nobody may look there
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:

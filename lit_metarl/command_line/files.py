@@ -69,7 +69,7 @@ def read_configuration(given: str) -> ConfigurationFile | None:
         root = loader.get_single_node()
         entries = [] if root is None else list(_entries(root, name))
         content = None if root is None else loader.construct_document(root)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of dates that cannot be
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
         where = "" if mark is None else f" in line {mark.line + 1}"
         line = "" if mark is None else "".join(text.splitlines()[mark.line : mark.line + 1])

@@ -35,7 +35,7 @@ class Typed:
     @property
     def loaded(self) -> Any:
         """The value read as YAML; as it was typed if it is none."""
-        with suppress(yaml.YAMLError):
+        with suppress(yaml.YAMLError, ValueError):  # the latter of dates that cannot be
             return yaml.safe_load(self.value)
         return self.value
 

@@ -32,7 +32,7 @@ from lit_metarl.command_line.mistakes import missing_requirement
 from lit_metarl.command_line.parsing import ParsingCLI
 from lit_metarl.command_line.run import Run
 from lit_metarl.command_line.sections import placed
-from lit_metarl.naming import named_loggers, run_name
+from lit_metarl.naming import expand_folders, named_loggers, run_name
 from lit_metarl.threads import use_threads
 from lit_metarl.trainer_arguments import check_trainer
 
@@ -87,6 +87,7 @@ class MetaRLCLI(ParsingCLI):
         """Build everything."""
         trainer = self.config[self.config.subcommand].trainer
         check_switches(trainer)
+        expand_folders(trainer.logger)
         try:
             with named_loggers(trainer.logger, run_name(self.configuration)):
                 super().instantiate_classes()

@@ -17,6 +17,7 @@ from lit_metarl.callbacks import HyperParameters, MetaRLProgressBar
 from lit_metarl.checkpoints import ExactResume
 from lit_metarl.configuration_hash import configuration_hash
 from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
+from lit_metarl.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,7 @@ class Run:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a file into the run's folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(self.folder / name, f"{json.dumps(content, indent=1)}\n".encode())
 
     def write_task_rows(self) -> Path:
         """Write one row for every task and episode of the test that just ended; the file."""

@@ -12,6 +12,7 @@ import numpy as np
 from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl import __version__
 from lit_metarl.evaluation.metrics import TaskResults
+from lit_metarl.whole_files import write_whole
 
 if TYPE_CHECKING:  # pandas is imported where it is needed: the command line answers sooner
     import pandas as pd
@@ -80,8 +81,7 @@ def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
 
 def write_task_rows(rows: pd.DataFrame, folder: Path) -> Path:
     """Write the rows into `folder`; the file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(folder / TASK_ROWS, index=False)
+    write_whole(folder / TASK_ROWS, rows.to_csv(index=False).encode())
     return folder / TASK_ROWS
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import nn
 
+from envs.errors import require_choice
+
 Activation = Literal["relu", "tanh", "elu", "silu", "gelu"]
 Normalization = Literal["none", "critics", "all"]
 
@@ -31,6 +33,10 @@ class NetworkPlan:
 
     activation: Activation = "relu"
     normalization: Normalization = "none"
+
+    def __post_init__(self) -> None:
+        require_choice("activation", self.activation, Activation, of=self)
+        require_choice("normalization", self.normalization, Normalization, of=self)
 
     def normalizes(self, critic: bool) -> bool:
         """Whether a network has LayerNorm; `critic` says whether it estimates values."""

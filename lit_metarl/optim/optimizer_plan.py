@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from envs.errors import require
+from envs.errors import require, require_choice
 
 Kind = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -45,6 +45,8 @@ class OptimizerPlan:
     schedule: Schedule = "constant"
 
     def __post_init__(self) -> None:
+        require_choice("kind", self.kind, Kind, of=self)
+        require_choice("schedule", self.schedule, Schedule, of=self)
         decay = self.weight_decay
         hint = "0 is none; with adamw, 0.01 is usual."
         require(0.0 <= decay < math.inf, "weight_decay", decay, "it must be finite, 0 or more", hint, of=self)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from envs.errors import ConfigurationError, require
 from lit_metarl.evaluation import COORDINATE
+from lit_metarl.whole_files import NotWritten, write_whole
 
 RUNS, CURVES, FINALS, TASKS = "runs.csv", "curves.csv", "finals.csv", "tasks.csv.gz"
 NAME = ["experiment", "method", "seed"]
@@ -103,17 +104,16 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file, and its folder.
+    """Write a file whole, and its folder.
 
     Raises:
         ConfigurationError: if it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        hint = "Choose a folder that you may write to."
-        raise ConfigurationError("output", str(path), f"it cannot be written ({error.strerror})", hint) from error
+        write_whole(path, content)
+    except NotWritten as error:
+        hint = "Choose a folder that you may write to and that has room; what was there before is whole."
+        raise ConfigurationError("output", str(path), f"it cannot be written ({error.reason})", hint) from error
 
 
 def read_table(path: Path, required: list[str]) -> pd.DataFrame:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from envs.errors import require
-from lit_metarl.configuration_hash import configuration_hash
+from lit_metarl.configuration_hash import configuration_hash, without_machine
 from lit_metarl.naming import class_name, environment_name, method_of
 
 LONGEST_NAME = 80
@@ -46,18 +48,19 @@ def find_runs(folder: Path) -> dict[RunName, list[Path]]:
     hint = "Give the folder of a run, or one with several: runs of train.py, or of a batch (lit_metarl.batch)."
     require(folder.is_dir(), "runs", str(folder), "there is no such folder", hint)
     root = folder.resolve()
+    folders = list(_folders(root))
     of_batches = {
         place: RunName(place.parts[-3], place.parts[-2], int(place.name.removeprefix("seed_")))
-        for place in sorted((root, *root.rglob("seed_*")))
-        if re.fullmatch(r"seed_\d+", place.name) and place.is_dir()
+        for place in sorted(folders)
+        if re.fullmatch(r"seed_\d+", place.name)
     }
     runs: dict[RunName, list[Path]] = {}
     for place, name in of_batches.items():
         runs[_unused(name, runs, place.relative_to(root))] = newest(place)
     single = [
-        path.parent
-        for path in root.rglob(CONFIGURATION)
-        if _trained(path.parent) and not any(place in path.parents for place in of_batches)
+        place
+        for place in folders
+        if (place / CONFIGURATION).is_file() and _trained(place) and not of_batches.keys() & {*place.parents}
     ]
     continued = {_continued(version) for version in single}
     chains = [_chain(version) for version in single if version not in continued]
@@ -94,9 +97,21 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _folders(root: Path) -> Iterator[Path]:
+    """`root` and the folders in it, those behind links too, each once."""
+    seen = set()
+    for place, inner, _ in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            inner.clear()
+        else:
+            seen.add(real)
+            yield Path(place)
+
+
 def experiment_of(env: Any) -> str:
     """The experiment of runs in an environment: its description, or a checksum of one that is too long for files."""
-    name = described(env)
+    name = described(without_machine(env))
     return name if len(name) <= LONGEST_NAME else f"{environment_name(env)}({zlib.crc32(name.encode()):08x})"
 
 

@@ -18,7 +18,7 @@ from datamodules.replay import RewardModel, TaskReplay
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, SampledTasks, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
 from envs.errors import ContractError
-from lit_metarl.algorithms import PEARL, RL2, MetaRLModule, VariBAD
+from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
 from tests.environments import Blind
 
 SLOTS, TASKS, HORIZON = 6, 3, 20
@@ -56,7 +56,7 @@ def build(
         agent = PEARL(data.meta_spec, exploration_episodes=1, layers=[8], encoder_layers=[8])
     else:
         agent = algorithm(data.meta_spec)
-    data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0, state=SimpleNamespace(fn="fit"))  # type: ignore[assignment]
     data.setup("fit")
     return data
 
@@ -238,6 +238,13 @@ def test_validation_and_test_tasks_differ() -> None:
             {"task_sampler": CEMTaskSampler(reference_mode="validation")},
             "evaluation.adapted_episodes = 1 .*have 2 adapted episodes",
         ),
+        (
+            {
+                "task_sampler": CEMTaskSampler(reference_mode="validation"),
+                "evaluation": EvaluationPlan(adapted_episodes=2, trials_per_task=3),
+            },
+            "evaluation.trials_per_task = 3",
+        ),
         ({"evaluation": EvaluationPlan(test_tasks=0)}, "evaluation.test_tasks"),
         ({"batches": MetaBatchPlan(tasks=7)}, "batches.tasks"),
         ({"collection": CollectionPlan(TASKS, 1, 2)}, "collection.adapted_context_episodes"),
@@ -259,6 +266,7 @@ def test_an_impossible_plan_is_refused_by_name(changes: dict[str, Any], key: str
         ({"env": PointRobot(2)}, r"env = PointRobot\(num_envs=2\) is not usable: it is called with"),
         ({"collection": {"tasks_per_iteration": 2}}, "collection = .* an object of the class CollectionPlan"),
         ({"seed": "a"}, "seed = 'a' is not usable"),
+        ({"replay_storage": "Memory"}, "replay_storage = 'Memory' .* it must be memory or disk"),
         ({"task_slots": 3.5}, r"task_slots = 3\.5 is not usable"),
     ],
 )
@@ -345,6 +353,35 @@ def test_an_on_policy_agent_that_is_evaluated_on_shorter_trials_than_it_is_train
     longer = CollectionPlan(tasks_per_iteration=2, adapted_episodes=3)
     with pytest.warns(UserWarning, match="RL2 is trained for trials of 3 episodes and evaluated in episode 1"):
         build(algorithm=RL2, collection=longer, evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5))
+
+
+def test_maml_is_adapted_in_its_first_adapted_episode(recwarn: pytest.WarningsRecorder) -> None:
+    build(algorithm=MAML, collection=CollectionPlan(tasks_per_iteration=2, adapted_episodes=3))
+    assert not [warning for warning in recwarn if "not that of the adapted agent" in str(warning.message)]
+
+
+def test_learned_rewards_are_refused_where_every_transition_keeps_its_task() -> None:
+    with pytest.raises(ConfigurationError, match="reward_model = .*with NoRelabeler and FixedTaskSampler"):
+        build(reward_model=RewardModel(), task_sampler=FixedTaskSampler())
+    build(reward_model=RewardModel(), task_sampler=FixedTaskSampler(), relabeler=RandomRelabeler())
+
+
+def test_a_test_leaves_what_was_collected_as_it_is_for_the_next_training() -> None:
+    data, best = build(), build()
+    list(best.train_dataloader())
+    list(data.train_dataloader())
+    list(data.train_dataloader())
+    before, state = data.state_dict(), best.state_dict()
+    trainer: Any = data.trainer
+    trainer.state.fn = "test"
+    data.load_state_dict(state)
+    assert data.environment_steps == state["environment_steps"]
+    trainer.state.fn = "fit"
+    data.setup("fit")
+    after = data.state_dict()
+    assert after["environment_steps"] == before["environment_steps"] > state["environment_steps"]
+    assert torch.equal(after["rollout_generator"], before["rollout_generator"])
+    assert not torch.equal(after["rollout_generator"], state["rollout_generator"])
 
 
 def test_learned_rewards_are_refused_where_nothing_is_relabeled_in_hindsight() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonargparse import Namespace
 
 from envs.errors import ConfigurationError
-from lit_metarl.naming import run_name
+from lit_metarl.naming import expand_folders, run_name
 
 NAMED: list[tuple[str, str, str | None, str, str]] = [
     ("PEARL", "PointRobot", "HFRRelabeler", "CEMTaskSampler", "pearl_point_robot_hfr_roml_seed1"),
@@ -55,7 +56,15 @@ def test_a_given_name_counts_and_may_be_empty() -> None:
         assert run_name(configuration(*NAMED[0][:4], name)) == name
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", "/tmp"])
+def test_home_and_variables_in_a_loggers_folder_are_those_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("WHERE", "scratch")
+    loggers = [Namespace(init_args=Namespace(save_dir="~/$WHERE")), Namespace(init_args=Namespace(save_dir=None)), True]
+    expand_folders(loggers)
+    assert loggers[0].init_args.save_dir == "/home/me/scratch"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "/tmp", "long" * 64])
 def test_a_name_that_is_not_that_of_one_folder_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="name"):
         run_name(configuration(*NAMED[0][:4], name))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.tasks.families.base import TaskFamily
 from envs.errors import require
-from envs.task_distributions import FiniteTasks, TaskDistribution
+from envs.task_distributions import DealtTasks, FiniteTasks, TaskDistribution
 
 
 class CategoricalFamily(TaskFamily):
@@ -44,7 +44,18 @@ class CategoricalFamily(TaskFamily):
             self.bind_reference(reference)
 
     def bind_reference(self, reference: FiniteTasks) -> Tensor:
+        self._require_even(reference)
         return self._take(reference.tasks)
+
+    def _require_even(self, reference: FiniteTasks) -> None:
+        """Refuse a set whose tasks are not equally likely, as φ0 has them."""
+        require(
+            type(reference).sample_indices in (FiniteTasks.sample_indices, DealtTasks.sample_indices),
+            "family",
+            type(self).__name__,
+            f"it begins with equal probabilities, and {type(reference).__name__} chooses its tasks in a way of its own",
+            "Use a family of your own, or MPTSSampler or PDTSSampler.",
+        )
 
     def bind_slots(self, tasks: Tensor) -> None:
         if self.keeps_to_slots:

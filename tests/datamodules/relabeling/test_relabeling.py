@@ -287,6 +287,18 @@ def test_nothing_to_average_over_is_refused_by_name(key: str) -> None:
         HFRRelabeler(**{key: 0})
 
 
+@pytest.mark.parametrize("choice", [{"utility": "Q"}, {"choice": "Argmax"}])
+def test_a_choice_that_there_is_not_is_refused(choice: dict[str, str]) -> None:
+    ((key, value),) = choice.items()
+    with pytest.raises(ConfigurationError, match=f"HFRRelabeler: {key} = '{value}'"):
+        HFRRelabeler(**choice)  # type: ignore[arg-type]
+
+
+def test_where_a_small_replay_has_lost_all_earlier_data_trajectories_keep_their_tasks(replay: TaskReplay) -> None:
+    replay.recent.clear(torch.arange(3))
+    assert hfr(probability=1.0).choose(stored([0, 2]), replay, MeanRewardForesight()).tolist() == [0, 2]
+
+
 def test_a_slot_that_ran_dry_is_never_chosen(replay: TaskReplay) -> None:
     replay.recent.clear(torch.tensor([1]))
     relabeler = hfr(probability=1.0)

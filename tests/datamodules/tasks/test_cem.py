@@ -20,7 +20,15 @@ from torch import Tensor
 from datamodules.tasks import BetaFamily, CategoricalFamily, CEMTaskSampler, SampledTasks
 from envs import ConfigurationError, FourCorners, HalfCheetahVel, PointRobot
 from envs.errors import NonFiniteError
-from envs.task_distributions import Disk, Exponential, Gaussian, LogUniformBox, TaskDistribution, UniformBox
+from envs.task_distributions import (
+    Disk,
+    Exponential,
+    FiniteTasks,
+    Gaussian,
+    LogUniformBox,
+    TaskDistribution,
+    UniformBox,
+)
 
 Density = Callable[[np.ndarray, np.ndarray], float]
 Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -568,6 +576,20 @@ def test_a_setting_out_of_range_is_refused_by_name(key: str, value: float) -> No
 
 def test_the_whole_distribution_is_an_acceptable_tail() -> None:
     make_sampler(alpha=1.0)
+
+
+def test_a_finite_set_that_is_not_evenly_sampled_is_refused() -> None:
+    class Skewed(FiniteTasks):
+        def sample_indices(self, n: int, generator: torch.Generator) -> torch.Tensor:
+            return (torch.rand(n, generator=generator) < 0.1).long()
+
+    with pytest.raises(ConfigurationError, match="CategoricalFamily.*Skewed chooses its tasks in a way of its own"):
+        CEMTaskSampler(CategoricalFamily()).bind(FourCorners.meta_spec, Skewed([[0.0, 1.0], [1.0, 0.0]]), 0, 0)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="reference_mode = 'rounds' .* round or"):
+        CEMTaskSampler(reference_mode="rounds")  # type: ignore[arg-type]
 
 
 def test_an_environment_whose_tasks_are_not_uniform_is_refused() -> None:

@@ -8,6 +8,7 @@ from scipy import stats
 
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, TaskSampler, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, PointRobot
+from envs.task_distributions import FiniteTasks
 
 
 def bound(sampler: TaskSampler, seed: int = 0, rank: int = 0) -> TaskSampler:
@@ -87,6 +88,15 @@ def test_an_environment_of_more_tasks_than_slots_gives_new_ones(sampler: TaskSam
 # Fixed sets
 
 CORNERS = [[0.5, 0.5], [-0.5, 0.5], [0.25, -1.0]]
+
+
+@pytest.mark.parametrize("sampler", [UniformTaskSampler(), FixedTaskSampler()])
+def test_no_task_of_a_finite_set_has_two_slots(sampler: TaskSampler) -> None:
+    tasks = FiniteTasks([[float(number), 0.0] for number in range(50)])
+    sampler.bind(FourCorners.meta_spec, tasks, seed=0, rank=0)
+    initial = sampler.initial(40)
+    assert len(initial.ids.unique()) == 40
+    assert torch.equal(tasks.tasks[initial.ids], initial.tasks)
 
 
 def test_a_given_set_fills_the_slots_in_order_and_nothing_else_is_ever_drawn() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from envs import MetaEnv, PointRobot, Reward
+from envs import GridNavi, MetaEnv, PointRobot, Reward
 from envs.check import check
 from envs.check.__main__ import main
 from envs.task_distributions import UniformBox
@@ -197,3 +197,17 @@ def test_the_command_checks_the_environment_of_a_configuration(capsys: pytest.Ca
 def test_a_wrong_command_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_first_and_the_last_choice_are_held() -> None:
+    chosen: list[int] = []
+
+    class Watched(GridNavi):
+        def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+            chosen.extend(actions.argmax(-1).tolist())
+            return super()._simulate(actions, env_ids)
+
+    check(Watched)
+    at_once = 3 * GridNavi.meta_spec.horizon
+    held = {tuple(chosen[first : first + at_once]) for first in range(len(chosen))}
+    assert {(0,) * at_once, (4,) * at_once} <= held

@@ -215,3 +215,9 @@ def test_processes_end_with_their_environment() -> None:
     del env
     process.join(timeout=10)
     assert process.exitcode == 0
+
+
+def test_an_observation_may_be_a_view_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines.Line, "observe", lambda env: np.array([env.place])[::-1])
+    observation, _ = line(2).reset()
+    assert bool(torch.isfinite(observation).all())

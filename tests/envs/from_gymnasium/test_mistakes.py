@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -93,6 +94,15 @@ def test_a_reward_that_disagrees_later_is_told_with_both_numbers() -> None:
     env.reset()
     with pytest.raises(ContractError, match=r"gives 100, expected what the environment gave, -.*under the task \["):
         deque(map(env.step, torch.ones(20, 3, 1)), maxlen=0)
+
+
+@pytest.mark.parametrize("picture", [None, np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
+def test_what_is_no_picture_is_refused(monkeypatch: pytest.MonkeyPatch, picture: Any) -> None:
+    monkeypatch.setattr(lines.Pictured, "render", lambda env: picture)
+    env = line(1, env=f"{MODULE}.Pictured")
+    env.reset()
+    with pytest.raises(RuntimeError, match="render.. gives .*, not a picture"):
+        env.render_frame(0)
 
 
 def test_an_environment_without_a_picture_says_so() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import AntGoal, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
+from envs import AntGoal, ConfigurationError, HalfCheetahMass, HalfCheetahVel, HumanoidMass, HumanoidVel
 from envs.locomotion.mujoco_env import MujocoEnv
 
 ENGINES = pytest.mark.parametrize("env_class", [HalfCheetahVel, HalfCheetahMass, AntGoal, HumanoidVel])
@@ -101,3 +101,9 @@ def test_the_time_of_a_state_moves_on_by_the_duration_of_an_action() -> None:
     for _ in range(3):
         env.step(torch.zeros(2, 6))
     np.testing.assert_allclose(env._state[:, 0], 0.15)
+
+
+@pytest.mark.parametrize("threads", [-1, 0])
+def test_a_number_of_threads_that_is_none_is_refused(threads: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"threads = {threads} .* at least 1"):
+        HalfCheetahVel(2, threads=threads)

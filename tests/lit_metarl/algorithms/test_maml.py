@@ -399,6 +399,16 @@ def test_evaluation_in_inference_mode_adapts_the_same_and_changes_nothing() -> N
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_of_episodes_longer_than_in_training_the_first_steps_count() -> None:
+    class Longer(PointRobot):
+        meta_spec = replace(PointRobot.meta_spec, horizon=PointRobot.meta_spec.horizon + 5)
+
+    model = build()
+    trials = collect(model, Longer)
+    assert trials.steps["valid"].shape[2] == Longer.meta_spec.horizon
+    assert bool(trials.steps["valid"].all())
+
+
 def test_advantages_are_standardized_over_the_steps_that_exist() -> None:
     values = torch.tensor([[1.0, 2.0, 6.0, 99.0], [4.0, 4.0, 4.0, 4.0], [7.0, 8.0, 9.0, 9.0]])
     valid = torch.tensor([[True, True, True, False], [True] * 4, [False] * 4])
@@ -427,6 +437,9 @@ def test_advantages_are_standardized_over_the_steps_that_exist() -> None:
         ({"ppo": {"clip": math.nan}}, "ppo.clip"),
         ({"ppo": {"max_grad_norm": 0.0}}, "ppo.max_grad_norm"),
         ({"trpo": {"max_kl": 0.0}}, "trpo.max_kl"),
+        ({"outer": "TRPO"}, "outer"),
+        ({"initialization": "Orthogonal"}, "initialization"),
+        ({"action_bounds": "Tanh"}, "action_bounds"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(settings: dict[str, Any], key: str) -> None:

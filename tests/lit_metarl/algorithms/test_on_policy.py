@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -304,6 +305,29 @@ def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], e
     assert bool((run() == run()).all())
 
 
+@pytest.mark.parametrize("minibatches", [2, 3, 4])
+def test_every_trial_is_in_one_minibatch_of_an_epoch(monkeypatch: pytest.MonkeyPatch, minibatches: int) -> None:
+    model = build(RL2, ppo=PPOPlan(epochs=1, minibatches=minibatches))
+    seen: list[Tensor] = []
+    losses = model.policy_losses
+    monkeypatch.setattr(model, "policy_losses", lambda samples: seen.append(samples.advantage) or losses(samples))
+    sequences = as_sequences(collect(model, tasks=5))
+    model.update_policy(sequences, torch.arange(5.0))
+    assert len(seen) == minibatches
+    assert sum(len(advantages) for advantages in seen) == 5
+    assert len(torch.cat(seen).unique(dim=0)) == 5
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_episodes_of_one_step_are_refused_where_nothing_could_be_learned_from_them(
+    algorithm: type[OnPolicyModule],
+) -> None:
+    bandit = replace(PointRobot.meta_spec, horizon=1)
+    with pytest.raises(ConfigurationError, match="ppo.proper_time_limits = True .* Set it to false"):
+        algorithm(bandit, **SMALL)
+    algorithm(bandit, **{**SMALL, "ppo": PPOPlan(proper_time_limits=False)})
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_trial_after_an_update_acts_with_the_updated_networks(algorithm: type[OnPolicyModule]) -> None:
     model, generator = build(algorithm, PointRobot), torch.Generator().manual_seed(0)
@@ -353,7 +377,13 @@ def test_evaluation_changes_no_statistics() -> None:
         ({"elbo": {"reward_weight": math.nan}}, "elbo.reward_weight"),
         ({"elbo": {"state_weight": math.inf}}, "elbo.state_weight"),
         ({"elbo": {"task_weight": math.nan}}, "elbo.task_weight"),
-        ({"elbo": {"kl_weight": -math.inf}}, "elbo.kl_weight"),
+        ({"elbo": {"kl_weight": -0.1}}, "elbo.kl_weight"),
+        ({"elbo": {"reward_weight": 0.0}}, "elbo.reward_weight"),
+        ({"elbo": {"reward_likelihood": "Bernoulli"}}, "elbo.reward_likelihood"),
+        ({"ppo": {"value_weight": -1.0}}, "ppo.value_weight"),
+        ({"cvar_rest": "left-out"}, "cvar_rest"),
+        ({"action_bounds": "Tanh"}, "action_bounds"),
+        ({"initialization": "Orthogonal"}, "initialization"),
         ({"latent_dim": 0}, "latent_dim"),
         ({"initial_std": 0.0}, "initial_std"),
         ({"policy_state_embedding": 0}, "policy_state_embedding"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_metarl.batch import here, runs
+from lit_metarl.batch import here, one_run, runs
 from lit_metarl.batch.__main__ import main
 from lit_metarl.batch.experiments import Experiment, runs_of
 from lit_metarl.batch.runs import Run
@@ -208,7 +208,8 @@ def test_finished_runs_that_were_made_with_other_settings_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "runs" / "point" / "none" / "seed_1" / "version_0" / "results.json"
-    run_as(f"mkdir -p {results.parent}; echo '{{}}' > {results}", tmp_path, monkeypatch)
+    recorded = results.parent.parent / runs.SETTINGS  # which a run reads from its standard input
+    run_as(f"mkdir -p {results.parent}; cat > {recorded}; echo '{{}}' > {results}", tmp_path, monkeypatch)
     configuration = tmp_path / "point.yaml"
     configuration.write_text("trainer:\n  max_epochs: 3\n")
 
@@ -345,3 +346,46 @@ def test_an_argument_that_a_batch_gives_itself_is_refused(
     assert main([write_batch(tmp_path, {"point": one})]) == 2
     message = capsys.readouterr().err
     assert all(part in message for part in ("experiments.point.arguments", argument, "Leave it out")), message
+
+
+def test_damaged_files_of_a_finished_run_keep_no_batch_from_going_on(
+    experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "runs" / "point" / "none" / "seed_1"
+    (folder / "version_0").mkdir(parents=True)
+    (folder / "version_0" / "results.json").touch()
+    (folder / runs.SETTINGS).touch()
+    (folder / "claims").mkdir()
+    (folder / "claims" / ".1.swp").touch()
+    assert Run(folder, []).test_return is None
+    assert main([write_batch(tmp_path, {"point": vars(experiments["point"])}), "--list"]) == 0
+    assert f"finished    {folder}" in capsys.readouterr().out
+
+
+def test_settings_are_recorded_by_the_process_that_makes_the_run_only(tmp_path: Path) -> None:
+    (tmp_path / "version_0").mkdir()
+    (tmp_path / "version_0" / "results.json").write_text("{}")
+    assert one_run.main(tmp_path, ["fit"], b"other settings") == 0
+    assert not (tmp_path / runs.SETTINGS).exists()
+
+
+def test_home_and_variables_in_the_name_of_a_folder_are_those_of_the_system(
+    experiments: dict[str, Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WHERE", "scratch")
+    given = write_batch(tmp_path, {"point": vars(experiments["point"])})
+    assert main([given, "--folder=~/$WHERE", "--list"]) == 0
+    assert f"to do       {tmp_path}/scratch/point/none/seed_1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", [0.5, False])
+def test_a_key_that_is_no_text_is_refused(
+    experiments: dict[str, Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str], key: object
+) -> None:
+    one = {**vars(experiments["point"]), "methods": {"fast": {key: 1}}}
+    assert main([write_batch(tmp_path, {"point": one})]) == 2
+    assert "a key is text" in capsys.readouterr().err

@@ -81,6 +81,7 @@ def test_a_seed_of_the_algorithm_alone_is_refused_in_a_file_too(
         (["--trainer.limit_test_batches=0"], ["trainer.limit_test_batches", "0", "nothing would be evaluated"]),
         (["--video=true"], ["video", "True"]),
         (["--checkpoint.save_top_k=2"], ["checkpoint.save_top_k", "2", "best.ckpt", "best-{epoch}"]),
+        (["--checkpoint.save_top_k=0"], ["checkpoint.save_top_k", "0", "no checkpoint would be kept"]),
         (["--checkpoint.save_top_k=-1"], ["checkpoint.save_top_k", "-1", "best.ckpt"]),
         (["--trainer.precision=64-true"], ["trainer.precision", "64-true", "32-true"]),
         (["--trainer.precision=bf16-mixed"], ["trainer.precision", "bf16-mixed", "32-true"]),

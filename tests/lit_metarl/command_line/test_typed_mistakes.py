@@ -77,6 +77,12 @@ def test_an_invalid_command_is_refused(parse: Parse, arguments: list[str], parts
     assert all(part in refusal for part in parts), refusal
 
 
+def test_what_looks_like_an_impossible_date_is_text(parse: Parse) -> None:
+    parsed = parse("fit", PRESET, "--name=2025-31-12")
+    assert parsed.refusal == ""
+    assert parsed.config.name == "2025-31-12"
+
+
 def test_a_class_without_an_import_path_is_not_among_those_an_answer_looks_through(parse: Parse) -> None:
     made = type("MadeInAFunction", (PointRobot,), {})
     assert not hasattr(sys.modules[made.__module__], "MadeInAFunction")

@@ -74,6 +74,23 @@ def test_an_environment_of_many_arguments_has_a_name_that_files_may_have() -> No
     assert experiment_of("envs.PointRobot") == "PointRobot"
 
 
+def test_runs_behind_a_link_are_found_once(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "runs").symlink_to(run.parent.parent)
+    (tmp_path / "linked" / "runs" / "again").symlink_to(run.parent.parent)
+    assert "1 run of 1 method (pearl)" in Links(page_of(tmp_path / "linked")).text
+
+
+def test_what_belongs_to_the_machine_makes_no_other_environment_and_no_other_configuration(run: Path) -> None:
+    assert experiment_of({"class_path": "envs.AntGoal", "init_args": {"threads": 1, "processes": 2}}) == "AntGoal"
+    config = read_configuration(run)
+    hashes = set()
+    for threads in (None, 1, 2):
+        config["data"]["env"] = {"class_path": "envs.AntGoal", "init_args": {"threads": threads, "goal_radius": 1}}
+        hashes.add(configuration_hash(config))
+    assert len(hashes) == 1
+
+
 def test_the_folder_of_one_version_is_enough(run: Path) -> None:
     assert "1 run of 1 method (pearl)" in Links(page_of(run)).text
 
