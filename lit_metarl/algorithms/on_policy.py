@@ -288,13 +288,16 @@ class OnPolicyModule(MetaRLModule):
         parameters = self.policy_parameters()
         totals = torch.zeros(3, device=self.device)
         number = ranks.smallest(min(plan.minibatches, len(samples.inputs)))
+        steps = int(samples.counts.sum())
+        share = ranks.world_size() * steps / ranks.total(steps)  # gradients are averaged over ranks, losses over steps
+        weights = share * torch.tensor([1.0, plan.value_weight, -plan.entropy_weight], device=self.device)
         for _ in range(plan.epochs):
             order = torch.randperm(len(samples.inputs), generator=self.generator).to(self.device)
             shuffled = PolicySamples(*(values[order] for values in samples))
             for minibatch in map(PolicySamples._make, zip(*(values.tensor_split(number) for values in shuffled))):
                 losses = self.policy_losses(minibatch)
                 optimizer.zero_grad()
-                self.manual_backward(losses @ losses.new_tensor([1.0, plan.value_weight, -plan.entropy_weight]))
+                self.manual_backward(losses @ weights)
                 nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm)
                 optimizer.step()
                 totals += losses.detach()

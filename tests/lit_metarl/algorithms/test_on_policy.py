@@ -15,7 +15,7 @@ from datamodules.collection import Collector, Trials, as_sequences
 from datamodules.contracts import Agent, Transition
 from datamodules.experience import TrialBatch
 from envs import ConfigurationError, GridNavi, KhazadDum, MetaEnv, PointRobot, SparsePointRobot
-from lit_metarl.algorithms import RL2, ELBOPlan, OnPolicyModule, PPOPlan, VariBAD
+from lit_metarl.algorithms import RL2, ELBOPlan, OnPolicyModule, PPOPlan, VariBAD, on_policy
 from lit_metarl.losses import ppo
 from lit_metarl.networks import ActingNetworks, RecurrentEncoderPlan
 from tests.environments import EndingPoint
@@ -303,6 +303,22 @@ def test_updates_are_finite_and_deterministic(algorithm: type[OnPolicyModule], e
         return TensorDict({name.replace(".", "/"): value for name, value in model.state_dict().items()}, [])
 
     assert bool((run() == run()).all())
+
+
+def test_a_rank_counts_by_its_share_of_all_ranks_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[Tensor] = []
+    for factor in (1.0, 0.5):
+        model = build(VariBAD, ppo=PPOPlan(epochs=1, minibatches=1))
+        monkeypatch.setattr(model, "manual_backward", lambda loss: losses.append(loss.detach()) or loss.backward())
+        sequences = as_sequences(collect(model))
+        with monkeypatch.context() as patch:
+            if factor < 1.0:  # a second rank has three times as many steps
+                patch.setattr(on_policy.ranks, "world_size", lambda: 2)
+                patch.setattr(on_policy.ranks, "total", lambda steps: 4 * steps)
+                patch.setattr(on_policy.ranks, "smallest", lambda number: number)
+                patch.setattr(on_policy.ranks, "gather", lambda rows: rows)
+            model.update_policy(sequences, torch.arange(float(TASKS)))
+    torch.testing.assert_close(losses[1], 0.5 * losses[0])
 
 
 @pytest.mark.parametrize("minibatches", [2, 3, 4])
