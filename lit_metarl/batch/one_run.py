@@ -13,7 +13,7 @@ from pathlib import Path
 from lit_metarl.batch.claims import LOST, claim
 from lit_metarl.batch.runs import SETTINGS, is_finished
 from lit_metarl.startup import large_imports
-from lit_metarl.whole_files import write_whole
+from lit_metarl.whole_files import NotWritten, write_whole
 
 
 def main(folder: Path, arguments: list[str], settings: bytes) -> int:
@@ -32,7 +32,11 @@ def main(folder: Path, arguments: list[str], settings: bytes) -> int:
     with own:
         if is_finished(folder):
             return 0
-        write_whole(folder / SETTINGS, settings)
+        try:
+            write_whole(folder / SETTINGS, settings)
+        except NotWritten as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         return _train(folder, arguments)
 
 

@@ -369,6 +369,16 @@ def test_settings_are_recorded_by_the_process_that_makes_the_run_only(tmp_path: 
     assert not (tmp_path / runs.SETTINGS).exists()
 
 
+def test_settings_that_cannot_be_recorded_end_a_run_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / runs.SETTINGS).mkdir()
+    assert one_run.main(tmp_path, ["fit"], b"settings") == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the file {tmp_path / runs.SETTINGS} could not be written")
+    assert said.count("\n") == 1
+
+
 def test_home_and_variables_in_the_name_of_a_folder_are_those_of_the_system(
     experiments: dict[str, Experiment],
     tmp_path: Path,
