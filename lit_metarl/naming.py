@@ -102,8 +102,13 @@ def named_loggers(loggers: Any, name: str) -> Iterator[None]:
         own["name"] = None
 
 
+def expanded(folder: str) -> str:
+    """`folder` with `~` and `$NAME` replaced, which Lightning does in some of a run's paths only."""
+    return os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - it may be an address
+
+
 def expand_folders(loggers: Any) -> None:
-    """Replace `~` and `$NAME` in the folders of loggers, which Lightning replaces in some of a run's paths only.
+    """Replace `~` and `$NAME` in the folders of loggers.
 
     Args:
         loggers: `trainer.logger` of a parsed configuration.
@@ -111,7 +116,7 @@ def expand_folders(loggers: Any) -> None:
     for logger in loggers if isinstance(loggers, list) else [loggers]:
         arguments = (logger.get("init_args") or {}) if isinstance(logger, Namespace) else {}
         if isinstance(arguments.get("save_dir"), str):
-            arguments["save_dir"] = os.path.expanduser(os.path.expandvars(arguments["save_dir"]))  # noqa: PTH111
+            arguments["save_dir"] = expanded(arguments["save_dir"])
 
 
 def _words(name: str) -> str:

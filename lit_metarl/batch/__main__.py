@@ -18,6 +18,7 @@ from lit_metarl.batch.experiments import experiment_of, runs_of
 from lit_metarl.batch.here import Stopped, run_batch
 from lit_metarl.batch.runs import Run
 from lit_metarl.command_line.mistakes import ConciseParser, Mistake
+from lit_metarl.naming import expanded
 
 GO_ON = "give the same command to continue"
 
@@ -62,7 +63,7 @@ def _batch(options: Any) -> int:
     resources.check()
     require_positive("jobs", options.jobs)
     require(options.folder is not None, "folder", None, "it must be given", "Name the folder that the runs write into.")
-    folder = Path(os.path.expandvars(options.folder)).expanduser()  # as Lightning's loggers expand it
+    folder = Path(expanded(str(options.folder)))
     runs = runs_of(folder, {name: experiment_of(name, given) for name, given in options.experiments.items()})
     _warn_of_other_settings(runs)
     if options.list:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -197,11 +196,10 @@ def _check(name: str, experiment: Experiment) -> None:
 
 def _content(key: str, path: str) -> Any:
     """The content of a configuration file, as primitives."""
-    file = Path(located(path))
-    if not os.path.isfile(file):  # noqa: PTH113 - unlike Path.is_file, it never raises; to look for names like it takes long
-        raise ConfigurationError(key, path, *no_such_file(path))
     try:
-        return yaml.load(file.read_text(encoding="utf-8"), LOADER)
+        return yaml.load(Path(located(path)).read_text(encoding="utf-8"), LOADER)
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigurationError(key, path, *no_such_file(path)) from None
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise ConfigurationError(key, path, f"it cannot be read as YAML ({error})", "Correct the file.") from error
 

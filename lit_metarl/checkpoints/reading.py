@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ def read_checkpoint(path: Path, key: str = "ckpt_path") -> dict[str, Any]:
         ConfigurationError: if it is none, or cannot be loaded without running code.
     """
     hint = "Give the path of a .ckpt file that a run wrote (see its 'checkpoints' folder)."
-    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it never raises
-        raise ConfigurationError(key, str(path), "it is a folder", hint)
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise ConfigurationError(key, str(path), "there is no such file", hint)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except IsADirectoryError:
+        raise ConfigurationError(key, str(path), "it is a folder", hint) from None
+    except FileNotFoundError:
+        raise ConfigurationError(key, str(path), "there is no such file", hint) from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         has_text = str(error) and not isinstance(error, LookupError)  # those tell a number of pickle's
         reason = str(error).splitlines()[0] if has_text else type(error).__name__

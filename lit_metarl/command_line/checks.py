@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +178,6 @@ def check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLMo
 def check_writable(folder: Path) -> None:
     """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
     try:
-        with suppress(FileNotFoundError):
-            folder.stat()  # nobody may look there
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass

@@ -44,11 +44,6 @@ class CategoricalFamily(TaskFamily):
             self.bind_reference(reference)
 
     def bind_reference(self, reference: FiniteTasks) -> Tensor:
-        self._require_even(reference)
-        return self._take(reference.tasks)
-
-    def _require_even(self, reference: FiniteTasks) -> None:
-        """Refuse a set whose tasks are not equally likely, as φ0 has them."""
         require(
             type(reference).sample_indices in (FiniteTasks.sample_indices, DealtTasks.sample_indices),
             "family",
@@ -56,6 +51,7 @@ class CategoricalFamily(TaskFamily):
             f"it begins with equal probabilities, and {type(reference).__name__} chooses its tasks in a way of its own",
             "Use a family of your own, or MPTSSampler or PDTSSampler.",
         )
+        return self._take(reference.tasks)
 
     def bind_slots(self, tasks: Tensor) -> None:
         if self.keeps_to_slots:

@@ -29,8 +29,7 @@ class GroupFamily(CategoricalFamily):
         TaskFamily.bind(self, reference)  # the set is the reference's, never that of the slots
 
     def bind_reference(self, reference: Any) -> Tensor:
-        self._require_even(reference)
-        self._take(reference.tasks)
+        super().bind_reference(reference)
         groups = reference.groups if len(reference.groups.unique()) > 1 else torch.arange(len(reference.tasks))
         self._groups, self._sizes = groups.unique(return_inverse=True, return_counts=True)[1:]
         self.reference_parameters = self._sizes / len(groups)
