@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from datamodules.contracts import Agent, Foresight, LearnsFrom, PosteriorSampler
 from datamodules.plans import check_replay_plan, share_of
 from datamodules.replay.disk import check_folder
@@ -122,6 +124,17 @@ def _check_relabeling(data: RolloutDataModule) -> None:
 
 
 def _check_validation(data: RolloutDataModule) -> None:
+    env, number = data.env, data.evaluation.validation_tasks
+    validated = env.evaluation_tasks("validation").sample(number, torch.Generator().manual_seed(data.seed))
+    require(
+        bool(env.task_distribution.contains(validated).all()),
+        "task_sampler",
+        type(data.task_sampler).__name__,
+        "it compares the returns of validation trials with those of training trials, and the tasks of validation are "
+        "none of training",
+        "Validate on training tasks (Meta-World: env.init_args.validate_on: train), or use another reference_mode.",
+        of=data,
+    )
     require(
         data.evaluation.trials_per_task == 1,
         "evaluation.trials_per_task",

@@ -104,7 +104,7 @@ def named_loggers(loggers: Any, name: str) -> Iterator[None]:
 
 def expanded(folder: str) -> str:
     """`folder` with `~` and `$NAME` replaced, which Lightning does in some of a run's paths only."""
-    return os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - it may be an address
+    return os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - a Path would lose the // of an address
 
 
 def expand_folders(loggers: Any) -> None:
@@ -112,11 +112,21 @@ def expand_folders(loggers: Any) -> None:
 
     Args:
         loggers: `trainer.logger` of a parsed configuration.
+
+    Raises:
+        ConfigurationError: if one is the address of a store elsewhere.
     """
     for logger in loggers if isinstance(loggers, list) else [loggers]:
         arguments = (logger.get("init_args") or {}) if isinstance(logger, Namespace) else {}
         if isinstance(arguments.get("save_dir"), str):
             arguments["save_dir"] = expanded(arguments["save_dir"])
+            require(
+                "://" not in arguments["save_dir"],
+                "trainer.logger.init_args.save_dir",
+                arguments["save_dir"],
+                "checkpoints and results are written into folders of this machine",
+                "Give a folder, and copy it to the store afterwards.",
+            )
 
 
 def _words(name: str) -> str:

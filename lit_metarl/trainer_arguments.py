@@ -61,6 +61,13 @@ def check_trainer(trainer: pl.Trainer, data: RolloutDataModule, agent: Agent, fi
         _check_lengths(trainer, data, data.batches_per_epoch(agent))
         _check_optimization(trainer)
         _check_callbacks(trainer)
+        require(
+            trainer.limit_val_batches != 0 or not data.task_sampler.compares_with_validation,
+            "trainer.limit_val_batches",
+            trainer.limit_val_batches,
+            "the task sampler compares the returns of training trials with those of validations",
+            "Leave it out, or use another reference_mode.",
+        )
 
 
 def check_restores_experience(trainer: pl.Trainer) -> None:

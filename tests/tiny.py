@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from datamodules import RolloutDataModule
 from datamodules.plans import BeliefPlan, CollectionPlan, EvaluationPlan, MetaBatchPlan
 from datamodules.relabeling import NoRelabeler
-from datamodules.tasks import UniformTaskSampler
+from datamodules.tasks import TaskSampler, UniformTaskSampler
 from envs import MetaEnv, PointRobot
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, PPOPlan, VariBAD
 from lit_metarl.networks import RecurrentEncoderPlan
@@ -26,11 +26,13 @@ META_STEPS, INITIAL_STEPS, ITERATION_STEPS = 3, 4 * 20, 2 * 2 * 20
 """Of PEARL: meta-steps an epoch; environment steps before training and in an epoch."""
 
 
-def tiny_data(env: Callable[[int, int], MetaEnv] = PointRobot) -> RolloutDataModule:
+def tiny_data(
+    env: Callable[[int, int], MetaEnv] = PointRobot, task_sampler: TaskSampler | None = None
+) -> RolloutDataModule:
     """Two trials in an epoch, on a point robot by default, and three meta-steps for an algorithm with replay."""
     return RolloutDataModule(
         env,
-        UniformTaskSampler(),
+        task_sampler or UniformTaskSampler(),
         NoRelabeler(),
         task_slots=4,
         collection=CollectionPlan(tasks_per_iteration=2, initial_episodes=1, adapted_episodes=1),

@@ -41,11 +41,14 @@ class ManifestCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         content = buffer.getvalue()
         saved = Manifest(target.name, checksum(content), int(checkpoint["global_step"]), len(by_rank), files)
-        if target.parent.absolute() != self.data_folder.absolute():
+        elsewhere = bool(files) and target.parent.absolute() != self.data_folder.absolute()
+        if elsewhere:
             _bring(files, self.data_folder, target.parent)
         saved.write(target.parent)
         write_whole(target, content)
         manifest.prune(target.parent, saved)
+        if elsewhere:
+            manifest.prune(self.data_folder, kept=files)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Read a checkpoint, without running code that it may carry.

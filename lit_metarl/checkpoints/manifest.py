@@ -9,6 +9,7 @@ there. Several checkpoints may name the same data file.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -169,13 +170,17 @@ def _begins_checksum(manifest: Path, actual: str) -> bool:
     return manifest.name.removesuffix(SUFFIX).rpartition(".")[2] == actual[:CHECKSUM_DIGITS]
 
 
-def prune(folder: Path, saved: Manifest | None = None) -> None:
+def prune(folder: Path, saved: Manifest | None = None, kept: Iterable[DataFile] = ()) -> None:
     """Remove what no checkpoint in `folder` needs: old manifests, unfinished files, data files that none names.
 
-    `saved`: the checkpoint that was just written, whose earlier manifests are of no more use. A damaged
-    manifest keeps all data files, since it cannot tell which it needs.
+    A damaged manifest keeps all data files, since it cannot tell which it needs.
+
+    Args:
+        folder: that of the checkpoints.
+        saved: the checkpoint that was just written, whose earlier manifests are of no more use.
+        kept: data files that are needed even if no checkpoint here names them.
     """
-    needed: set[str] = set()
+    needed = {file.name for file in kept}
     for path in manifests(folder):
         outdated = saved is not None and _stem(path) == Path(saved.checkpoint).stem and path != saved.path(folder)
         if outdated or not (folder / f"{_stem(path)}.ckpt").is_file():

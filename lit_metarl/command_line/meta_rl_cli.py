@@ -30,7 +30,7 @@ from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, GivenCheck
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import missing_requirement
 from lit_metarl.command_line.parsing import ParsingCLI
-from lit_metarl.command_line.run import Run
+from lit_metarl.command_line.run import Run, folder_of, numbering
 from lit_metarl.command_line.sections import placed
 from lit_metarl.naming import expand_folders, named_loggers, run_name
 from lit_metarl.threads import use_threads
@@ -114,7 +114,7 @@ class MetaRLCLI(ParsingCLI):
             check_ranks(self.datamodule, self.model, self.trainer.world_size)
         if not self.trainer.is_global_zero:  # what all ranks would say is said by one
             logging.getLogger("datamodules").setLevel(logging.ERROR)
-        folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)  # before ranks would exchange it
+        numbered, folder = numbering(self.trainer), folder_of(self.trainer)
         check_writable(folder)
         if fits and not self.save_config_kwargs.get("overwrite"):
             check_folder(folder)
@@ -128,6 +128,7 @@ class MetaRLCLI(ParsingCLI):
             self._exact_resume,
             self._hyperparameters,
             folder,
+            numbered,
         )
 
     def fit(self, **arguments: Any) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from datamodules import RolloutDataModule
 from lit_metarl.algorithms import MetaRLModule
@@ -34,6 +34,7 @@ class Run:
         exact_resume: the callback that makes checkpoints exact.
         hyperparameters: the callback that logs them.
         folder: where the run writes; right on rank 0 only.
+        numbered: the loggers that choose the number of the run's folder.
     """
 
     trainer: pl.Trainer
@@ -45,6 +46,14 @@ class Run:
     exact_resume: ExactResume
     hyperparameters: HyperParameters
     folder: Path
+    numbered: tuple[TensorBoardLogger | CSVLogger, ...] = ()
+
+    def begun(self) -> Run:
+        """This run in a folder of its own: with the next number where a run that began at the same time was faster."""
+        if self.trainer.is_global_zero:
+            for folder in {logger.root_dir for logger in self.numbered}:
+                _number([logger for logger in self.numbered if logger.root_dir == folder], Path(folder))
+        return replace(self, folder=folder_of(self.trainer))
 
     @property
     def keeps_results(self) -> bool:
@@ -113,3 +122,31 @@ class Run:
         for path in (path for folder in logs for path in folder.glob("events.out.tfevents.*")):
             if not any(EventAccumulator(str(path)).Reload().Tags().values()):
                 path.unlink()
+
+
+def folder_of(trainer: pl.Trainer) -> Path:
+    """Where a run writes. It is called before the ranks would exchange it, and right on rank 0 only."""
+    return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+def numbering(trainer: pl.Trainer) -> tuple[TensorBoardLogger | CSVLogger, ...]:
+    """The loggers of a run that choose the number of its folder, for the user gave none.
+
+    To be asked before a logger is asked for its folder, which makes it choose.
+    """
+    kinds = (TensorBoardLogger, CSVLogger)
+    return tuple(logger for logger in trainer.loggers if isinstance(logger, kinds) and logger._version is None)
+
+
+def _number(loggers: list[TensorBoardLogger | CSVLogger], folder: Path) -> None:
+    """Create the `version_<number>` in `folder` that all these loggers then write into."""
+    number = int(loggers[0].version)
+    while True:
+        try:
+            (folder / f"version_{number}").mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            break
+    for logger in loggers:
+        logger._version = number

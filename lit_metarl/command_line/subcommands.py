@@ -33,6 +33,7 @@ def fit(run: Run, arguments: dict[str, Any]) -> None:
     initial_weights = run.options.initial_weights
     if not given and initial_weights is not None:  # a run that goes on has its own
         load_initial_weights(run.model, run.datamodule.meta_spec, Path(initial_weights))
+    run = run.begun()
     if not given:
         run.exact_resume.before = run.test(None, "the untrained agent")
     before = run.exact_resume.before
@@ -80,6 +81,7 @@ def validate(run: Run, arguments: dict[str, Any]) -> None:
         run: what to evaluate.
         arguments: of `Trainer.validate`.
     """
+    run = run.begun()
     run.trainer.validate(**arguments)
     if run.trainer.is_global_zero:
         print_results({"validation": run.metrics("val/")}, f"{run.title}\n{run.tail}")
@@ -92,6 +94,7 @@ def test(run: Run, arguments: dict[str, Any]) -> None:
         run: what to evaluate.
         arguments: of `Trainer.test`.
     """
+    run = run.begun()
     run.trainer.test(**arguments)
     if run.trainer.is_global_zero:
         print_results({"test": run.metrics("test/")}, f"{run.title}\n{run.tail}")
@@ -109,8 +112,10 @@ def predict(run: Run, arguments: dict[str, Any]) -> None:
         arguments: of `Trainer.predict`.
     """
     _check_prediction(run, arguments)
-    given, folder = run.options.tasks, run.folder / "videos"
+    given = run.options.tasks
     tasks = None if given is None else checked_tasks(given, run.datamodule.env)
+    run = run.begun()
+    folder = run.folder / "videos"
     run.datamodule.predict_on(tasks)
     films: dict[str, int] = {}
     if run.options.video and tasks is not None:

@@ -17,7 +17,9 @@ from datamodules.relabeling import NoRelabeler, RandomRelabeler
 from datamodules.replay import RewardModel, TaskReplay
 from datamodules.tasks import CEMTaskSampler, FixedTaskSampler, SampledTasks, UniformTaskSampler
 from envs import ConfigurationError, FourCorners, MetaEnv, PointRobot
+from envs.base import EvaluationPurpose
 from envs.errors import ContractError
+from envs.task_distributions import FiniteTasks, TaskDistribution
 from lit_metarl.algorithms import MAML, PEARL, RL2, MetaRLModule, VariBAD
 from tests.environments import Blind
 
@@ -134,6 +136,19 @@ def test_other_exploration_episodes_than_the_validations_are_refused_where_the_t
     sampler = CEMTaskSampler(reference_mode="validation")
     with pytest.raises(ConfigurationError, match="CollectionPlan: exploration_episodes = 3 .* 1 exploration episodes"):
         build(collection=plan, task_sampler=sampler)
+
+
+class ValidatedElsewhere(PointRobot):
+    """Validation is on goals that no training has."""
+
+    def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
+        return FiniteTasks([[5.0, 5.0]])
+
+
+def test_validation_on_other_tasks_is_refused_where_it_is_compared_with_training() -> None:
+    sampler = CEMTaskSampler(reference_mode="validation")
+    with pytest.raises(ConfigurationError, match="task_sampler = 'CEMTaskSampler' .* the tasks of validation are none"):
+        build(env_class=ValidatedElsewhere, collection=CollectionPlan(TASKS, 1), task_sampler=sampler)
 
 
 @pytest.mark.parametrize("feeding", [0, 1, 2])

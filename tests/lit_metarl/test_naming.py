@@ -64,6 +64,11 @@ def test_home_and_variables_in_a_loggers_folder_are_those_of_the_system(monkeypa
     assert loggers[0].init_args.save_dir == "/home/me/scratch"
 
 
+def test_a_logger_that_writes_into_a_store_elsewhere_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="s3://bucket"):
+        expand_folders(Namespace(init_args=Namespace(save_dir="s3://bucket")))
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "/tmp", "long" * 64])
 def test_a_name_that_is_not_that_of_one_folder_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="name"):

@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import (
     StochasticWeightAveraging,
 )
 
+from datamodules.tasks import CEMTaskSampler
 from envs import ConfigurationError
 from lit_metarl import trainer_arguments
 from lit_metarl.algorithms import PEARL, VariBAD
@@ -137,6 +138,13 @@ def test_arguments_that_mean_what_they_say_are_left_alone(arguments: dict[str, A
     trainer.fit(tiny_agent(), datamodule=data)
     assert trainer.global_step > 0
     assert data.environment_steps >= INITIAL_STEPS + ITERATION_STEPS
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_run_without_validation_is_refused_where_the_task_sampler_compares_with_it() -> None:
+    data = tiny_data(task_sampler=CEMTaskSampler(reference_mode="validation"))
+    with pytest.raises(ConfigurationError, match="trainer.limit_val_batches = 0"):
+        tiny_trainer(limit_val_batches=0).fit(tiny_agent(), datamodule=data)
 
 
 def test_a_run_without_its_data_side_is_refused() -> None:

@@ -142,3 +142,26 @@ def test_a_checkpoint_in_another_folder_has_its_data_beside_it_too(tmp_path: Pat
     restored = Stored(8)
     restore(restored, tmp_path / "hpc_ckpt_1.ckpt", list(written))
     assert restored.numbers == experience.numbers
+
+
+def test_checkpoints_in_two_folders_leave_no_file_that_none_needs(tmp_path: Path) -> None:
+    best, last = tmp_path / "best", tmp_path / "last"
+    experience, writer, files = Stored(8), DataWriter(best, 0), ManifestCheckpointIO()
+
+    def save(folder: Path) -> None:
+        files.data_folder, files.data_files = best, [writer.write(experience)]
+        files.save_checkpoint({"global_step": experience.store.written}, folder / f"{folder.name}.ckpt")
+
+    def kept(folder: Path) -> list[tuple[int, ...]]:
+        names = sorted(path.name.split("_")[1:3] for path in (folder / "replay").rglob("transitions*"))
+        return [tuple(map(int, name)) for name in names]
+
+    experience.add(5)
+    save(best)
+    for _ in range(3):
+        experience.add(1)
+        save(last)
+    experience.add(1)
+    save(last)
+    assert kept(last) == [(0, 4), (4, 8), (8, 9)]
+    assert kept(best) == [(0, 4), (4, 5), (4, 8), (8, 9)]

@@ -14,6 +14,7 @@ import torch
 
 from datamodules.tasks import CEMTaskSampler
 from lit_metarl.checkpoints import RunCheckpoint, chosen_by
+from lit_metarl.command_line import run as command_line_run
 from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, IN_TRAINING, IN_VALIDATION, Run, refused, scalars
 
 
@@ -59,6 +60,30 @@ def test_fast_dev_run_leaves_no_file_behind(run_tiny: Run, tmp_path: Path, monke
     for subcommand in ("fit", "test"):
         assert run_tiny(subcommand, "--trainer.fast_dev_run=true") == 0
     assert not list(tmp_path.rglob("*"))
+
+
+def test_runs_that_begin_at_the_same_time_do_not_share_a_folder(
+    run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "runs" / "version_0"
+    begun = command_line_run.Run.begun
+
+    def begun_a_little_later(run: command_line_run.Run) -> command_line_run.Run:
+        assert run.folder == taken
+        taken.mkdir(parents=True)  # by another run
+        return begun(run)
+
+    monkeypatch.setattr(command_line_run.Run, "begun", begun_a_little_later)
+    loggers = [
+        {"class_path": f"pytorch_lightning.loggers.{kind}", "init_args": {"save_dir": str(taken.parent), "name": ""}}
+        for kind in ("TensorBoardLogger", "CSVLogger")
+    ]
+    assert run_tiny("fit", "--trainer.max_epochs=1", f"--trainer.logger={json.dumps(loggers)}") == 0
+    assert not list(taken.iterdir())
+    own = tmp_path / "runs" / "version_1"
+    assert f"Run: {own}\n" in capsys.readouterr().out
+    for name in ("config.yaml", "results.json", "metrics.csv", "checkpoints/best.ckpt", "events.out.tfevents.*"):
+        assert list(own.glob(name)), name
 
 
 def test_the_quickstart_runs(run_tiny: Run) -> None:
