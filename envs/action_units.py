@@ -55,13 +55,19 @@ class ActionUnits:
         """Normalized `actions` `[..., dim]` as `MetaEnv.step` takes them: within the bounds, or still one-hot."""
         return self.low + (actions + 1.0) * self._half_range
 
-    def own(self, actions: Tensor) -> Tensor:
-        """Normalized `actions` `[n, dim]` as the space has them: `[n, dim]` within the bounds, or choices `[n]`."""
+    def own(self, actions: Tensor) -> tuple[Tensor, bool]:
+        """Normalized `actions` `[n, dim]` as the space has them: `[n, dim]` within the bounds, or choices `[n]`.
+
+        The flag is true if all of them are in the agent's range; false may be due to rounding.
+        """
         normalized = actions.numpy()  # NumPy's operations take less time than torch's on a few numbers
         if self.discrete:
-            return torch.from_numpy(normalized.argmax(-1) + self.start)
+            in_range = bool(normalized.min() >= -1.0 and normalized.max() <= 1.0)  # NaN is not
+            return torch.from_numpy(normalized.argmax(-1) + self.start), in_range
         low, high, half_range = self._arrays
-        return torch.from_numpy(np.minimum(np.maximum(low + (normalized + 1.0) * half_range, low), high))
+        unbounded = low + (normalized + 1.0) * half_range
+        bounded = np.minimum(np.maximum(unbounded, low), high)
+        return torch.from_numpy(bounded), np.count_nonzero(bounded == unbounded) == bounded.size
 
     def one_hot(self, choices: NDArray[Any], owner: str) -> NDArray[np.float32]:
         """Choices `[n]`, counted from the space's `start`, as vectors `[n, dim]`.

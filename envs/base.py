@@ -309,7 +309,8 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         info: dict[str, Any] = {"features": features, "sparse_reward": sparse_reward}
         success = self.success(features, self.tasks)
         if success is not None:
-            info["success"] = returned(success, self, "success", self._batch_shape, torch.bool)
+            checked = success if self._trusted else returned(success, self, "success", self._batch_shape, torch.bool)
+            info["success"] = checked
         if not everyone:
             for of_all in (reward, terminated, *info.values()):
                 of_all[~torch.from_numpy(running)] = 0
@@ -426,6 +427,11 @@ def batch_shape(features: Tensor, tasks: Tensor) -> torch.Size:
     of_features, of_tasks = features.shape[:-1], tasks.shape[:-1]
     shape: torch.Size = of_features
     return shape if of_features == of_tasks else torch.broadcast_shapes(of_features, of_tasks)
+
+
+def spread(values: Tensor, shape: torch.Size) -> Tensor:
+    """`values` broadcast to `shape`: themselves where they have it, which takes less time than to expand them."""
+    return values if values.shape == shape else values.expand(shape)
 
 
 def never(like: Tensor) -> Tensor:

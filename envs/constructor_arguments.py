@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import is_dataclass
+from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
@@ -35,13 +37,18 @@ def _require_settings(owner: type, given: dict[str, Any]) -> None:
         given: arguments of its constructor, by name.
     """
     for ancestor in owner.__mro__:
-        for name, parameter in signature(ancestor.__init__).parameters.items():  # type: ignore[misc]  # of this class
-            if name in given and is_dataclass(parameter.default):
-                require_instance(name, given[name], type(parameter.default), of=owner)
+        for parameter in _parameters(ancestor.__init__):  # type: ignore[misc]  # of this class
+            if parameter.name in given and is_dataclass(parameter.default):
+                require_instance(parameter.name, given[parameter.name], type(parameter.default), of=owner)
 
 
 def _by_name(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments by name. Where they do not fit, the constructor itself says so."""
-    _, *parameters = signature(cls.__init__).parameters.values()  # type: ignore[misc]  # of this very class
+    _, *parameters = _parameters(cls.__init__)  # type: ignore[misc]  # of this very class
     positional = [p.name for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
     return {**dict(zip(positional, args)), **kwargs}
+
+
+@cache  # distributions are made anew in every iteration, and a signature takes longer than they do
+def _parameters(constructor: Callable[..., None]) -> tuple[Parameter, ...]:
+    return tuple(signature(constructor).parameters.values())

@@ -87,7 +87,7 @@ class Collector:
         self, trial: RunningTrial, report: ProgressReport | None
     ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
         """The episode that `trial` has begun: its steps, tensors `[num_envs, ...]`, and success `[num_envs]`."""
-        success, steps = None, []
+        steps, successes = [], []
         while trial.is_running:
             observed, running = trial.observation, trial.running
             outcome = self.env.step(trial.act())
@@ -106,10 +106,10 @@ class Collector:
             trial.observe(outcome)
             steps.append(step)
             if "success" in info:
-                success = info["success"] if success is None else success | info["success"]
+                successes.append(info["success"])
             if report is not None:
                 report(int(running.sum()))
-        return steps, success
+        return steps, torch.stack(successes).any(0) if successes else None
 
 
 def _write(steps: list[Tensor], episode: Tensor) -> None:

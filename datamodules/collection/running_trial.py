@@ -155,10 +155,9 @@ class RunningTrial:
             self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu", torch.float32).detach()
-        numbers = normalized.numpy()
-        if not (numbers.min() >= -1.0 and numbers.max() <= 1.0):  # NaN is not
+        actions, in_range = self._units.own(normalized)
+        if not in_range:
             self._tell_of(normalized)
-        actions = self._units.own(normalized)
         if not self._is_single:
             return actions
         return int(actions[0]) if self._units.discrete else actions[0].numpy()

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import MetaEnv, Reward, batch_shape
+from envs.base import MetaEnv, Reward, batch_shape, spread
 from envs.cores import usable_cores
 from envs.errors import ConfigurationError, arguments_of, require, require_positive
 from envs.from_gymnasium.factory import EnvFactory, imported
@@ -161,7 +161,7 @@ class FromGymnasium(MetaEnv):
         recorded, terminated, *_ = features.unbind(-1)
         if recorded.shape != tasks.shape[:-1]:
             shape = batch_shape(features, tasks)
-            recorded, terminated = recorded.expand(shape), terminated.expand(shape)
+            recorded, terminated = spread(recorded, shape), spread(terminated, shape)
         if self._reward is None:
             reward = recorded.clone()  # not a part of the features
             return Reward(reward, reward, terminated.bool())

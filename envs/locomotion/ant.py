@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, box
+from envs.base import Reward, box, spread
 from envs.errors import require
 from envs.locomotion.mujoco_env import (
     Column,
@@ -199,7 +199,7 @@ class AntGoal(LowGearAnt):
         near = torch.linalg.vector_norm(offset, dim=-1, keepdim=True) <= self.goal_radius
         distance = torch.where(near, offset, tasks).abs_().sum(-1)
         reward = (4.0 + HFR_BONUS - distance).sub_(costs)
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+        return Reward(reward, reward, spread(fallen(height, HEIGHTS, diverged), reward.shape))
 
 
 class VelocityAnt(LowGearAnt):
@@ -238,7 +238,7 @@ class AntVel(VelocityAnt):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, costs, height, diverged = features.unbind(-1)
         reward = 1.0 - (velocity - tasks[..., 0]).abs() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+        return Reward(reward, reward, spread(fallen(height, HEIGHTS, diverged), reward.shape))
 
 
 class AntVelSparse(VelocityAnt):
@@ -286,7 +286,7 @@ class AntVelSparse(VelocityAnt):
         velocity, costs, height, diverged = features.unbind(-1)
         error = (velocity - tasks[..., 0]).abs()
         reward = -error + (error < self.goal_radius).float() - costs + HFR_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+        return Reward(reward, reward, spread(fallen(height, HEIGHTS, diverged), reward.shape))
 
 
 class StrongAnt(Ant):
@@ -359,4 +359,4 @@ class AntDir(StrongAnt):
         velocity_x, velocity_y, costs, height, diverged = features.unbind(-1)
         heading = tasks[..., 0]
         reward = velocity_x * heading.cos() + velocity_y * heading.sin() - costs + 1.0
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+        return Reward(reward, reward, spread(fallen(height, HEIGHTS, diverged), reward.shape))

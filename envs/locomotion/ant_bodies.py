@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from envs.base import Reward, batch_shape
+from envs.base import Reward, batch_shape, spread
 from envs.locomotion.ant import HEIGHTS, StrongAnt, ant_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move, columns, fallen
@@ -49,8 +49,8 @@ class WalkingBody(StrongAnt):
         velocity, costs, height, diverged = features.unbind(-1)
         shape = batch_shape(features, tasks)
         upright = (~fallen(height, HEIGHTS, diverged)).float()
-        reward = (velocity - costs + upright).expand(shape)
-        return Reward(reward, reward, diverged.bool().expand(shape))
+        reward = spread(velocity - costs + upright, shape)
+        return Reward(reward, reward, spread(diverged.bool(), shape))
 
 
 class AntMass(WalkingBody):

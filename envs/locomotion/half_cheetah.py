@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, box
+from envs.base import Reward, box, spread
 from envs.errors import require
 from envs.locomotion.mujoco_env import (
     Features,
@@ -139,7 +139,7 @@ class HalfCheetahVel(RunningCheetah):
         velocity, control_cost, diverged = features.unbind(-1)
         (target,) = tasks.unbind(-1)
         reward = (velocity - target).abs_().add_(control_cost).neg_()
-        return Reward(reward, reward, diverged.bool().expand_as(reward))
+        return Reward(reward, reward, spread(diverged.bool(), reward.shape))
 
 
 class HalfCheetahVelSparse(RunningCheetah):
@@ -184,7 +184,7 @@ class HalfCheetahVelSparse(RunningCheetah):
         velocity, control_cost, diverged = features.unbind(-1)
         error = (velocity - tasks[..., 0]).abs()
         reward = torch.where(error <= self.goal_radius, 2.0 - error, 0.0) - control_cost
-        return Reward(reward, reward, diverged.bool().expand_as(reward))
+        return Reward(reward, reward, spread(diverged.bool(), reward.shape))
 
 
 class HalfCheetahDir(RunningCheetah):
@@ -212,7 +212,7 @@ class HalfCheetahDir(RunningCheetah):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost, diverged = features.unbind(-1)
         reward = tasks[..., 0] * velocity - control_cost
-        return Reward(reward, reward, diverged.bool().expand_as(reward))
+        return Reward(reward, reward, spread(diverged.bool(), reward.shape))
 
 
 class HalfCheetahHighDim(HalfCheetah):
@@ -259,4 +259,4 @@ class HalfCheetahHighDim(HalfCheetah):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         state, control_cost, diverged = features[..., :-2], features[..., -2], features[..., -1]
         reward = (state * tasks).sum(-1) - control_cost
-        return Reward(reward, reward, diverged.bool().expand_as(reward))
+        return Reward(reward, reward, spread(diverged.bool(), reward.shape))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from torch import Tensor
 
-from envs.base import Reward, batch_shape
+from envs.base import Reward, batch_shape, spread
 from envs.locomotion.half_cheetah import RunningCheetah, cheetah_spec
 from envs.locomotion.model_changes import set_masses, set_sizes
 from envs.locomotion.mujoco_env import Column, Features, Move
@@ -33,8 +33,8 @@ class RunningBody(RunningCheetah):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost, height, diverged = features.unbind(-1)
         shape = batch_shape(features, tasks)
-        reward = (velocity - control_cost + height).expand(shape)
-        return Reward(reward, reward, diverged.bool().expand(shape))
+        reward = spread(velocity - control_cost + height, shape)
+        return Reward(reward, reward, spread(diverged.bool(), shape))
 
 
 class HeavierCheetah(RunningBody):

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from envs.base import Reward, batch_shape, box
+from envs.base import Reward, batch_shape, box, spread
 from envs.locomotion.mujoco_env import (
     Column,
     Features,
@@ -150,7 +150,7 @@ class HumanoidVel(Humanoid):
         velocity, costs, height, diverged = features.unbind(-1)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
         reward = -VELOCITY_WEIGHT * (velocity - tasks[..., 0]).abs() - costs + alive
-        return Reward(reward, reward, diverged.bool().expand_as(reward))
+        return Reward(reward, reward, spread(diverged.bool(), reward.shape))
 
 
 class HumanoidDir(Humanoid):
@@ -200,7 +200,7 @@ class HumanoidDir(Humanoid):
         heading = tasks[..., 0]
         along = velocity_x * heading.cos() + velocity_y * heading.sin()
         reward = VELOCITY_WEIGHT * along - costs + ALIVE_BONUS
-        return Reward(reward, reward, fallen(height, HEIGHTS, diverged).expand_as(reward))
+        return Reward(reward, reward, spread(fallen(height, HEIGHTS, diverged), reward.shape))
 
 
 class WalkingHumanoid(Humanoid):
@@ -210,5 +210,5 @@ class WalkingHumanoid(Humanoid):
         velocity, costs, height, diverged = features.unbind(-1)
         shape = batch_shape(features, tasks)
         alive = ALIVE_BONUS * (~fallen(height, HEIGHTS, diverged)).float()
-        reward = (VELOCITY_WEIGHT * velocity - costs + alive).expand(shape)
-        return Reward(reward, reward, diverged.bool().expand(shape))
+        reward = spread(VELOCITY_WEIGHT * velocity - costs + alive, shape)
+        return Reward(reward, reward, spread(diverged.bool(), shape))

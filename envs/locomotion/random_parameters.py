@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from envs.base import Reward, batch_shape, box
+from envs.base import Reward, batch_shape, box, spread
 from envs.locomotion.model_changes import set_masses
 from envs.locomotion.mujoco_env import Column, Features, Move, MujocoEnv, columns, joined, load_model, sums_of_squares
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
@@ -109,8 +109,8 @@ class RandomParameters(MujocoEnv):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         velocity, control_cost = features[..., 0], features[..., 1]
         shape = batch_shape(features, tasks)
-        reward = (velocity + ALIVE_BONUS - control_cost).expand(shape)
-        return Reward(reward, reward, self._fallen(features).expand(shape))
+        reward = spread(velocity + ALIVE_BONUS - control_cost, shape)
+        return Reward(reward, reward, spread(self._fallen(features), shape))
 
 
 class WalkerRandParams(RandomParameters):

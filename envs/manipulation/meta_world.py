@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import EvaluationPurpose, MetaEnv, Reward, batch_shape, box
+from envs.base import EvaluationPurpose, MetaEnv, Reward, batch_shape, box, spread
 from envs.errors import arguments_of, require
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
@@ -215,11 +215,12 @@ class MetaWorld(MetaEnv):
     def reward(self, features: Tensor, tasks: Tensor) -> Reward:
         reward, _, diverged = features.unbind(-1)
         shape = batch_shape(features, tasks)
-        return Reward(reward.expand(shape), reward.expand(shape), (diverged > 0).expand(shape))
+        reward = spread(reward, shape)
+        return Reward(reward, reward, spread(diverged > 0, shape))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
         success = features[..., 1] > 0
-        return success.expand(batch_shape(features, tasks))
+        return spread(success, batch_shape(features, tasks))
 
     def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
         """Test tasks for the test, and for validation where the environment was asked to."""
@@ -346,7 +347,7 @@ class ML1(MetaWorld):
         beyond = (self._distance(features, tasks) - REACH_RADIUS).clamp(min=0.0)
         margin: Tensor = torch.linalg.vector_norm(tasks[..., -HAND:] - REACH_START.to(tasks), dim=-1)
         reward = REACH_LARGEST / (1.0 + LONG_TAIL * (beyond / margin).square())
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        return Reward(reward, reward, spread(features[..., -1] > 0, reward.shape))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor | None:
         if not self._reaches:

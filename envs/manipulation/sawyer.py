@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import Reward, box
+from envs.base import Reward, box, spread
 from envs.locomotion.mujoco_env import Features, Move, MujocoEnv, columns, joined
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.physics import BatchedPhysics, Models, State, physics_state
@@ -228,7 +228,7 @@ class SawyerReach(Reaching):
         start = torch.from_numpy(self._physics.grip(readings)[0]).to(features)
         distance = self._distance(features, tasks)
         reward = shaped(distance, torch.linalg.vector_norm(start - tasks, dim=-1))
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        return Reward(reward, reward, spread(features[..., -1] > 0, reward.shape))
 
 
 class SawyerReachSparse(Reaching):
@@ -286,7 +286,7 @@ class SawyerPush(Pushing):
         distance, reach = self._distance(features, tasks), features[..., 2]
         start = torch.linalg.vector_norm(features.new_tensor(PUCK) - tasks[..., :2], dim=-1)
         reward = torch.where(reach < TOUCH, shaped(distance, start), 0.0) - reach
-        return Reward(reward, reward, (features[..., -1] > 0).expand_as(reward))
+        return Reward(reward, reward, spread(features[..., -1] > 0, reward.shape))
 
 
 class SawyerPushSparse(Pushing):

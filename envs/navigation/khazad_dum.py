@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.base import Reward, batch_shape, box, never
+from envs.base import Reward, batch_shape, box, never, spread
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.navigation.planar import PlanarEnv
 from envs.task_distributions import Exponential, TaskDistribution
@@ -150,8 +150,9 @@ class KhazadDum(PlanarEnv):
 
     def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
         rows = env_ids.numpy()
-        noise = self.tasks[env_ids, 0].double().numpy()
-        steps = MOVES[actions.argmax(-1).numpy()] if self.meta_spec.discrete_actions else actions.double().numpy()
+        noise = self.tasks.numpy()[rows, 0].astype(np.float64)
+        given = actions.numpy()
+        steps = MOVES[given.argmax(-1)] if self.meta_spec.discrete_actions else given.astype(np.float64)
         draws = torch.randn(len(rows), 2, generator=self.generator, dtype=torch.float64).numpy()
         before, was_at_goal, had_fallen = self._position[rows], self._at_goal[rows], self._fallen[rows]
         moving = ~(was_at_goal | had_fallen)
@@ -178,7 +179,7 @@ class KhazadDum(PlanarEnv):
         return Reward(reward, reward, never(reward))
 
     def success(self, features: Tensor, tasks: Tensor) -> Tensor:
-        return (features[..., 2] > 0).expand(batch_shape(features, tasks))
+        return spread(features[..., 2] > 0, batch_shape(features, tasks))
 
     def _plot_scene(self, axes: Axes, task: list[float]) -> None:
         colors = np.array([[1.0, 1.0, 1.0], [0.5, 0.5, 0.5], [0.1, 0.1, 0.1], [1.0, 1.0, 1.0]])
