@@ -18,14 +18,13 @@ RELABELING = [
     ("pearl", "four_corners", "four_corners_cpu"),
 ]
 """HFR's experiments, by the files that each is composed of."""
-MAML = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "published" / "maml").glob("*.yaml"))
 TWO_CORES = sorted(str(path.relative_to(CONFIGS)) for path in (CONFIGS / "two_cores").glob("*.yaml"))
 
 
 SIZES = ["--data.evaluation.adapted_episodes=1", "--data.collection.adapted_context_episodes=0"]
 
 
-@pytest.mark.parametrize("config", [*MAML, *TWO_CORES])
+@pytest.mark.parametrize("config", TWO_CORES)
 def test_an_experiment_builds_and_evaluates(run_tiny: Callable[..., int], config: str) -> None:
     assert run_tiny("validate", *SIZES, config=config) == 0
 

@@ -86,6 +86,11 @@ def test_pearls_experiments_are_built(build: Build, environment: str, parts: lis
     assert isinstance(model, PEARL)
     assert data.meta_spec.name == environment
     assert trainer.max_epochs == 500
+    sampler: type[TaskSampler] = CEMTaskSampler if "published/roml/roml" in parts else UniformTaskSampler
+    assert type(data.task_sampler) is sampler
+    plan = data.collection
+    trials = data.task_slots * plan.initial_episodes + 500 * plan.tasks_per_iteration * (2 + plan.adapted_episodes)
+    assert data.replay_capacity == trials * data.meta_spec.horizon  # nothing that was collected is overwritten
 
 
 @pytest.mark.parametrize("environment", ["HalfCheetahMass", "HalfCheetahBody", "HumanoidMass", "HumanoidBody"])

@@ -163,7 +163,8 @@ class OnPolicyModule(MetaRLModule):
             layers[-1],
             initial_std,
             action_bounds,
-            lambda layer: initialized(layer, initialization, gain=1.0),
+            # Published with unit rows, also where the other layers are orthogonal.
+            lambda layer: initialized(layer, "normc" if initialization == "orthogonal" else initialization, gain=1.0),
             partial(GeneratedLinear, embedding=policy_belief_embedding or belief_dim)
             if hypernetwork.enabled
             else TaskLinear,
