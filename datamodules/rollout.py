@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, cast  # noqa
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loops.loop import _Loop
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -190,6 +191,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
         if ranks.world_size() > 1:
             seed = derive_seed(self.seed, ranks.rank(), "world")
             self.env = self.make_env(self.collection.of_rank(ranks.world_size()).tasks_per_iteration, seed)
+        self.environment_steps = 0  # whatever checkpoint was tested before
         self.collector = Collector(self.env)
         self.experience = self._make_experience()
         self._collected_by = self.agent
@@ -239,6 +241,8 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
 
     def train_dataloader(self) -> _MetaIterations:
         """What the algorithm learns from; iterating it runs the meta-iterations of one epoch."""
+        if isinstance(self.trainer, pl.Trainer):
+            _begin_anew(self.trainer.fit_loop)
         return _MetaIterations(self)
 
     def val_dataloader(self) -> EvaluationTrials:
@@ -334,8 +338,12 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
                 f"{(number, task_dim)} and {(number,)}: a task for each of the {number} trials",
             )
         own = SampledTasks(ranks.share(sampled.tasks), ranks.share(sampled.ids))
-        with self._watching("trials", len(own) * episodes * self.meta_spec.horizon):
-            trials = self.run_trials(own.tasks, episodes)
+        try:
+            with self._watching("trials", len(own) * episodes * self.meta_spec.horizon):
+                trials = self.run_trials(own.tasks, episodes)
+        except BaseException:  # in a notebook, the next training may go on with this data side
+            self.task_sampler.withdraw(number)
+            raise
         self.task_sampler.update(sampled, ranks.gather(trials.returns))
         self._returns.append(ranks.gather(trials.episode_returns).mean(0))
         return own, trials
@@ -411,7 +419,10 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
             "task_slots": self.task_slots,
             "replay_capacity": self.replay_capacity,
             "collection.tasks_per_iteration": self.collection.tasks_per_iteration,
+            "collection.iterations": self.collection.iterations,
+            "batches.meta_steps": self.batches.meta_steps,
             "belief.capacity": self.belief.capacity,
+            "reward_model": type(self.reward_model).__name__,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -429,7 +440,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
             self._trained_steps = self._trained_steps or trained  # what was collected stays for the next training
             return
         for key, value in self._identity().items():
-            saved = state_dict["identity"][f"{SAVED_PREFIX}{key}"]
+            saved = state_dict["identity"].get(f"{SAVED_PREFIX}{key}", value)  # older versions saved fewer
             reason = f"the checkpoint is of a run with {saved!r}"
             require(value == saved, key, value, reason, "Configure it as it was.", of=self)
         state_dict = ranks.state_of_own_rank(state_dict)
@@ -439,6 +450,16 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
         self._rollout_generator.set_state(state_dict["rollout_generator"])
         self.env.load_state_dict(state_dict["env"])
         self.experience.load_state_dict(state_dict["experience"])
+
+
+def _begin_anew(loop: Any) -> None:
+    """Let a run with `max_steps` that is resumed after a whole epoch begin the next one.
+
+    Lightning would end the same epoch a second time, or train one more batch in it.
+    """
+    epoch = loop.epoch_progress.current
+    if loop.restarting and epoch.ready == epoch.started == epoch.processed:
+        _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]  # the loop's own setter would refuse
 
 
 class _MetaIterations:

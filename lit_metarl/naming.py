@@ -13,6 +13,9 @@ from jsonargparse import Namespace
 
 from envs.errors import require
 
+FOLDERS = ("trainer.default_root_dir", "checkpoint.dirpath", "last_checkpoint.dirpath", "data.replay_folder")
+"""Where folders that a run writes into stand in a configuration, beside those of its loggers."""
+
 METHODS = {
     "CEMTaskSampler": "roml",
     "MPTSSampler": "mpts",
@@ -107,26 +110,31 @@ def expanded(folder: str) -> str:
     return os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - a Path would lose the // of an address
 
 
-def expand_folders(loggers: Any) -> None:
-    """Replace `~` and `$NAME` in the folders of loggers.
+def expand_folders(config: Namespace) -> None:
+    """Replace `~` and `$NAME` in the folders that a run writes into, some of which Lightning would leave as they are.
 
     Args:
-        loggers: `trainer.logger` of a parsed configuration.
+        config: a subcommand's parsed configuration.
 
     Raises:
         ConfigurationError: if one is the address of a store elsewhere.
     """
+    for key in FOLDERS:
+        _expand(config, key, key)
+    loggers = config.trainer.logger
     for logger in loggers if isinstance(loggers, list) else [loggers]:
-        arguments = (logger.get("init_args") or {}) if isinstance(logger, Namespace) else {}
-        if isinstance(arguments.get("save_dir"), str):
-            arguments["save_dir"] = expanded(arguments["save_dir"])
-            require(
-                "://" not in arguments["save_dir"],
-                "trainer.logger.init_args.save_dir",
-                arguments["save_dir"],
-                "checkpoints and results are written into folders of this machine",
-                "Give a folder, and copy it to the store afterwards.",
-            )
+        if isinstance(logger, Namespace):
+            _expand(logger, "init_args.save_dir", "trainer.logger.init_args.save_dir")
+
+
+def _expand(part: Namespace, key: str, of: str) -> None:
+    """Replace `part[key]`, which a message calls `of`, if it is there."""
+    given = part.get(key)
+    if given is None:
+        return
+    part[key] = folder = expanded(str(given))
+    hint = "Give a folder, and copy it to the store afterwards."
+    require("://" not in folder, of, folder, "checkpoints and data are written into folders of this machine", hint)
 
 
 def _words(name: str) -> str:

@@ -13,6 +13,7 @@ import gymnasium
 
 from datamodules.collection import RunningTrial
 from envs import MetaEnv
+from envs.action_units import ActionUnits
 from envs.errors import require
 from envs.randomness import make_generator
 from envs.registration import SingleTaskEnv
@@ -66,20 +67,28 @@ class TrainedAgent:
         In a single environment without a time limit, an episode is over after as many steps as in training.
 
         Args:
-            env: where the agent acts: a batched environment, or a single Gymnasium environment, with the sizes of the
-                one that it was trained in.
+            env: where the agent acts: a batched environment, or a single Gymnasium environment, with observations and
+                actions like those of the one that it was trained in.
             seed: of the agent's randomness.
             deterministic: whether it acts without exploration noise.
 
         Raises:
-            ConfigurationError: if the environment has observations of another size.
+            ConfigurationError: if the environment has observations of another size, or other actions.
         """
         actor: Any = env
         space = actor.observation_space if isinstance(env, gymnasium.Env) else actor.single_observation_space
         size = (self.algorithm.meta_spec.observation_dim,)
         message = f"its observations have the shape {space.shape}, and those of the agent's own have {size}"
         name = type(actor.unwrapped).__name__
-        require(space.shape == size, "env", name, message, "Use the environment that it was trained in.")
+        hint = "Use the environment that it was trained in."
+        require(space.shape == size, "env", name, message, hint)
+        units = ActionUnits(actor.action_space if isinstance(env, gymnasium.Env) else actor.single_action_space, name)
+        spec = self.algorithm.meta_spec
+        own, other = (
+            f"{number} {'choices' if discrete else 'numbers'}"
+            for number, discrete in ((spec.action_dim, spec.discrete_actions), (units.dim, units.discrete))
+        )
+        require(own == other, "env", name, f"its actions are {other}, and those of the agent's own are {own}", hint)
         generator = make_generator(seed, 0, "trial")
         return RunningTrial(
             self.algorithm,

@@ -14,15 +14,17 @@ from pytorch_lightning.callbacks import (
     DeviceStatsMonitor,
     GradientAccumulationScheduler,
     LearningRateFinder,
+    ModelCheckpoint,
     StochasticWeightAveraging,
 )
 
 from datamodules import RolloutDataModule
 from datamodules.contracts import Agent
 from envs.errors import require
-from lit_metarl.checkpoints import ExactResume
+from lit_metarl.checkpoints import ExactResume, LastCheckpoint, RunCheckpoint
 
 CLIPPING = "Leave it out; algorithms that clip have model.init_args.ppo.max_grad_norm (VariBAD, RL2, MAML)."
+CHECKPOINT_KEYS: dict[type[ModelCheckpoint], str] = {RunCheckpoint: "checkpoint", LastCheckpoint: "last_checkpoint"}
 UNUSABLE: dict[type[Callback], tuple[str, str]] = {
     GradientAccumulationScheduler: (
         "an algorithm takes its own optimizer steps, which cannot be delayed",
@@ -160,6 +162,8 @@ def _check_optimization(trainer: pl.Trainer) -> None:
 
 def _check_callbacks(trainer: pl.Trainer) -> None:
     for callback in _callbacks(trainer):
+        if isinstance(callback, ModelCheckpoint):
+            _check_checkpoint(callback)
         for kind, (reason, hint) in UNUSABLE.items():
             require(not isinstance(callback, kind), "trainer.callbacks", kind.__name__, reason, hint)
         require(
@@ -171,6 +175,40 @@ def _check_callbacks(trainer: pl.Trainer) -> None:
             "on a CPU it needs the package psutil",
             "Install it: pip install psutil",
         )
+
+
+def _check_checkpoint(callback: ModelCheckpoint) -> None:
+    """Refuse a checkpoint that would never be written, or with a score that is not that of its weights."""
+    untyped: Any = callback
+    key = CHECKPOINT_KEYS.get(type(callback), "trainer.callbacks.init_args")
+    interval, steps = untyped._train_time_interval, untyped._every_n_train_steps
+    require(
+        interval is None,
+        f"{key}.train_time_interval",
+        interval,
+        "Lightning has none under manual optimization, and no checkpoint would be written",
+        "Use every_n_epochs, or for the last checkpoint every_n_train_steps.",
+    )
+    require(
+        not steps or not (callback.monitor or "").startswith("val/"),
+        f"{key}.every_n_train_steps",
+        steps,
+        f"the last {callback.monitor} would be that of earlier weights",
+        "Leave it out: a checkpoint is written after every validation.",
+    )
+    if isinstance(callback, LastCheckpoint):
+        for name, value, wanted in (
+            ("monitor", callback.monitor, None),
+            ("save_weights_only", callback.save_weights_only, False),
+        ):
+            require(value == wanted, f"{key}.{name}", value, "training could not be resumed from it", "Leave it out.")
+    require(
+        not isinstance(callback, RunCheckpoint) or not untyped.save_on_exception,
+        f"{key}.save_on_exception",
+        True,
+        "what an exception leaves behind, in the middle of a step, would take the place of a good checkpoint",
+        "Leave it out: a signal to stop saves by itself.",
+    )
 
 
 def _callbacks(trainer: pl.Trainer) -> list[Callback]:

@@ -27,7 +27,7 @@ META_STEPS, INITIAL_STEPS, ITERATION_STEPS = 3, 4 * 20, 2 * 2 * 20
 
 
 def tiny_data(
-    env: Callable[[int, int], MetaEnv] = PointRobot, task_sampler: TaskSampler | None = None
+    env: Callable[[int, int], MetaEnv] = PointRobot, task_sampler: TaskSampler | None = None, seed: int = 1
 ) -> RolloutDataModule:
     """Two trials in an epoch, on a point robot by default, and three meta-steps for an algorithm with replay."""
     return RolloutDataModule(
@@ -40,6 +40,7 @@ def tiny_data(
         belief=BeliefPlan(capacity=4, trials=2),
         evaluation=EvaluationPlan(validation_tasks=3, test_tasks=5, num_envs=4),
         replay_capacity=1000,
+        seed=seed,
     )
 
 

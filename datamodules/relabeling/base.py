@@ -31,7 +31,13 @@ class Relabeler(ABC):
     generator: torch.Generator
 
     def bind(self, seed: int, rank: int) -> None:
-        """Take a random stream."""
+        """Take a random stream.
+
+        Raises:
+            ConfigurationError: if it has one already.
+        """
+        hint = "Create a new one for every RolloutDataModule."
+        require("generator" not in vars(self), "relabeler", type(self).__name__, "it has one already", hint)
         self.generator = make_generator(seed, rank, "relabeler")
 
     @abstractmethod

@@ -121,7 +121,9 @@ class TaskReplay:
         candidates = free.nonzero()[:, 0]
         candidates = candidates[torch.randperm(len(candidates), generator=generator)]
         new = (slots < 0).nonzero()[:, 0]
-        slots[new] = candidates[: len(new)]
+        ids = sampled.ids[new].tolist()
+        place = dict(zip(dict.fromkeys(ids), candidates.tolist()))  # one for all trials on a task
+        slots[new] = torch.tensor([place[task_id] for task_id in ids], dtype=slots.dtype)
         self.hold(slots[new], sampled[new])
         if self.env.meta_spec.task_changes is not TaskChanges.REWARD:
             for table in self._tables.values():

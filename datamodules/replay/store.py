@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,17 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from datamodules.replay.disk import mapped_storage
+
+
+def _warn_of_size(size: int) -> None:
+    """Say that a replay of `size` bytes, which takes its memory only as it fills, will not fit some day."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else size
+    if size > memory:
+        warnings.warn(
+            f"a full replay will take {size / 1e9:.1f} GB, and this machine has {memory / 1e9:.1f} GB: set "
+            "data.replay_storage to disk, or lower data.replay_capacity.",
+            stacklevel=2,
+        )
 
 
 class TransitionStore:
@@ -37,6 +50,7 @@ class TransitionStore:
             return mapped_storage(like, self.capacity, self._folder)
         from torchrl.data import LazyTensorStorage  # slow to import
 
+        _warn_of_size(self.capacity * sum(column[0].numel() * column.element_size() for column in like.values()))
         return LazyTensorStorage(self.capacity)
 
     @property

@@ -248,6 +248,9 @@ class CEMTaskSampler(TaskSampler):
             found.append(rows[task_id].pop(0))
         return torch.tensor(found, dtype=torch.long)
 
+    def withdraw(self, n: int) -> None:
+        self._draws = self._draws[: len(self._draws) - n]
+
     def take_validation(self, scores: Tensor) -> None:
         """Take the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""
         self._validated = scores.double().cpu().clone()

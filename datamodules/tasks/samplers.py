@@ -71,6 +71,8 @@ class TaskSampler(ABC):
         Raises:
             ConfigurationError: if this sampler cannot work with that distribution.
         """
+        hint = "Create a new one for every RolloutDataModule."
+        require("generator" not in vars(self), "task_sampler", type(self).__name__, "it has one already", hint)
         self.meta_spec = meta_spec
         self.reference = reference
         self.generator = make_generator(seed, rank, "task sampler")
@@ -129,6 +131,9 @@ class TaskSampler(ABC):
 
     def update(self, sampled: SampledTasks, scores: Tensor) -> None:  # noqa: B027 - a sampler need not learn
         """Learn from the returns `scores` `[n]` of trials on tasks that were sampled before."""
+
+    def withdraw(self, n: int) -> None:  # noqa: B027 - likewise
+        """Forget the last `n` tasks that were sampled: their trials were broken off, and no `update` follows."""
 
     def take_validation(self, scores: Tensor) -> None:  # noqa: B027 - likewise
         """Learn from the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""

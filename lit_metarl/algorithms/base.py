@@ -16,7 +16,7 @@ from datamodules import ranks
 from datamodules.collection import Trials
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from envs.constructor_arguments import RemembersArguments
-from envs.errors import require, require_instance
+from envs.errors import ConfigurationError, require, require_instance
 from envs.meta_env_spec import MetaEnvSpec
 from envs.randomness import make_generator
 from lit_metarl.checkpoints.initial_weights import sizes_of
@@ -256,6 +256,12 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what is in neither weights nor optimizers."""
+        for owner in (
+            pl.LightningModule,
+            pl.LightningDataModule,
+        ):  # MADE_OF holds what can be read without running code
+            for key in ("KEY", "NAME", "TYPE"):
+                checkpoint.pop(getattr(owner, f"CHECKPOINT_HYPER_PARAMS_{key}"), None)
         checkpoint[MADE_OF] = self._made_of
         checkpoint[CURVES] = self.curves.state_dict()
         checkpoint["algorithm"] = ranks.with_other_ranks(
@@ -268,6 +274,20 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
                 "updates": self._updates,
                 "last_logged": self._last_logged,
             }
+        )
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refused, for a checkpoint's own settings would be left out: `lit_metarl.trained.load_trained` knows them.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(
+            f"{cls.__name__}.load_from_checkpoint",
+            str(checkpoint_path),
+            "Lightning would build the algorithm with other settings than those it was trained with",
+            "Use lit_metarl.trained.load_trained(path).algorithm.",
         )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytorch_lightning as pl
 import safetensors.torch
 from pytorch_lightning.callbacks import Callback
 
-from lit_metarl.checkpoints import checkpoint_folder
+from lit_metarl.checkpoints import checkpoint_folder, last_of
 from lit_metarl.non_finite import NonFiniteUpdate, tensors_of
 from lit_metarl.whole_files import write_whole
 
@@ -25,6 +24,6 @@ class OffendingBatch(Callback):
         tensors = {key: tensor.clone() for key, tensor in tensors_of(exception.batch).items()}
         write_whole(folder / name, safetensors.torch.save(tensors))
         print(f"Offending batch: {folder / name}", file=sys.stderr)
-        good = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        good = last_of(trainer) or trainer.ckpt_path
         if good and trainer.is_global_zero:
-            print(f"Last good checkpoint: {Path(good[-1])}", file=sys.stderr)
+            print(f"Last good checkpoint: {good}", file=sys.stderr)

@@ -131,6 +131,7 @@ class EvaluationReporter(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, MetaRLModule)
+        self._began = None
         self._told = rollout_data(trainer).environment_steps, pl_module.wall_clock_s  # of a run that goes on
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,8 +9,10 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_warn
 
 from datamodules import ranks
+from envs.errors import require
 from lit_metarl.checkpoints import data_files, manifest
 from lit_metarl.checkpoints.checkpoint_io import ManifestCheckpointIO
 from lit_metarl.checkpoints.data_files import DataWriter
@@ -45,6 +47,17 @@ class ExactResume(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = ManifestCheckpointIO()
+        if stage != TrainerFn.FITTING:
+            return
+        self._writer = None  # of another run
+        files = trainer.strategy.checkpoint_io
+        require(
+            isinstance(files, ManifestCheckpointIO),
+            "trainer.plugins",
+            type(files).__name__,
+            "it would write checkpoints without the collected data, from which training cannot be resumed",
+            "Leave it out.",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"before": self.before}
@@ -57,7 +70,13 @@ class ExactResume(Callback):
     ) -> None:
         checkpoint[CONFIGURATION] = self._configuration
         files = trainer.strategy.checkpoint_io
-        if trainer.state.fn != TrainerFn.FITTING or not isinstance(files, ManifestCheckpointIO):
+        if not isinstance(files, ManifestCheckpointIO):
+            return
+        if trainer.state.fn != TrainerFn.FITTING:
+            rank_zero_warn(
+                "This checkpoint holds the weights only, for the Trainer was last used for something else than "
+                "training. To resume training from it, save it right after fit."
+            )
             return
         folder = checkpoint_folder(trainer)
         if self._writer is None:

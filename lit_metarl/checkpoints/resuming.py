@@ -18,6 +18,9 @@ OF_THE_MACHINE = (
 )
 """Keys whose values do not affect what a run computes."""
 
+FREE = (".env_args", ".dict_kwargs")
+"""Ends of keys under which the user chooses the names: none of them was added or removed by a version."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -25,7 +28,7 @@ class Choice:
 
     Attributes:
         checkpoint: the newest whole one; None if there is none at all.
-        refused: newer or other ones that are damaged, with the reasons.
+        refused: those that are damaged, as far as they were looked at, with the reasons.
     """
 
     checkpoint: Path | None
@@ -38,16 +41,22 @@ def newest_whole(folder: Path) -> Choice:
     Raises:
         UnusableCheckpoint: if there are checkpoints, but all are damaged.
     """
-    found: list[tuple[int, bool, Path]] = []
+    known: list[tuple[int, bool, Path]] = []
     refused: list[UnusableCheckpoint] = []
     for path in sorted(folder.glob("*.ckpt")):
         try:
-            found.append((whole(path).progress, path.stem == LAST, path))
+            known.append((whole(path, check_files=False).progress, path.stem == LAST, path))
         except UnusableCheckpoint as error:
             refused.append(error)
-    if refused and not found:
+    for *_, path in sorted(known, reverse=True):
+        try:
+            whole(path)
+            return Choice(path, refused)
+        except UnusableCheckpoint as error:
+            refused.append(error)
+    if refused:
         raise next((error for error in refused if error.path.stem == LAST), refused[0])
-    return Choice(max(found)[2] if found else None, refused)
+    return Choice(None, [])
 
 
 def folders_of_runs(own: Path) -> list[Path]:
@@ -82,10 +91,13 @@ def _differences(saved: Any, current: Any, key: str) -> list[str]:
     if saved == current or key in OF_THE_MACHINE:
         return []
     if isinstance(saved, dict) and isinstance(current, dict):
-        common = [name for name in saved if name in current]
+        names = [name for name in saved if name in current]
         if saved.get("class_path") != current.get("class_path"):
-            common = ["class_path"]  # the arguments of different classes have nothing to do with each other
-        return [line for name in common for line in _differences(saved[name], current[name], f"{key}.{name}")]
+            names = ["class_path"]  # the arguments of different classes have nothing to do with each other
+        elif key.endswith(FREE):
+            names = list({**saved, **current})
+        pairs = ((f"{key}.{name}", saved.get(name), current.get(name)) for name in names)
+        return [line for name, before, now in pairs for line in _differences(before, now, name)]
     return [f"{key} was {_short(saved)} and is {_short(current)}"]
 
 

@@ -17,6 +17,7 @@ from envs.errors import ConfigurationError, require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import COUNTERS, RunCheckpoint, different_weights, shapes_of
 
+PROTOCOL = "test/metaworld_"  # metrics of `MetaWorldProtocol`, which takes part in tests only
 CALLBACK = "trainer.callbacks.init_args"
 
 
@@ -112,7 +113,7 @@ def check_monitor(key: str, monitor: str | None, tested: Iterable[str], counters
         tested: metrics of a test, the same as those of a validation; empty if they are not known.
         counters: what else can be watched.
     """
-    known = [name.replace("test/", "val/", 1) for name in tested]
+    known = [name.replace("test/", "val/", 1) for name in tested if not name.startswith(PROTOCOL)]
     if monitor is None or monitor in counters or not known:
         return
     if "/" in monitor and not monitor.startswith(("val/", "test/")):

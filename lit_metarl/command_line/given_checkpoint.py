@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from envs.errors import ConfigurationError
+from envs.errors import ConfigurationError, require
 from lit_metarl.checkpoints import (
     CONFIGURATION,
     LAST,
@@ -21,6 +23,7 @@ from lit_metarl.checkpoints import (
     whole,
 )
 from lit_metarl.command_line.messages import tell
+from lit_metarl.naming import expanded
 
 REQUEUED = "hpc"  # Lightning's word for the checkpoint of a job that SLURM requeued
 RESUME_KEYWORDS = (LAST, REQUEUED)  # these are found once the run's folder is known
@@ -70,6 +73,11 @@ def _check_goes_on(path: Path, epoch: int, max_epochs: int) -> None:
         raise ConfigurationError("ckpt_path", str(path), reason, hint)
 
 
+def was_requeued(folder: Path | str | None) -> bool:
+    """Whether SLURM runs this command, and a job of it has left a checkpoint in `trainer.default_root_dir`."""
+    return SLURMEnvironment.detect() and any(Path(expanded(str(folder or ""))).glob("hpc_ckpt_*.ckpt"))
+
+
 def find_checkpoint(keyword: str, trainer: pl.Trainer, run_folder: Path, last_folder: str | None) -> Path | None:
     """The checkpoint that a keyword of `ckpt_path` stands for; None to start afresh.
 
@@ -80,10 +88,19 @@ def find_checkpoint(keyword: str, trainer: pl.Trainer, run_folder: Path, last_fo
         last_folder: where last checkpoints are kept; None for below the runs' folders.
 
     Raises:
-        ConfigurationError: if there is no checkpoint of a requeued job, or none of the newest run's is whole.
+        ConfigurationError: if there is no checkpoint of a requeued job, none of the newest run's is whole, or it is not
+            known where a run's are.
     """
     if keyword == REQUEUED:
         return _find_requeued(trainer)
+    logger = trainer.logger
+    require(
+        last_folder is not None or logger is None or isinstance(logger, (TensorBoardLogger, CSVLogger)),
+        "ckpt_path",
+        keyword,
+        f"where earlier runs of {type(logger).__name__} keep their checkpoints is not known",
+        "Give a path, or --last_checkpoint.dirpath to this run and the one before.",
+    )
     return _find_last([Path(last_folder)] if last_folder else folders_of_runs(run_folder / "checkpoints"))
 
 

@@ -26,7 +26,13 @@ from lit_metarl.command_line.checks import (
     check_weights,
     check_writable,
 )
-from lit_metarl.command_line.given_checkpoint import RESUME_KEYWORDS, GivenCheckpoint, open_checkpoint
+from lit_metarl.command_line.given_checkpoint import (
+    REQUEUED,
+    RESUME_KEYWORDS,
+    GivenCheckpoint,
+    open_checkpoint,
+    was_requeued,
+)
 from lit_metarl.command_line.messages import tell
 from lit_metarl.command_line.mistakes import missing_requirement
 from lit_metarl.command_line.parsing import ParsingCLI
@@ -68,6 +74,10 @@ class MetaRLCLI(ParsingCLI):
             OffendingBatch(),
             self._exact_resume,
         ]
+        if fits and not config.ckpt_path and was_requeued(config.trainer.default_root_dir):
+            config.ckpt_path = REQUEUED  # as Lightning does, but with the checks of a run that is resumed
+        if config.ckpt_path and config.ckpt_path != REQUEUED and "ckpt_path" not in self.typed:
+            tell(f"ckpt_path = {config.ckpt_path} is from a configuration file (--ckpt_path=null to leave it out).")
         if fits and config.ckpt_path:
             self.save_config_kwargs["overwrite"] = True  # the run may go on in its own folder
         self._checkpoint: GivenCheckpoint | None = None
@@ -85,11 +95,11 @@ class MetaRLCLI(ParsingCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything."""
-        trainer = self.config[self.config.subcommand].trainer
-        check_switches(trainer)
-        expand_folders(trainer.logger)
+        config = self.config[self.config.subcommand]
+        check_switches(config.trainer)
+        expand_folders(config)
         try:
-            with named_loggers(trainer.logger, run_name(self.configuration)):
+            with named_loggers(config.trainer.logger, run_name(self.configuration)):
                 super().instantiate_classes()
         except ConfigurationError:
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lit_metarl.checkpoints import LAST, checkpoint_folder
+from lit_metarl.checkpoints import last_of
 from lit_metarl.command_line.run import Run
 
 
@@ -45,16 +45,16 @@ def next_steps(run: Run, best: str) -> str:
         best: path of its best checkpoint; "" if it has none.
     """
     config = short(run.folder / "config.yaml")
-    last = checkpoint_folder(run.trainer) / f"{LAST}.ckpt"
+    last = last_of(run.trainer)
     checkpoint = best or last
     commands = {}
-    if best or last.is_file():
+    if checkpoint:
         evaluated = ["--config", config, "--ckpt_path", short(checkpoint)]
         commands["test again"] = [*program(), "test", *evaluated]
         if run.datamodule.env.has_pictures:
             commands["film worst, median, best"] = [*program(), "predict", *evaluated, "--video"]
     epochs = run.trainer.max_epochs
-    if last.is_file() and epochs is not None and epochs > 0:
+    if last and epochs is not None and epochs > 0:
         more = ["--trainer.max_epochs", str(2 * epochs)]
         if run.configuration["trainer"].get("max_time") is not None:  # it counts the time before a resumption too
             more += ["--trainer.max_time", "null"]

@@ -54,7 +54,8 @@ class ParsingCLI(ArgumentsCLI):
         """Refuse what the subcommand's parser lets pass."""
         config = self.config[self.config.subcommand]
         seed = config.seed_everything
-        require(seed >= 0, "seed_everything", seed, "it must be a whole number, 0 or more", "Correct it.")
+        message = "it must be a whole number, 0 or more and less than 2**32"
+        require(0 <= seed < 2**32, "seed_everything", seed, message, "Correct it.")
         spell_out(config.trainer)
         self.configuration = json.loads(parser.dump(config, skip_none=False, format="json"))
         for part in ("model", "data"):

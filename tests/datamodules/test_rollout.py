@@ -151,6 +151,30 @@ def test_validation_on_other_tasks_is_refused_where_it_is_compared_with_training
         build(env_class=ValidatedElsewhere, collection=CollectionPlan(TASKS, 1), task_sampler=sampler)
 
 
+def test_tasks_whose_trials_were_broken_off_do_not_keep_the_sampler_from_learning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampler = CEMTaskSampler(round_size=TASKS, reference_share=0.5, selection_share=0.5)
+    data = build(task_sampler=sampler)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data, "run_trials", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            data.collect()
+    data.collect()
+    assert sampler.rounds == 1
+
+
+@pytest.mark.parametrize("part", ["task_sampler", "relabeler"])
+def test_a_part_of_another_data_side_is_refused(part: str) -> None:
+    used = build()
+    with pytest.raises(ConfigurationError, match=f"{part} = '.*' is not usable: it has one already"):
+        build(**{part: getattr(used, part)})
+
+
 @pytest.mark.parametrize("feeding", [0, 1, 2])
 def test_exploration_episodes_and_as_many_adapted_ones_as_asked_for_feed_the_context(feeding: int) -> None:
     data = build(collection=CollectionPlan(TASKS, 2, adapted_context_episodes=feeding, initial_episodes=2))

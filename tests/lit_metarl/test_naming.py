@@ -60,13 +60,15 @@ def test_home_and_variables_in_a_loggers_folder_are_those_of_the_system(monkeypa
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("WHERE", "scratch")
     loggers = [Namespace(init_args=Namespace(save_dir="~/$WHERE")), Namespace(init_args=Namespace(save_dir=None)), True]
-    expand_folders(loggers)
+    config = Namespace(trainer=Namespace(logger=loggers), last_checkpoint=Namespace(dirpath="~/last"))
+    expand_folders(config)
     assert loggers[0].init_args.save_dir == "/home/me/scratch"
+    assert config.last_checkpoint.dirpath == "/home/me/last"
 
 
 def test_a_logger_that_writes_into_a_store_elsewhere_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="s3://bucket"):
-        expand_folders(Namespace(init_args=Namespace(save_dir="s3://bucket")))
+        expand_folders(Namespace(trainer=Namespace(logger=Namespace(init_args=Namespace(save_dir="s3://bucket")))))
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "/tmp", "long" * 64])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,20 @@ from lit_metarl.networks import NetworkPlan
 from lit_metarl.trained import load_trained
 from tests.lit_metarl.checkpoints.runs import RUNS
 from tests.tiny import tiny_agent, tiny_data, tiny_trainer
+
+
+class OneWay(PointRobot):
+    """Observations of the same size, other actions."""
+
+    single_action_space = gymnasium.spaces.Box(-0.1, 0.1, (1,))
+    meta_spec = replace(PointRobot.meta_spec, action_dim=1)
+
+
+class TwoChoices(PointRobot):
+    """Observations of the same size, other actions."""
+
+    single_action_space = gymnasium.spaces.Discrete(2)
+    meta_spec = replace(PointRobot.meta_spec, discrete_actions=True)
 
 
 @pytest.fixture
@@ -135,6 +150,15 @@ def test_an_episode_without_an_end_is_as_long_as_in_training(
 def test_an_environment_of_another_size_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"env = 'SingleTaskEnv'.*shape \(20,\).*have \(2,\)"):
         load_trained(checkpoint).begin_trial(gymnasium.make("lit_metarl/HalfCheetahVel-v0"))
+
+
+def test_an_environment_with_other_actions_is_refused(checkpoint: Path) -> None:
+    agent = load_trained(checkpoint)
+    for env, actions in ((OneWay(1), "1 numbers"), (TwoChoices(1), "2 choices")):
+        with pytest.raises(
+            ConfigurationError, match=f"its actions are {actions}, and those of the agent's own are 2 num"
+        ):
+            agent.begin_trial(env)
 
 
 class Scaled(PointRobot):

@@ -24,7 +24,7 @@ from datamodules.tasks import CEMTaskSampler
 from envs import ConfigurationError
 from lit_metarl import trainer_arguments
 from lit_metarl.algorithms import PEARL, VariBAD
-from lit_metarl.checkpoints import ExactResume
+from lit_metarl.checkpoints import ExactResume, LastCheckpoint, RunCheckpoint
 from tests.lit_metarl.command_line.conftest import EARLY_STOPPING, Run, refused
 from tests.tiny import INITIAL_STEPS, ITERATION_STEPS, tiny_agent, tiny_data, tiny_trainer
 
@@ -102,6 +102,25 @@ def test_early_stopping_cannot_watch_a_counter(run_tiny: Run, capsys: pytest.Cap
 def test_a_callback_that_cannot_do_its_work_is_refused(callback: Callback) -> None:
     with pytest.raises(ConfigurationError, match=f"trainer.callbacks = '{type(callback).__name__}'"):
         trainer_arguments.check_trainer(tiny_trainer(callbacks=[callback]), tiny_data(), tiny_agent(), fits=True)
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (RunCheckpoint(train_time_interval=timedelta(minutes=1)), "checkpoint.train_time_interval"),
+        (ModelCheckpoint(train_time_interval=timedelta(minutes=1)), "trainer.callbacks.init_args.train_time_interval"),
+        (RunCheckpoint(monitor="val/return", every_n_train_steps=2), "checkpoint.every_n_train_steps = 2"),
+        (RunCheckpoint(save_on_exception=True), "checkpoint.save_on_exception = True"),
+        (LastCheckpoint(monitor="val/return"), "last_checkpoint.monitor = 'val/return'"),
+        (LastCheckpoint(save_weights_only=True), "last_checkpoint.save_weights_only = True"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_a_checkpoint_that_would_not_hold_what_it_should_is_refused(callback: Callback, message: str) -> None:
+    trainer = tiny_trainer(callbacks=[callback], enable_checkpointing=True)
+    with pytest.raises(ConfigurationError, match=message):
+        trainer_arguments.check_trainer(trainer, tiny_data(), tiny_agent(), fits=True)
 
 
 @pytest.mark.usefixtures("no_run")

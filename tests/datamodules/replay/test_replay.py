@@ -227,6 +227,14 @@ def test_a_task_that_a_slot_holds_goes_to_that_slot_however_often_it_is_drawn(ge
     assert torch.equal(replay.tasks, GOALS)
 
 
+def test_a_new_task_that_is_drawn_twice_takes_over_one_slot(generator: torch.Generator) -> None:
+    replay = make_replay()
+    drawn = SampledTasks(torch.tensor([[9.0, 9.0], [8.0, 8.0], [9.0, 9.0]]), torch.tensor([90, 80, 90]))
+    slots = replay.assign_tasks(drawn, generator)
+    assert slots[0] == slots[2] != slots[1]
+    assert int((replay.task_ids == 90).sum()) == 1
+
+
 def test_new_tasks_take_over_distinct_slots_that_no_drawn_task_needs(generator: torch.Generator) -> None:
     new = new_tasks([0.1, 0.1], [0.2, 0.2])
     sampled = together(new, known_task(3), known_task(0))[torch.tensor([0, 2, 1, 3])]

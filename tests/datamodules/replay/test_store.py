@@ -86,3 +86,10 @@ def test_too_little_room_on_the_disk_is_told_before_anything_is_written(tmp_path
     ):
         store.append(chunk(torch.arange(4.0)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_that_will_not_fit_into_memory_is_told_of_at_its_first_transition() -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    store = TransitionStore(2 * memory // 12)  # a transition is three numbers of four bytes
+    with pytest.warns(UserWarning, match="set data.replay_storage to disk, or lower data.replay_capacity"):
+        store._reserve(chunk(torch.zeros(1)))

@@ -10,12 +10,19 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from lit_metarl import cli
-from lit_metarl.checkpoints import ManifestCheckpointIO, UnusableCheckpoint, newest_whole, whole
+from lit_metarl.checkpoints import (
+    ManifestCheckpointIO,
+    UnusableCheckpoint,
+    check_configuration,
+    newest_whole,
+    whole,
+)
 from lit_metarl.checkpoints.manifest import FORMAT, find, manifests
 from tests.conftest import CONFIGS
 from tests.lit_metarl.checkpoints.conftest import RunFolder
@@ -122,6 +129,14 @@ def test_another_configuration_is_refused_with_the_keys_that_differ(
     told = refusal(capsys, f"--ckpt_path={checkpoint_of(finished)}", *change, folder=finished)
     assert difference in told
     assert "Traceback" not in told
+
+
+def test_arguments_whose_names_are_the_users_are_compared_one_by_one() -> None:
+    def configured(**env_args: float) -> dict[str, Any]:
+        return {"data": {"env": {"class_path": "envs.FromGymnasium", "init_args": {"env_args": env_args}}}}
+
+    with pytest.raises(UnusableCheckpoint, match="data.env.init_args.env_args.wind was None and is 1.0"):
+        check_configuration(Path("last.ckpt"), configured(gravity=5.0), configured(gravity=5.0, wind=1.0))
 
 
 def test_a_newer_format_is_refused_with_both_versions(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

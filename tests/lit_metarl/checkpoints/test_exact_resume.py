@@ -78,3 +78,13 @@ def test_a_run_killed_between_its_last_two_checkpoints_ends_with_both(uninterrup
     assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
     assert scalars(broken) == scalars(whole)
     assert results_of(broken) == results_of(whole)
+
+
+@pytest.mark.parametrize("first", [6, 8])  # after an epoch without validation, and after one with it
+def test_a_run_that_counts_steps_is_resumed_bit_by_bit(uninterrupted: RunFolder, tmp_path: Path, first: int) -> None:
+    whole, broken = uninterrupted("VariBAD"), tmp_path
+    assert train("VariBAD", broken, f"--trainer.max_steps={first}") == [0]
+    assert train("VariBAD", broken, "--ckpt_path=last", "--trainer.max_steps=12") == [0]
+    assert_same_run(checkpoint_of(whole), checkpoint_of(broken, version=1))
+    tested_between = {key for key in scalars(broken) if key[0].startswith("test/")} - set(scalars(whole))
+    assert {key: value for key, value in scalars(broken).items() if key not in tested_between} == scalars(whole)

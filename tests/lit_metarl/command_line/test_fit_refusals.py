@@ -76,6 +76,9 @@ def test_a_seed_of_the_algorithm_alone_is_refused_in_a_file_too(
         ([CEM, "--data.task_sampler.init_args.smoothing=null"], ["data.task_sampler.init_args.smoothing = 'null'"]),
         (["--data.env=envs.HalfCheetahVel", "--data.env.init_args.max_velocity=null"], ["max_velocity = 'null'"]),
         (["--seed_everything=-1"], ["seed_everything", "-1", "0 or more"]),
+        (["--seed_everything=4294967296"], ["seed_everything = 4294967296", "less than 2**32"]),
+        (["--checkpoint.dirpath=s3://bucket"], ["checkpoint.dirpath = 's3://bucket'", "of this machine"]),
+        (["--last_checkpoint.monitor=val/return"], ["last_checkpoint.monitor = 'val/return'", "resumed"]),
         (["--checkpoint.filename=last"], ["last_checkpoint.filename", "last", "one file"]),
         (["--trainer.check_val_every_n_epoch=0"], ["trainer.check_val_every_n_epoch", "0", "at least 1"]),
         (["--trainer.limit_test_batches=0"], ["trainer.limit_test_batches", "0", "nothing would be evaluated"]),
@@ -175,6 +178,7 @@ def test_a_monitor_that_no_validation_measures_is_refused_before_training_also_o
     ("arguments", "parts"),
     [
         (["--checkpoint.monitor=foo"], ["checkpoint.monitor = 'foo'", "Known are val/return"]),
+        (["--checkpoint.monitor=val/metaworld_success"], ["checkpoint.monitor", "no validation measures it"]),
         (["--checkpoint.monitor=test/return"], ["checkpoint.monitor = 'test/return'", "'val/return'"]),
         (
             [EARLY_STOPPING, "--trainer.callbacks.monitor=foo"],
