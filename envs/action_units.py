@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium
@@ -58,12 +59,11 @@ class ActionUnits:
     def own(self, actions: Tensor) -> tuple[Tensor, bool]:
         """Normalized `actions` `[n, dim]` as the space has them: `[n, dim]` within the bounds, or choices `[n]`.
 
-        The flag is true if all of them are in the agent's range; false may be due to rounding.
+        The flag is true if all of them are finite and, where they have bounds, in the agent's range, but for rounding.
         """
         normalized = actions.numpy()  # NumPy's operations take less time than torch's on a few numbers
         if self.discrete:
-            in_range = bool(normalized.min() >= -1.0 and normalized.max() <= 1.0)  # NaN is not
-            return torch.from_numpy(normalized.argmax(-1) + self.start), in_range
+            return torch.from_numpy(normalized.argmax(-1) + self.start), math.isfinite(np.vdot(normalized, normalized))
         low, high, half_range = self._arrays
         unbounded = low + (normalized + 1.0) * half_range
         bounded = np.minimum(np.maximum(unbounded, low), high)

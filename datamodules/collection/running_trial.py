@@ -155,8 +155,8 @@ class RunningTrial:
             self.decision = self._agent.act(seen, self.belief, self._deterministic, self._generator)
         self._waits_for_outcome = True
         normalized = self.decision.action.to("cpu", torch.float32).detach()
-        actions, in_range = self._units.own(normalized)
-        if not in_range:
+        actions, are_usual = self._units.own(normalized)
+        if not are_usual:
             self._tell_of(normalized)
         if not self._is_single:
             return actions

@@ -256,10 +256,8 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save what is in neither weights nor optimizers."""
-        for owner in (
-            pl.LightningModule,
-            pl.LightningDataModule,
-        ):  # MADE_OF holds what can be read without running code
+        # Lightning's hyper-parameters may be objects, which are not read back: a checkpoint must not run code.
+        for owner in (pl.LightningModule, pl.LightningDataModule):
             for key in ("KEY", "NAME", "TYPE"):
                 checkpoint.pop(getattr(owner, f"CHECKPOINT_HYPER_PARAMS_{key}"), None)
         checkpoint[MADE_OF] = self._made_of
