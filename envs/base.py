@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import gymnasium
 import numpy as np
@@ -196,11 +196,14 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         return torch.from_numpy(self._running.copy())
 
     def has_tasks(self, tasks: Tensor) -> Tensor:
-        """Which of `tasks` `[tasks, task_dim]` are tasks of this environment, for training or for test, `[tasks]`."""
-        return self.task_distribution.contains(tasks) | self.evaluation_tasks("test").contains(tasks)
+        """Which of `tasks` `[tasks, task_dim]` are tasks of this environment, held out or not, `[tasks]`."""
+        held_out = [self.evaluation_tasks(purpose).contains(tasks) for purpose in get_args(EvaluationPurpose)]
+        return torch.stack([self.task_distribution.contains(tasks), *held_out]).any(0)
 
     def set_tasks(self, tasks: Tensor) -> None:
-        """Give the sub-environments their tasks, which hold from the next reset on.
+        """Give the sub-environments their tasks; reset them before the next step.
+
+        An episode that goes on without a reset is rewarded under the new task, but simulated under the old one.
 
         Args:
             tasks: `[n, task_dim]`, one for each of the first `n` sub-environments. The others stay idle: a reset does
@@ -231,14 +234,15 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
         Args:
             seed: new seed of the environment's random generator; None lets it go on.
             options: `reset_mask` `[num_envs]`: which sub-environments to reset, all by default; the others go on, with
-                their tasks. `tasks` `[n, task_dim]`: new tasks, as for `set_tasks`.
+                their tasks. `tasks` `[n, task_dim]`: new tasks, as for `set_tasks`; beside a mask, one for every
+                sub-environment.
 
         Returns:
             The observations of all sub-environments, `[num_envs, observation_dim]`, and an empty info.
 
         Raises:
             ValueError: if there are several seeds, an option is unknown or its value has another shape, or a task is
-                not one of this environment.
+                not one of this environment; nothing has changed then.
             NonFiniteError: if an observation is not finite.
         """
         name, options = self.meta_spec.name, options or {}
@@ -247,24 +251,38 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             raise ValueError(f"{name}: unknown reset options {sorted(unknown)}; there are reset_mask and tasks.")
         if isinstance(seed, list):
             raise ValueError(f"{name}: the sub-environments share one generator; give one seed, not a list.")
+        tasks = options.get("tasks")
+        env_ids = self._env_ids_to_reset(options.get("reset_mask"), tasks)
+        rows = torch.from_numpy(env_ids)
+        if tasks is not None:
+            before = self.tasks
+            self.set_tasks(tasks)
+            self.tasks = before.index_copy(0, rows, self.tasks[rows])
         if seed is not None:
             self.generator = make_generator(seed, 0, "world")
-        env_ids: EnvIds = self._all_env_ids
-        before = self.tasks
-        if options.get("tasks") is not None:
-            self.set_tasks(options["tasks"])
-        if options.get("reset_mask") is not None:
-            mask = np.asarray(options["reset_mask"], np.bool_)
-            if mask.shape != (self.num_envs,):
-                raise ValueError(f"{name}: reset_mask has shape {mask.shape}, expected {(self.num_envs,)}.")
-            env_ids = np.flatnonzero(mask)
-            self.tasks = torch.where(torch.from_numpy(mask)[:, None], self.tasks, before)
-        self._start(torch.from_numpy(env_ids))
+        if env_ids.size:
+            self._start(rows)
         self._elapsed[env_ids] = 0
         self._running[env_ids] = env_ids < self._num_tasks
         observation = self._current_observation()
         self._check_finite(env_ids, {"_observe": observation}, "after a reset")
         return observation, {}
+
+    def _env_ids_to_reset(self, reset_mask: Any, tasks: Any) -> EnvIds:
+        """The sub-environments of the mask, all without one.
+
+        Raises:
+            ValueError: if it has another shape, or there are fewer tasks beside it.
+        """
+        if reset_mask is None:
+            return self._all_env_ids
+        name, mask = self.meta_spec.name, np.asarray(reset_mask, np.bool_)
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"{name}: reset_mask has shape {mask.shape}, expected {(self.num_envs,)}.")
+        if tasks is not None and np.shape(tasks)[:1] != mask.shape:
+            shape, expected = tuple(np.shape(tasks)), (self.num_envs, self.meta_spec.task_dim)
+            raise ValueError(f"{name}: beside a reset_mask, tasks have shape {shape}, expected {expected}.")
+        return np.flatnonzero(mask)
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
         """One step of every sub-environment whose episode is running.
@@ -367,7 +385,7 @@ class MetaEnv(RemembersArguments, VectorEnv[Tensor, Tensor, Tensor], ABC):
             numbers = values.numpy()
             if math.isfinite(np.vdot(numbers, numbers)):
                 continue  # the usual case; the slower look decides about numbers whose squares are too large
-            rows = (~np.isfinite(values.numpy()[env_ids])).reshape(len(env_ids), -1).any(-1)
+            rows = ~np.isfinite(numbers[env_ids]).reshape(len(env_ids), numbers[0].size).all(-1)
             if rows.any():
                 env_id = int(env_ids[rows.argmax()])
                 raise NonFiniteError(

@@ -31,8 +31,9 @@ Written by `python -m envs.documentation` from the docstrings of `envs`; edit th
 Every environment is a batch of sub-environments, each with its own task (`envs.MetaEnv`). All are built as
 `PointRobot(num_envs, seed, **arguments)`: `num_envs` sub-environments, and the `seed` of the environment's own random
 generator. `horizon` changes the steps of an episode (by default those of the table). MuJoCo environments also take
-`threads`, the number of native physics threads, by default one per core; those of Meta-World (ML1 to ML45) take
-`processes` instead ([more](metaworld.md)). Gymnasium knows them as `lit_metarl/<name>-v0`:
+`threads`, the number of native physics threads, by default one per core and at most one for each sub-environment;
+those of Meta-World (ML1 to ML45) take `processes` instead ([more](metaworld.md)). Gymnasium knows them as
+`lit_metarl/<name>-v0`:
 `gymnasium.make("lit_metarl/HalfCheetahVel-v0", task=[1.5])` gives a single one, `gymnasium.make_vec` the batch;
 `envs.torchrl_adapter.TorchRLEnv` makes them torchrl's ([both](python.md#environments-in-gymnasium-and-torchrl)).
 A configuration for each is in `configs/env`.

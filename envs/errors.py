@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, get_args
 
 
@@ -71,7 +73,13 @@ class NonFiniteError(ValueError):
 
 
 class SimulationError(RuntimeError):
-    """An environment of the user's raised an exception, or its process died; the message says where and why."""
+    """An environment raised an exception, or its process died; the message says where and why."""
+
+
+def in_brief(error: Exception) -> str:
+    """The kind of a raised exception, its message, and the file and line that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
 
 
 def require(condition: bool, key: str, value: object, allowed: str, hint: str, of: object = None) -> None:

@@ -22,7 +22,7 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
         task: the task vector; None samples one from the reference distribution at every reset. A string is passed on
             to an environment with an argument `task` of its own (ML1's scene), and the task vector is sampled.
         render_mode: "rgb_array" if `render` is to return pictures, `[height, width, 3]`.
-        **arguments: further arguments of the environment.
+        **arguments: further arguments of the environment. Without a `seed`, it has a random one, as in Gymnasium.
 
     Raises:
         ConfigurationError: if `task` is not one of this environment.
@@ -42,6 +42,7 @@ class SingleTaskEnv(gymnasium.Env[Array, Any]):
     ) -> None:
         if isinstance(task, str) and "task" in inspect.signature(env_class).parameters:
             arguments["task"], task = task, None
+        arguments.setdefault("seed", self.np_random_seed)  # another one in every environment
         self._batch = env_class(num_envs=1, **arguments)
         self._task = None if task is None else self._checked(task)
         self.render_mode = render_mode

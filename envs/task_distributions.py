@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from envs.constructor_arguments import RemembersArguments
-from envs.errors import require
+from envs.errors import require, require_positive_and_finite
 from envs.returned import returned
 
 MOST_TASKS_IN_A_MESSAGE = 25
@@ -158,6 +158,10 @@ def typed_slack(radius: float) -> float:
     return min(0.0075, 0.05 * radius)
 
 
+def _require_radius(radius: float) -> None:
+    require_positive_and_finite("radius", radius, "Correct the environment's tasks.")
+
+
 class HalfCircle(TaskDistribution):
     """Points on the upper half circle around the origin, uniform in the angle.
 
@@ -168,6 +172,7 @@ class HalfCircle(TaskDistribution):
     task_dim = 2
 
     def __init__(self, radius: float) -> None:
+        _require_radius(radius)
         self.radius = radius
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -194,7 +199,7 @@ class Disk(TaskDistribution):
     task_dim = 2
 
     def __init__(self, radius: float) -> None:
-        require(radius > 0, "radius", radius, "it must be positive", "Correct the environment's tasks.")
+        _require_radius(radius)
         self.radius = radius
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -250,7 +255,17 @@ class FiniteTasks(TaskDistribution):
     """
 
     def __init__(self, tasks: list[list[float]]) -> None:
-        self.tasks = torch.tensor(tasks, dtype=torch.float32)
+        try:
+            self.tasks = torch.tensor(tasks, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError):  # not numbers, or not as many in every row
+            self.tasks = torch.empty(0)
+        require(
+            self.tasks.ndim == 2 and self.tasks.numel() > 0,
+            "tasks",
+            tasks,
+            "it must be a list of tasks, each a list of the same number of numbers",
+            "Write tasks of one number as [[-1.0], [1.0]].",
+        )
         self.task_dim = self.tasks.shape[-1]
 
     def sample_indices(self, n: int, generator: torch.Generator) -> Tensor:

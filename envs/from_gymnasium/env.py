@@ -11,16 +11,18 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import MetaEnv, Reward, batch_shape, spread
 from envs.cores import usable_cores
-from envs.errors import ConfigurationError, arguments_of, require, require_positive
-from envs.from_gymnasium.factory import EnvFactory, imported
+from envs.errors import ConfigurationError, arguments_of, require, require_instance, require_positive
+from envs.from_gymnasium.factory import Env, EnvFactory, imported
 from envs.from_gymnasium.processes import Processes
 from envs.from_gymnasium.rehearsal import STEPS, random_actions, refuse_disagreement, refuse_infinite, rehearse
 from envs.from_gymnasium.spaces import FlatActions, FlatObservations
+from envs.from_gymnasium.states import layers
 from envs.from_gymnasium.sub_environment import Plan, Step, has_pictures
 from envs.from_gymnasium.task_setters import task_setter
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
@@ -96,6 +98,7 @@ class FromGymnasium(MetaEnv):
         processes: int | None = None,
     ) -> None:
         with arguments_of(self):
+            require_instance("task_distribution", task_distribution, TaskDistribution)
             if processes is not None:
                 require_positive("processes", processes)
             require(
@@ -113,6 +116,7 @@ class FromGymnasium(MetaEnv):
             self.task_distribution = task_distribution
             (task,) = task_distribution.sample(1, make_generator(0, 0, "first task")).tolist()
             first = factory(**setter.arguments(task))
+            _refuse_running_statistics(first, factory.name)
             self._plan = Plan(
                 factory,
                 setter,
@@ -207,6 +211,11 @@ class FromGymnasium(MetaEnv):
             "datamodules.relabeling.NoRelabeler (configs/relabel/none.yaml)."
         )
 
+    def close_extras(self, **settings: Any) -> None:
+        """Close the user's environments, and end the processes that simulate them."""
+        if "_simulation" in vars(self):
+            self._simulation.close()
+
     @property
     def has_pictures(self) -> bool:
         return self._has_pictures
@@ -246,6 +255,24 @@ class FromGymnasium(MetaEnv):
                 "load_state_dict(state) of the environment would make it exact.",
                 stacklevel=3,
             )
+
+
+def _refuse_running_statistics(env: Env, name: str) -> None:
+    """Refuse Gymnasium's wrappers that scale by what they have seen so far.
+
+    Raises:
+        ConfigurationError: naming the wrapper.
+    """
+    for layer in layers(env):
+        require(
+            not isinstance(layer, NormalizeObservation | NormalizeReward) or not layer.update_running_mean,
+            "env",
+            name,
+            f"each sub-environment's {type(layer).__name__} would have statistics of its own, and every validation's "
+            "new ones",
+            "Leave it out (on-policy algorithms here normalize), or scale by fixed numbers (TransformObservation, "
+            "TransformReward).",
+        )
 
 
 def _known(horizon: int | None, name: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
+from gymnasium.error import DependencyNotInstalled
 
 from envs.errors import ConfigurationError, require
 
@@ -94,10 +95,18 @@ def _options(spec: Any) -> dict[str, Any]:
     """What `gymnasium.make` is told: to render where there are pictures.
 
     It leaves out the wrappers whose work is done here: its checker, the enforced order of calls, and the time limit.
+
+    Raises:
+        ConfigurationError: if a package that the environment needs is missing.
     """
     bare = copy.deepcopy(spec)
     bare.max_episode_steps, bare.order_enforce, bare.disable_env_checker = None, False, True
-    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    try:
+        creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    except (ImportError, DependencyNotInstalled) as error:
+        raise ConfigurationError(
+            "env", spec.id, f"it cannot be imported ({error})", "Install what is missing."
+        ) from None
     renders = "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
     return {"id": bare, **({"render_mode": "rgb_array"} if renders else {})}
 

@@ -7,25 +7,24 @@ handing over a step would take longer than most steps.
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
-import signal
 import sys
-import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
-from gymnasium.vector.async_vector_env import _async_worker
+from gymnasium.vector.async_vector_env import AsyncState, _async_worker
 
-from envs.errors import SimulationError
+from envs.errors import SimulationError, in_brief
 from envs.from_gymnasium.spaces import Numbers
 from envs.from_gymnasium.sub_environment import Plan, SubEnvironment
+from envs.signals import leave_signals_to_the_parent
 
 FAILURE = "failure"
 """Where the message of an exception stands in a group's info and answers: an exception would end its process."""
@@ -46,8 +45,7 @@ class Group(gymnasium.Env[Numbers, Numbers]):
 
     def __init__(self, plan: Plan, first: int, size: int, parent: int) -> None:
         if os.getpid() != parent:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-                signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop, and may save first
+            leave_signals_to_the_parent()
         self._plan, self._first = plan, first
         self._envs: list[SubEnvironment | None] = [None] * size
         self._rows = np.zeros((size, plan.width))
@@ -81,13 +79,15 @@ class Group(gymnasium.Env[Numbers, Numbers]):
                     return {FAILURE: self._told(index, method, error)}
         return answers
 
+    def echo(self, token: int) -> int:
+        """The token, whose return says that all earlier calls are over."""
+        return token
+
     def _told(self, index: int, method: str, error: Exception) -> str:
         env = self._envs[index]
-        place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             f"{self._plan.factory.name}, sub-environment {self._first + index}, whose task is "
-            f"{list(env.task) if env else []}: {method} raises {type(error).__name__}: {error} "
-            f"({Path(place.filename).name}, line {place.lineno})."
+            f"{list(env.task) if env else []}: {method} raises {in_brief(error)}."
         )
 
     def close(self) -> None:
@@ -109,6 +109,9 @@ class Processes:
         plan: how they are made.
         num_envs: number of sub-environments.
         processes: that simulate, this one included.
+
+    Attributes:
+        close: closes all environments and ends the other processes; later calls do nothing.
     """
 
     def __init__(self, plan: Plan, num_envs: int, processes: int) -> None:
@@ -120,6 +123,8 @@ class Processes:
         self._groups = np.zeros((len(others) + 1, size, 1 + plan.actions.width))
         self._messages = self._groups.reshape(-1, 1 + plan.actions.width)  # shares its memory
         self._vector: Any = None
+        self._tokens = itertools.count()
+        self._is_calling = False  # the other processes; still so after an interrupt
         if others:
             self._vector = AsyncVectorEnv(
                 [partial(make, first=first) for first in others],
@@ -129,8 +134,9 @@ class Processes:
                 worker=_work,
                 autoreset_mode=AutoresetMode.DISABLED,
             )
-            # Before the exit of multiprocessing, which would wait for them.
-            atexit.register(weakref.finalize(self, _close, self._vector))
+        self.close = weakref.finalize(self, _close, self._own, self._vector)
+        if others:
+            atexit.register(self.close)  # before the exit of multiprocessing, which would wait for them
 
     def step(self, actions: Numbers, env_ids: Numbers) -> Numbers:
         """Rows of the sub-environments `env_ids` `[n]` after their encoded `actions` `[n, width]`.
@@ -147,12 +153,12 @@ class Processes:
         self._messages[chosen, 0] = 1.0
         self._messages[chosen, 1:] = actions
         infos: dict[str, Any] = {}
-        if self._vector is not None:
-            with self._alive():
+        if self._vector is None:
+            rows, *_, own_info = self._own.step(self._groups[-1])
+        else:
+            with self._calling():
                 self._vector.step_async(self._groups[:-1])
-        rows, *_, own_info = self._own.step(self._groups[-1])
-        if self._vector is not None:
-            with self._alive():
+                rows, *_, own_info = self._own.step(self._groups[-1])
                 others, *_, infos = self._vector.step_wait()
             rows = np.concatenate((*others, rows))
         for failure in (own_info.get(FAILURE), *infos.get(FAILURE, ())):
@@ -169,7 +175,7 @@ class Processes:
         """
         answers = self._own.ask(method, arguments)
         if self._vector is not None:
-            with self._alive():
+            with self._calling():
                 for more in self._vector.call("ask", method, arguments):
                     answers.update(more)
         if FAILURE in answers:
@@ -177,14 +183,18 @@ class Processes:
         return answers
 
     @contextmanager
-    def _alive(self) -> Iterator[None]:
+    def _calling(self) -> Iterator[None]:
         """Nothing in here fails but the connection to a process.
 
         Raises:
             SimulationError: if one has died.
         """
         try:
+            if self._is_calling:
+                self._end_interrupted_call()
+            self._is_calling = True
             yield
+            self._is_calling = False
         except (EOFError, OSError) as lost:
             for process in self._vector.processes:
                 process.join(timeout=0.2)
@@ -197,9 +207,27 @@ class Processes:
                 f"{first + self._size - 1} has died (exit code {codes[dead]}); was memory short?"
             ) from lost
 
+    def _end_interrupted_call(self) -> None:
+        """Wait until the other processes are done with a call that was interrupted here, and drop its answers."""
+        token = next(self._tokens)
+        for pipe in self._vector.parent_pipes:
+            pipe.send(("_call", ("echo", (token,), {})))
+        for pipe in self._vector.parent_pipes:
+            while pipe.recv() != (token, True):
+                pass
+        self._vector._state = AsyncState.DEFAULT
 
-def _close(vector: Any) -> None:
-    """End the processes."""
+
+def _close(own: Group, vector: Any) -> None:
+    """End the other processes, and close the environments in this one."""
+    if vector is not None:
+        _end(vector)
+    own.close()
+
+
+def _end(vector: Any) -> None:
+    if vector._state is not AsyncState.DEFAULT:  # a call was interrupted, and may never end
+        _kill(vector)
     try:
         vector.close()
     except (OSError, EOFError, gymnasium.error.Error):  # one of them has died

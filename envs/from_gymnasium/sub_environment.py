@@ -87,8 +87,13 @@ class SubEnvironment:
 
     @property
     def env(self) -> Env:
-        """The environment of the present task."""
-        assert self._env is not None
+        """The environment of the present task.
+
+        Raises:
+            RuntimeError: if no episode has been started.
+        """
+        if self._env is None:
+            raise RuntimeError("no episode has been started; reset it first")
         return self._env
 
     def start(self, task: Task, seed: int) -> Numbers:

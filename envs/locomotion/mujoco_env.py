@@ -130,6 +130,7 @@ class MujocoEnv(MetaEnv):
         super().__init__(num_envs, seed, horizon)
         # Numbers that are not finite end an episode as divergence, and our own methods return nothing but new tensors.
         self._trusted = type(self).__module__.startswith(f"{__package__}.")
+        physics.threads = min(physics.threads, num_envs)  # more would only look for work, and keep cores busy
         self._physics = physics
         self._own_models = self.meta_spec.task_changes is not TaskChanges.REWARD
         self._models = Models(physics.model, num_envs)

@@ -11,9 +11,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import signal
 import sys
-import traceback
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -26,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.cores import usable_cores
+from envs.errors import SimulationError, in_brief
 from envs.manipulation.scenes import OBSERVATION, READINGS, Numbers, Scene
+from envs.signals import leave_signals_to_the_parent
 
 SPARE_SCENES = 8  # kept for later environments, such as that of the next validation; 20 MB each
 Key = tuple[int, int]
@@ -50,6 +50,13 @@ class Assignment(NamedTuple):
 class SceneHost(ABC):
     """Where scenes live; rows of all results are in the order of the keys."""
 
+    def __init__(self) -> None:
+        self._released: list[Key] = []
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Forget them at the next start: the garbage collector may call this in the middle of anything else."""
+        self._released.extend(keys)
+
     @abstractmethod
     def start(self, keys: Sequence[Key], assignments: Sequence[Assignment]) -> Numbers:
         """Begin an episode in each; the observations, `[keys, OBSERVATION]`."""
@@ -66,15 +73,12 @@ class SceneHost(ABC):
     def restore(self, keys: Sequence[Key], assignments: Sequence[Assignment], saved: Sequence[Numbers]) -> None:
         """Put each into a state that `save` gave."""
 
-    @abstractmethod
-    def release(self, keys: Sequence[Key]) -> None:
-        """Forget them."""
-
 
 class LocalHost(SceneHost):
     """Scenes in this process, one after the other."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._scenes: dict[Key, Scene] = {}
         self._spare: deque[Scene] = deque(maxlen=SPARE_SCENES)
 
@@ -82,7 +86,7 @@ class LocalHost(SceneHost):
         """The scene of `key`; another one than before, if that is what it is to play."""
         kind = assignment.scene, assignment.reward_version
         if key in self._scenes and self._scenes[key].kind != kind:
-            self.release([key])
+            self._spare.append(self._scenes.pop(key))
         if key not in self._scenes:
             spare = next((scene for scene in self._spare if scene.kind == kind), None)
             if spare is not None:
@@ -91,6 +95,8 @@ class LocalHost(SceneHost):
         return self._scenes[key]
 
     def start(self, keys: Sequence[Key], assignments: Sequence[Assignment]) -> Numbers:
+        released, self._released = self._released, []
+        self._spare.extend(self._scenes.pop(key) for key in released if key in self._scenes)
         pairs = zip(keys, assignments)
         return np.array([self._scene(key, assignment).start(assignment.variation) for key, assignment in pairs])
 
@@ -103,9 +109,6 @@ class LocalHost(SceneHost):
     def restore(self, keys: Sequence[Key], assignments: Sequence[Assignment], saved: Sequence[Numbers]) -> None:
         for key, assignment, state in zip(keys, assignments, saved):
             self._scene(key, assignment).restore(assignment.variation, state)
-
-    def release(self, keys: Sequence[Key]) -> None:
-        self._spare.extend(self._scenes.pop(key) for key in keys if key in self._scenes)
 
 
 def _send(connection: Connection, message: tuple[Any, ...]) -> None:
@@ -121,8 +124,7 @@ def _serve(connection: Connection, inherited: list[Connection]) -> None:
     """A worker's life: answer requests until the other side is gone."""
     for other in inherited:  # or the death of the parent would go unnoticed
         other.close()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop, and may save a checkpoint first
+    leave_signals_to_the_parent()
     host = LocalHost()
     while True:
         try:
@@ -132,8 +134,8 @@ def _serve(connection: Connection, inherited: list[Connection]) -> None:
         result, error = None, None
         try:
             result = getattr(host, method)(*arguments)
-        except Exception:
-            error = traceback.format_exc()
+        except Exception as raised:
+            error = f"{method} raises {in_brief(raised)}"
         try:
             _send(connection, (request, result, error))
         except (BrokenPipeError, OSError):
@@ -157,6 +159,7 @@ class ProcessHost(SceneHost):
     """
 
     def __init__(self, processes: int) -> None:
+        super().__init__()
         context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
         self._connections: list[Connection] = []
         self._workers: list[Any] = []
@@ -175,6 +178,11 @@ class ProcessHost(SceneHost):
         """End the workers."""
         for connection in self._connections:
             connection.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether every worker is."""
+        return all(worker.is_alive() for worker in self._workers)
 
     def _places(self, keys: Sequence[Key]) -> list[list[int]]:
         """The positions within `keys` of the keys of each worker, and of this process.
@@ -208,7 +216,7 @@ class ProcessHost(SceneHost):
             if number != request:
                 continue  # of a request whose answer nobody waited for, because a signal came between
             if error is not None:
-                raise RuntimeError(f"A Meta-World process failed:\n{error}")
+                raise SimulationError(f"A Meta-World process failed: {error}.")
             return result
 
     @contextmanager
@@ -216,14 +224,14 @@ class ProcessHost(SceneHost):
         """Nothing in here fails but the connection to a worker.
 
         Raises:
-            RuntimeError: if it does.
+            SimulationError: if it does.
         """
         try:
             yield
         except (EOFError, OSError) as lost:
             self._workers[worker].join(timeout=1.0)  # or its exit code might not be known yet
             code = self._workers[worker].exitcode
-            raise RuntimeError(f"A Meta-World process has died (exit code {code}); was memory short?") from lost
+            raise SimulationError(f"A Meta-World process has died (exit code {code}); was memory short?") from lost
 
     def _rows(self, width: int, answers: list[tuple[list[int], Any]]) -> Numbers:
         rows = np.empty((sum(len(positions) for positions, _ in answers), width))
@@ -232,6 +240,8 @@ class ProcessHost(SceneHost):
         return rows
 
     def start(self, keys: Sequence[Key], assignments: Sequence[Assignment]) -> Numbers:
+        released, self._released = self._released, []
+        self._ask("release", released)
         return self._rows(OBSERVATION, self._ask("start", keys, assignments))
 
     def step(self, keys: Sequence[Key], actions: NDArray[np.float32]) -> Numbers:
@@ -243,10 +253,6 @@ class ProcessHost(SceneHost):
 
     def restore(self, keys: Sequence[Key], assignments: Sequence[Assignment], saved: Sequence[Numbers]) -> None:
         self._ask("restore", keys, assignments, saved)
-
-    def release(self, keys: Sequence[Key]) -> None:
-        if not any(connection.closed for connection in self._connections):
-            self._ask("release", keys)
 
 
 @cache
@@ -264,4 +270,8 @@ def host_for(num_envs: int, processes: int | None) -> SceneHost:
     wanted = usable_cores() if processes is None else processes
     if min(wanted, num_envs) == 1:
         return LocalHost()
-    return _shared_processes(wanted, os.getpid())  # a fork of this process must not use its parent's workers
+    host = _shared_processes(wanted, os.getpid())  # a fork of this process must not use its parent's workers
+    if not host.is_alive:
+        _shared_processes.cache_clear()
+        host = _shared_processes(wanted, os.getpid())
+    return host

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs.base import EvaluationPurpose, MetaEnv, Reward, batch_shape, box, spread
-from envs.errors import arguments_of, require
+from envs.errors import arguments_of, require, require_choice, require_positive
 from envs.meta_env_spec import MetaEnvSpec, TaskChanges
 from envs.task_distributions import DealtTasks, GroupedTasks, TaskDistribution
 
@@ -38,6 +38,7 @@ REACH_LARGEST = 10.0
 LONG_TAIL = 9.0  # 1 / 0.1 − 1: the reward's share falls to 0.1 a margin away from the goal
 
 RewardVersion = Literal["v1", "v2"]
+ValidateOn = Literal["train", "test"]
 _numbers = itertools.count()
 
 
@@ -97,7 +98,7 @@ class MetaWorld(MetaEnv):
         benchmark: what Meta-World calls it: ML10, ML25, ML45, or the scene of ML1.
         task_seed: seed that its tasks are drawn with.
         tasks: the benchmark's tasks.
-        horizon: steps of an episode.
+        horizon: steps of an episode; None for the benchmark's own.
         reward_version: Meta-World's reward functions.
         validate_on: the tasks of validation.
         processes: that simulate, this one included; None takes one per core.
@@ -114,28 +115,15 @@ class MetaWorld(MetaEnv):
         benchmark: str,
         task_seed: int,
         tasks: BenchmarkTasks,
-        horizon: int,
+        horizon: int | None,
         reward_version: RewardVersion,
-        validate_on: Literal["train", "test"],
+        validate_on: ValidateOn,
         processes: int | None,
     ) -> None:
-        require(
-            1 <= horizon <= LONGEST_EPISODE,
-            "horizon",
-            horizon,
-            f"it must lie between 1 and {LONGEST_EPISODE}",
-            "The benchmark's own is 500.",
-            of=self,
-        )
-        require(
-            processes is None or processes >= 1,
-            "processes",
-            processes,
-            "it must be at least 1",
-            "Leave it out for one per core.",
-            of=self,
-        )
-        self.meta_spec = replace(self.meta_spec, horizon=horizon)
+        require_choice("reward_version", reward_version, RewardVersion, of=self)
+        require_choice("validate_on", validate_on, ValidateOn, of=self)
+        if processes is not None:
+            require_positive("processes", processes, of=self)
         self._name, self._task_seed = benchmark, task_seed
         self._benchmark = tasks
         self._reward_version = reward_version
@@ -145,7 +133,15 @@ class MetaWorld(MetaEnv):
         self._test_tasks = DealtTasks(self._rows(tasks.test), test_groups)
         self._training_tasks = TrainingTasks(self._rows(tasks.train), groups, self._test_tasks)
         self.task_distribution = self._training_tasks
-        super().__init__(num_envs, seed)
+        super().__init__(num_envs, seed, horizon)
+        require(
+            self.meta_spec.horizon <= LONGEST_EPISODE,
+            "horizon",
+            horizon,
+            f"it must be at most {LONGEST_EPISODE}",
+            "Leave it out for the benchmark's own.",
+            of=self,
+        )
         self._key_of_environment = next(_numbers)
         self._observations = torch.zeros(num_envs, OBSERVATION)
         self._rendered: Scene | None = None  # the scene that pictures are drawn of
@@ -257,6 +253,8 @@ class MetaWorld(MetaEnv):
         from envs.locomotion.pictures import render_state
         from envs.manipulation.scenes import Scene
 
+        if self._playing[env_id] < 0:
+            raise RuntimeError(f"{self.meta_spec.name}: sub-environment {env_id} has no picture yet; reset it first.")
         (assignment,) = self._assignments([env_id])
         kind = assignment.scene, assignment.reward_version
         if self._rendered is None or self._rendered.kind != kind:
@@ -301,7 +299,7 @@ class ML1(MetaWorld):
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
         task: one of Meta-World's 50 scenes.
-        horizon: steps of an episode; 500 is the benchmark's own.
+        horizon: steps of an episode; None for the benchmark's own, 500.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its training tasks with; test tasks have the next one.
@@ -318,9 +316,9 @@ class ML1(MetaWorld):
         num_envs: int,
         seed: int = 0,
         task: str = REACH,
-        horizon: int = LONGEST_EPISODE,
+        horizon: int | None = None,
         reward_version: RewardVersion = "v2",
-        validate_on: Literal["train", "test"] = "train",
+        validate_on: ValidateOn = "train",
         task_seed: int = 42,
         processes: int | None = None,
     ) -> None:
@@ -358,22 +356,26 @@ class ML1(MetaWorld):
 class ManyScenes(MetaWorld):
     """A benchmark of several scenes, whose sub-environments may run different ones."""
 
+    benchmark: ClassVar[str]
+    """What Meta-World calls it."""
+
     def __init__(
         self,
         num_envs: int,
         seed: int = 0,
-        horizon: int = LONGEST_EPISODE,
+        horizon: int | None = None,
         reward_version: RewardVersion = "v2",
-        validate_on: Literal["train", "test"] = "train",
+        validate_on: ValidateOn = "train",
         task_seed: int = 42,
         processes: int | None = None,
     ) -> None:
         from envs.manipulation.benchmark_tasks import tasks_of_benchmark
 
-        name = type(self).__name__
         with arguments_of(self):
-            tasks = tasks_of_benchmark(name, task_seed)
-        super().__init__(num_envs, seed, name, task_seed, tasks, horizon, reward_version, validate_on, processes)
+            tasks = tasks_of_benchmark(self.benchmark, task_seed)
+        super().__init__(
+            num_envs, seed, self.benchmark, task_seed, tasks, horizon, reward_version, validate_on, processes
+        )
 
 
 class ML10(ManyScenes):
@@ -393,14 +395,15 @@ class ML10(ManyScenes):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
-        horizon: steps of an episode; 500 is the benchmark's own.
+        horizon: steps of an episode; None for the benchmark's own, 500.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
         processes: that simulate, this one included; left out, one per core.
     """
 
-    meta_spec = _many_scenes("ML10")
+    benchmark = "ML10"
+    meta_spec = _many_scenes(benchmark)
 
 
 class ML25(ManyScenes):
@@ -421,14 +424,15 @@ class ML25(ManyScenes):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
-        horizon: steps of an episode; 500 is the benchmark's own.
+        horizon: steps of an episode; None for the benchmark's own, 500.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
         processes: that simulate, this one included; left out, one per core.
     """
 
-    meta_spec = _many_scenes("ML25")
+    benchmark = "ML25"
+    meta_spec = _many_scenes(benchmark)
 
 
 class ML45(ManyScenes):
@@ -448,11 +452,12 @@ class ML45(ManyScenes):
     Args:
         num_envs: number of sub-environments.
         seed: seed of the environment's own random generator.
-        horizon: steps of an episode; 500 is the benchmark's own.
+        horizon: steps of an episode; None for the benchmark's own, 500.
         reward_version: v2, Meta-World's default, or v1.
         validate_on: train or test, the tasks of validation; a checkpoint chosen on test tasks has seen them.
         task_seed: seed that Meta-World draws its tasks with.
         processes: that simulate, this one included; left out, one per core.
     """
 
-    meta_spec = _many_scenes("ML45")
+    benchmark = "ML45"
+    meta_spec = _many_scenes(benchmark)

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from envs import ConfigurationError, GridNavi, MetaEnv, PointRobot, Reward, TaskChanges
+from envs.base import EvaluationPurpose
+from envs.task_distributions import FiniteTasks, TaskDistribution
 from tests.environments import QUICK_ENVS, EndingPoint
 
 NUM_ENVS = 3
@@ -237,6 +239,31 @@ def test_reset_options_of_other_names_and_shapes_are_refused(options: dict[str, 
 def test_several_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="PointRobot: the sub-environments share one generator; give one seed"):
         PointRobot(2).reset(seed=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reset_mask": [True], "tasks": torch.zeros(3, 2)}, r"reset_mask has shape \(1,\), expected \(3,\)"),
+        ({"reset_mask": [True] * 3, "tasks": torch.zeros(1, 2)}, r"beside a reset_mask, tasks have shape \(1, 2\)"),
+        ({"tasks": torch.full((3, 2), torch.nan)}, "sub-environment 0: task .* lies outside"),
+    ],
+)
+def test_a_reset_that_is_refused_changes_nothing(options: dict[str, Any], message: str) -> None:
+    env = PointRobot(3)
+    before = env.state_dict()
+    with pytest.raises(ValueError, match=f"PointRobot.*{message}"):
+        env.reset(seed=5, options=options)
+    torch.testing.assert_close(env.state_dict(), before, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def test_tasks_that_are_held_out_for_validation_or_test_are_accepted() -> None:
+    class HoldsOut(PointRobot):
+        def evaluation_tasks(self, purpose: EvaluationPurpose) -> TaskDistribution:
+            return FiniteTasks([[5.0, 5.0]] if purpose == "validation" else [[6.0, 6.0]])
+
+    tasks = torch.tensor([[0.0, 0.0], [5.0, 5.0], [6.0, 6.0], [7.0, 7.0]])
+    assert HoldsOut(1).has_tasks(tasks).tolist() == [True, True, True, False]
 
 
 @every_environment

@@ -60,6 +60,17 @@ def test_a_reset_gives_a_single_environment_its_task() -> None:
     assert info["task"].tolist() != [0.5, -0.5]
 
 
+def test_unseeded_environments_have_tasks_of_their_own_and_seeded_ones_the_same() -> None:
+    def tasks(**arguments: Any) -> list[list[float]]:
+        envs = [gymnasium.make("lit_metarl/PointRobot-v0", **arguments) for _ in range(2)]
+        return [env.reset()[1]["task"].tolist() for env in envs]
+
+    one, other = tasks()
+    assert one != other
+    one, other = tasks(seed=3)
+    assert one == other
+
+
 def test_a_misspelled_reset_option_is_refused() -> None:
     env = gymnasium.make("lit_metarl/PointRobot-v0")
     with pytest.raises(ValueError, match=r"unknown reset options \['tasks'\]; a single environment has task"):

@@ -72,6 +72,12 @@ def test_finite_tasks_are_equally_likely() -> None:
         lambda: UniformBox([1.0], [1.0]),
         lambda: LogUniformBox([0.0], [1.0]),
         lambda: Exponential(0.0),
+        lambda: HalfCircle(-1.0),
+        lambda: Disk(0.0),
+        lambda: FiniteTasks([]),
+        lambda: FiniteTasks([-1.0, 1.0]),  # type: ignore[list-item]
+        lambda: FiniteTasks([[-1.0], [1.0, 2.0]]),
+        lambda: FiniteTasks([["left"], ["right"]]),  # type: ignore[list-item]
         lambda: HalfCheetahVel(1, max_velocity=-1.0),
         lambda: HalfCheetahVel(0),
     ],

@@ -63,6 +63,21 @@ class BrokenFarAway(PointRobot):
         return Reward(torch.where(features[..., 0] > 2.0, torch.nan, reward), *others)
 
 
+class Gusty(PointRobot):
+    """Every step has noise from the common generator."""
+
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        gusts = 0.01 * torch.randn(len(env_ids), 2, generator=self.generator)
+        return super()._simulate(actions + gusts, env_ids)
+
+
+class Crowded(PointRobot):
+    """Those that run hinder each other."""
+
+    def _simulate(self, actions: Tensor, env_ids: Tensor) -> Tensor:
+        return super()._simulate(actions / len(env_ids), env_ids)
+
+
 class EndsRight(PointRobot):
     """Episodes end on the right, so that sub-environments end at different times."""
 
@@ -125,6 +140,7 @@ def adapted(env: Any, **arguments: Any) -> Callable[[int, int], MetaEnv]:
         (Dizzy, "Two environments of the same seed, under the same actions, differ in `observation`"),
         (BrokenFarAway, "BrokenFarAway.reward gives"),
         (Drags, "says that its tasks change the reward alone, but"),
+        (Crowded, "depends on whether the others are running"),
         (Scribbles, "changes the features or the tasks"),
         (Rows, "reward.. does not broadcast: features .*, expected the values for each pair, .3, 20."),
         (Endless, "The task distribution says that it contains a task of NaN"),
@@ -160,6 +176,12 @@ def test_nothing_is_found_where_nothing_is_wrong(make_env: Callable[[int, int], 
 def test_a_state_that_cannot_be_saved_is_good_to_know() -> None:
     (finding,) = check(adapted(lines.Unsavable))
     assert "resumed at the next trial" in finding.text
+    assert not finding.is_wrong
+
+
+def test_common_noise_of_those_that_run_is_good_to_know() -> None:
+    (finding,) = check(Gusty)
+    assert "whether the others are running: its steps draw random numbers for those that run" in finding.text
     assert not finding.is_wrong
 
 

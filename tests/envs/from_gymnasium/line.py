@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium
@@ -125,6 +127,62 @@ class Unsavable(Line):
     def __init__(self, goal: float = 0.0) -> None:
         super().__init__(goal)
         self.secret = object()
+
+
+class Holding(Line):
+    """Keeps some value from its reset on."""
+
+    def __init__(self, goal: float = 0.0, value: Any = None) -> None:
+        super().__init__(goal)
+        self.value = value
+
+
+class Aliasing(Line):
+    """Its place is known by two names."""
+
+    def reset(self, **arguments: Any) -> Any:
+        self.state = np.zeros(2)
+        self.first = self.state[:1]
+        return super().reset(**arguments)
+
+
+TABLE = np.arange(6.0).reshape(3, 2)
+
+
+class FromTable(Line):
+    """Its row of a table changes at every reset and step."""
+
+    row = 0
+
+    def reset(self, **arguments: Any) -> Any:
+        self.numbers = TABLE[self.row]
+        return super().reset(**arguments)
+
+    def step(self, action: Any) -> Any:
+        self.row = (self.row + 1) % 3
+        self.numbers = TABLE[self.row]
+        return super().step(action)
+
+
+class Closing(Line):
+    """Counts how many have been closed in this process."""
+
+    closed = 0
+
+    def close(self) -> None:
+        Closing.closed += 1
+
+
+class Starting(Line):
+    """Observes whether programs that it starts can be stopped."""
+
+    def observe(self) -> Any:
+        command = "import signal; print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+        done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+        return np.array([float(done.stdout.strip() == "True")])
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(1), 0.0, False, False, {}
 
 
 class SavesItself(Unsavable):

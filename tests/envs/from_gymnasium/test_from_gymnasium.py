@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from typing import Any
+from unittest.mock import Mock
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 
-from envs import FromGymnasium, TaskChanges
+from envs import FromGymnasium, MetaEnv, TaskChanges
 from envs.from_gymnasium.states import load_state, save_state
 from envs.task_distributions import FiniteTasks, UniformBox
 from tests.envs.from_gymnasium import line as lines
@@ -173,18 +175,76 @@ def test_gymnasiums_own_environments_hand_out_their_state(name: str, way: str) -
     assert all(torch.equal(one, other) for one, other in zip(play(env, 4), play(restored, 4)))
 
 
-def test_mujoco_goes_on_to_the_last_bit_where_the_solvers_warm_start_counts() -> None:
-    env, restored = (gymnasium.make("Ant-v5") for _ in range(2))
+@pytest.mark.parametrize(("name", "actions"), [("Ant-v5", 8), ("Humanoid-v5", 17)])
+def test_mujoco_goes_on_to_the_last_bit_in_observations_and_rewards(name: str, actions: int) -> None:
+    env, restored = (gymnasium.make(name) for _ in range(2))
     for seed, each in enumerate((env, restored)):
         each.reset(seed=seed)
-    first, *following = np.random.default_rng(0).uniform(-1.0, 1.0, (8, 3, 8))
+    first, *following = np.random.default_rng(0).uniform(-0.4, 0.4, (8, 3, actions))
     for action in first:
         env.step(action)
     state = save_state(env)
     assert state is not None
     load_state(restored, state)
     for action in np.concatenate(following):
-        assert np.array_equal(env.step(action)[0], restored.step(action)[0])
+        expected, continued = env.step(action), restored.step(action)
+        assert np.array_equal(expected[0], continued[0])
+        assert expected[1:4] == continued[1:4]
+
+
+def test_a_table_that_a_state_shows_is_left_alone() -> None:
+    env, table = lines.FromTable(), lines.TABLE.copy()
+    env.reset()
+    env.step([0.0])
+    state = save_state(env)
+    assert state is not None
+    env.reset()
+    env.step([0.0])
+    load_state(env, state)
+    assert env.numbers.tolist() == [2.0, 3.0]
+    assert np.array_equal(lines.TABLE, table)
+
+
+def test_what_shows_the_simulations_memory_goes_on_to_show_it() -> None:
+    env: Any = gymnasium.make("Reacher-v5").unwrapped
+    env.tip = env.data.qpos[1:2]
+    env.reset(seed=0)
+    state = save_state(env)
+    assert state is not None
+    env.step(np.ones(2))
+    load_state(env, state)
+    assert np.shares_memory(env.tip, env.data.qpos)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lines.Line(),
+        lines.Step(None, None, None, 0.0, False, {}),
+        OrderedDict(a=1),
+        defaultdict(int),
+        TaskChanges.BOTH,
+        np.ma.array([1.0]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_would_be_restored_as_something_else_is_not_saved(value: Any) -> None:
+    env = lines.Holding(value=value)
+    env.reset()
+    assert save_state(env) is None
+
+
+def test_an_array_of_two_names_is_not_saved() -> None:
+    env = lines.Aliasing()
+    env.reset()
+    assert save_state(env) is None
+
+
+def test_the_environment_of_a_wrapper_is_part_of_the_state_however_often_it_is_named() -> None:
+    env: Any = gymnasium.wrappers.TimeLimit(lines.Line(), 4)
+    env.inner = env.unwrapped
+    env.reset()
+    assert save_state(env) is not None
 
 
 def test_without_a_state_the_run_goes_on_with_the_next_trial_and_says_so() -> None:
@@ -215,6 +275,55 @@ def test_processes_end_with_their_environment() -> None:
     del env
     process.join(timeout=10)
     assert process.exitcode == 0
+
+
+@pytest.mark.parametrize("end", [MetaEnv.close, list.clear], ids=["closed", "freed"])
+def test_sub_environments_are_closed_with_their_environment(end: Any) -> None:
+    envs = [line(4, env=lines.Closing, processes=2)]
+    envs[0].reset()
+    (process,), before = envs[0]._simulation._vector.processes, lines.Closing.closed
+    end(envs[0] if end is MetaEnv.close else envs)
+    process.join(timeout=10)
+    assert process.exitcode == 0
+    assert lines.Closing.closed - before == 2  # the two of this process
+
+
+def test_an_environment_that_never_started_can_be_closed() -> None:
+    line().close()
+
+
+def interrupt(env: FromGymnasium) -> None:
+    """Interrupt a step after one of two other processes has answered."""
+    _, second = env._simulation._vector.parent_pipes
+    second.recv = Mock(side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        env.step(torch.zeros(3, 1))
+    del second.recv
+
+
+@pytest.mark.timeout(60)
+def test_after_an_interrupted_step_a_reset_starts_anew() -> None:
+    env, other = line(processes=3), line(processes=3)
+    env.reset()
+    interrupt(env)
+    assert torch.equal(env.reset(seed=1)[0], other.reset(seed=1)[0])
+    assert all(torch.equal(one, theirs) for one, theirs in zip(play(env), play(other)))
+
+
+@pytest.mark.timeout(60)
+def test_processes_of_an_interrupted_step_end_with_their_environment() -> None:
+    env = line(processes=3)
+    env.reset()
+    processes = env._simulation._vector.processes
+    interrupt(env)
+    env.close()
+    for process in processes:
+        process.join(timeout=10)
+        assert process.exitcode is not None
+
+
+def test_programs_that_an_environment_starts_can_be_stopped_whatever_its_process() -> None:
+    assert line(2, env=lines.Starting, processes=2).reset()[0].flatten().tolist() == [1.0, 1.0]
 
 
 def test_an_observation_may_be_a_view_in_reverse(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from typing import Any
+from unittest.mock import Mock
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TimeLimit
 
 from envs import ConfigurationError, ContractError
 from envs.errors import SimulationError
+from envs.from_gymnasium import factory
 from envs.task_distributions import UniformBox
 from tests.envs.from_gymnasium import line as lines
 from tests.envs.from_gymnasium.line import RELABELED, line, play
@@ -31,6 +35,10 @@ MODULE = "tests.envs.from_gymnasium.line"
             {"task_distribution": UniformBox([0.0, 0.0], [1.0, 1.0])},
             "task_names = .'goal'. is not usable: a task of the distribution has 2 numbers",
         ),
+        ({"task_distribution": UniformBox}, r"task_distribution = .* Call the class: UniformBox\(…\)"),
+        ({"task_distribution": None}, "task_distribution = None is not usable: it must be an object of the class"),
+        ({"env": lambda: NormalizeObservation(lines.Line())}, "statistics of its own.* fixed numbers"),
+        ({"env": lambda: TimeLimit(NormalizeReward(lines.Line()), 9)}, "each sub-environment's NormalizeReward would"),
         ({"horizon": None}, "horizon = None .*Line has no time limit of Gymnasium's"),
         ({"horizon": 0}, "horizon = 0 is not usable: it must be a whole number of at least 1"),
         ({"processes": 0}, "processes = 0 is not usable: it must be a whole number of at least 1"),
@@ -62,6 +70,26 @@ MODULE = "tests.envs.from_gymnasium.line"
 def test_a_mistake_is_found_when_the_environment_is_made(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         line(**arguments)
+
+
+@pytest.mark.parametrize("error", [ImportError("no ale"), gymnasium.error.DependencyNotInstalled("no Box2D")])
+def test_a_package_that_a_registered_environment_lacks_is_named(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(factory, "load_env_creator", Mock(side_effect=error))
+    with pytest.raises(
+        ConfigurationError, match=r"env = 'LunarLander-v3' .* imported \(no .*\)\. Install what is missing"
+    ):
+        line(env="LunarLander-v3")
+
+
+def test_statistics_that_no_longer_change_are_fixed_numbers() -> None:
+    def frozen() -> Any:
+        env = NormalizeObservation(lines.Line())
+        env.update_running_mean = False
+        return env
+
+    line(env=frozen).reset()
 
 
 def test_a_task_outside_the_distribution_is_refused() -> None:
@@ -103,6 +131,11 @@ def test_what_is_no_picture_is_refused(monkeypatch: pytest.MonkeyPatch, picture:
     env.reset()
     with pytest.raises(RuntimeError, match="render.. gives .*, not a picture"):
         env.render_frame(0)
+
+
+def test_there_is_no_picture_before_the_first_reset() -> None:
+    with pytest.raises(RuntimeError, match="frame raises RuntimeError: no episode has been started; reset it first"):
+        line(1, env=f"{MODULE}.Pictured").render_frame(0)
 
 
 def test_an_environment_without_a_picture_says_so() -> None:

@@ -27,6 +27,12 @@ def test_threads_and_their_memory_wait_for_the_first_episode(env_class: type[Muj
     assert "_loop" in env._physics.__dict__
 
 
+def test_there_are_no_more_threads_than_sub_environments() -> None:
+    env = HalfCheetahVel(1, threads=4)
+    env.reset()
+    assert env._physics._loop._queues == []  # of helpers
+
+
 @ENGINES
 def test_results_do_not_depend_on_the_number_of_threads(env_class: type[MujocoEnv]) -> None:
     environments = [env_class(5, seed=1, threads=threads) for threads in (1, 2, 3)]

@@ -19,11 +19,13 @@ from datamodules import RolloutDataModule
 from datamodules.relabeling import HFRRelabeler, NoRelabeler
 from datamodules.tasks import FixedTaskSampler, UniformTaskSampler
 from envs import ML1, ML10, ML25, ML45, ConfigurationError, MetaEnv
+from envs.errors import SimulationError
 from envs.manipulation.benchmark_tasks import tasks_of_benchmark
-from envs.manipulation.hosts import Assignment, ProcessHost
+from envs.manipulation.hosts import Assignment, LocalHost, ProcessHost, host_for
 from envs.manipulation.meta_world import MetaWorld
 
 Actions = Callable[[MetaEnv, torch.Generator], Tensor]
+REACH = Assignment("reach-v3", "v2", np.array([0.0, 0.6, 0.02, 0.1, 0.8, 0.2]))
 MIXED = ("reach-v3", "basketball-v3", "window-open-v3")  # a push, a grasp with memory, a slide; two lengths of vectors
 
 
@@ -194,10 +196,38 @@ def test_an_unknown_task_is_refused_with_the_nearest_names(name: str, near: str)
         ML1(1, task=name)
 
 
-@pytest.mark.parametrize("wrong", [{"horizon": 501}, {"horizon": 0}, {"processes": 0}, {"task_seed": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"horizon": 501},
+        {"horizon": 0},
+        {"horizon": 50.5},
+        {"processes": 0},
+        {"task_seed": -1},
+        {"validate_on": "val"},
+        {"reward_version": "v3"},
+    ],
+)
 def test_impossible_arguments_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f": {next(iter(wrong))} = "):
         ML10(1, **wrong)
+
+
+def test_without_a_horizon_an_episode_has_the_benchmarks_own() -> None:
+    assert ML10(1, horizon=None).meta_spec.horizon == 500
+
+
+def test_a_subclass_has_the_tasks_of_its_benchmark() -> None:
+    class Mine(ML10):
+        pass
+
+    assert torch.equal(Mine(1).task_distribution.tasks, ML10(1).task_distribution.tasks)
+
+
+def test_nothing_is_started_where_the_mask_names_nobody() -> None:
+    env = ML1(2)
+    env.reset(options={"reset_mask": [False, False]})
+    assert not env.running.any()
 
 
 def test_relabeling_is_refused_where_the_reward_is_what_meta_world_said() -> None:
@@ -222,12 +252,44 @@ def test_a_picture_shows_the_table() -> None:
     assert picture.std() > 5
 
 
+def test_there_is_no_picture_before_the_first_reset() -> None:
+    with pytest.raises(RuntimeError, match=r"ML1-reach-v3: sub-environment 0 has no picture yet; reset it first\."):
+        ML1(1).render_frame(0)
+
+
+def test_a_scene_that_is_no_longer_needed_plays_for_another_environment() -> None:
+    host = LocalHost()
+    host.start([(0, 0)], [REACH])
+    scene = host._scenes[0, 0]
+    host.release([(0, 0)])
+    host.start([(1, 0)], [REACH])
+    assert host._scenes == {(1, 0): scene}
+
+
+@pytest.mark.timeout(60)
+def test_an_environment_that_is_freed_during_a_request_of_another_one_takes_no_answer() -> None:
+    host, keys = ProcessHost(2), [(0, 0), (0, 1)]
+    host.start([(9, 0), *keys], [REACH] * 3)
+    save = host._mine.save
+
+    def save_while_garbage_is_collected(mine: Any) -> Any:
+        host.release([(9, 0)])
+        return save(mine)
+
+    host._mine.save = save_while_garbage_is_collected  # type: ignore[method-assign]
+    assert len(host.save(keys)) == 2
+    host.start(keys, [REACH] * 2)
+    with pytest.raises(SimulationError, match=r"KeyError: \(9, 0\)"):
+        host.save([(9, 0)])
+    host.close()
+
+
 def test_what_fails_in_a_process_is_told_and_the_next_request_works() -> None:
     host, key = ProcessHost(2), (0, 0)
-    with pytest.raises(RuntimeError, match=r"A Meta-World process failed:[\s\S]*KeyError"):
+    message = r"^A Meta-World process failed: step raises KeyError: \(0, 0\) \(hosts.py, line \d+\)\.$"
+    with pytest.raises(SimulationError, match=message):
         host.step([key], np.zeros((1, 4), np.float32))
     assert host.save([]) == []
-    host.release([key])
     host.close()
     host._workers[0].join(5)
     assert host._workers[0].exitcode == 0  # it ends when nobody is left to ask it
@@ -239,6 +301,14 @@ def test_a_process_that_died_is_told(long_ago: bool) -> None:
     host._workers[0].kill()
     if long_ago:
         host._workers[0].join()
-    with pytest.raises(RuntimeError, match=r"A Meta-World process has died \(exit code -9\)"):
-        host.start([(0, 0)], [Assignment("reach-v3", "v2", np.zeros(6))])
+    with pytest.raises(SimulationError, match=r"A Meta-World process has died \(exit code -9\)"):
+        host.start([(0, 0)], [REACH])
     host.close()
+
+
+def test_an_environment_is_not_simulated_where_a_process_has_died() -> None:
+    host: Any = host_for(2, 2)
+    assert host_for(2, 2) is host
+    host._workers[0].kill()
+    host._workers[0].join()
+    assert host_for(2, 2).start([(-1, 0)], [REACH]).shape == (1, 39)
