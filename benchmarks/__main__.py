@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.report import COMPARISONS
+
 NOT_BENCHMARKS = {"__main__", "report"}
 
 
@@ -30,7 +32,8 @@ def main() -> int:
         result = json.loads(lines[-1])
         for key, value in result["figures"].items():
             target = result["targets"].get(key)
-            table.add_row(name, key, f"{value:,.3f}", " ".join(map(str, target)) if target else "", str(result["met"]))
+            met = str(COMPARISONS[target[0]](value, target[1])) if target else ""
+            table.add_row(name, key, f"{value:,.3f}", " ".join(map(str, target)) if target else "", met)
     Console().print(table)
     return int(failed)
 

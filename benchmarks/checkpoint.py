@@ -16,6 +16,7 @@ from benchmarks.report import finish
 from datamodules import CollectionPlan, MetaBatchPlan
 from datamodules.experience import ReplayExperience
 from datamodules.relabeling import NoRelabeler
+from datamodules.tasks import SampledTasks
 from envs import HalfCheetahVel
 from lit_metarl import cli
 from lit_metarl.algorithms import MetaRLModule
@@ -60,7 +61,7 @@ def million_transitions(folder: Path) -> tuple[float, float]:
     """Seconds to save a full replay for the first time, and again after one more meta-iteration."""
     env = HalfCheetahVel(1)
     generator = torch.Generator().manual_seed(0)
-    tasks = env.task_distribution.sample(TASKS, generator)
+    tasks = SampledTasks(env.task_distribution.sample(TASKS, generator), torch.arange(TASKS))
     plans = CollectionPlan(), MetaBatchPlan()
     experience = ReplayExperience(env, tasks, torch.arange(TASKS), *plans, TRANSITIONS, NoRelabeler(), None, generator)
     while experience.replay.store.written < TRANSITIONS:

@@ -27,6 +27,7 @@ from benchmarks.report import finish
 from datamodules import RolloutDataModule
 from lit_metarl import cli
 from lit_metarl.checkpoints import UnusableCheckpoint, newest_whole
+from lit_metarl.command_line import subcommands
 from tests.lit_metarl.checkpoints.runs import arguments, assert_same_run, final_checkpoint, scalars
 from tests.ranks import in_ranks
 
@@ -57,7 +58,7 @@ def when_training_starts(action: Callable[[], Any]) -> None:
             action()
         return run_epoch(data)
 
-    RolloutDataModule.run_epoch = watched  # type: ignore[method-assign]
+    RolloutDataModule.run_epoch = watched  # type: ignore[method-assign, assignment]
 
 
 def kill_after(seconds: float) -> None:
@@ -104,13 +105,13 @@ def measured(kind: tuple[str, int], folder: Path) -> list[tuple[float, int]]:
         operations: list[None] = []
         when_training_starts(lambda: marks.append(time.monotonic()))
         on_file_operation(lambda: operations.append(None))
-        after = cli.MetaRLCLI.after_fit
+        fit = subcommands.fit
 
-        def watched(self: cli.MetaRLCLI) -> None:
+        def watched(*arguments: Any) -> None:
+            fit(*arguments)
             (folder / f"measured_{rank}").write_text(f"{time.monotonic() - marks[0]} {len(operations)}")
-            after(self)
 
-        cli.MetaRLCLI.after_fit = watched  # type: ignore[method-assign]
+        subcommands.fit = watched  # type: ignore[assignment]
         return quietly(kind, folder)
 
     number = kind[1]

@@ -51,7 +51,8 @@ class TaskLoop(MAML):
 
     def act_alone(self, policy: TaskPolicy, observation: Tensor, noise: Tensor) -> Tensor:
         mean, log_std = policy(self.input_moments.normalize(observation)[None])[0].chunk(2)
-        return mean + log_std.exp() * noise
+        raw_action: Tensor = mean + log_std.exp() * noise
+        return raw_action
 
     def end_episode(self, belief: TensorDict, generator: torch.Generator) -> TensorDict:
         belief["episode"] += 1
@@ -71,7 +72,7 @@ class TaskLoop(MAML):
         gradients = torch.autograd.grad(loss, list(policy.parameters()))
         with torch.no_grad():
             for value, gradient in zip(policy.parameters(), gradients):
-                value -= self.inner_rate * gradient
+                value.sub_(self.inner_rate * gradient)
 
 
 class Watched(MAML):
@@ -111,7 +112,9 @@ class PlainUpdate:
             self.tasks.append((inner, outer, acted, outer_acted))
 
     def forward(self, parameters: list[Tensor], steps: Steps) -> Tensor:
-        return torch.func.functional_call(self.agent.policy, dict(zip(self.names, parameters)), (steps.inputs,))
+        parameters_of = dict(zip(self.names, parameters))
+        distribution: Tensor = torch.func.functional_call(self.agent.policy, parameters_of, (steps.inputs,))
+        return distribution
 
     def surrogate(self, distribution: Tensor, acted: Tensor, steps: Steps) -> Tensor:
         new, old = (self.actions.log_probability(of, steps.raw_action) for of in (distribution, acted))
@@ -156,7 +159,7 @@ def update_figures() -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     spec = HalfCheetahVel.meta_spec
     agent = MAML(spec, episodes_per_step=EPISODES)
-    agent.optimizers = lambda: torch.optim.SGD(agent.policy.parameters(), lr=1.0)  # type: ignore[method-assign]
+    agent.optimizers = lambda: torch.optim.SGD(agent.policy.parameters(), lr=1.0)  # type: ignore[method-assign, assignment]
     shape = (UPDATE_TASKS, 2 * EPISODES, spec.horizon)
     observation = torch.randn(*shape, spec.observation_dim, generator=generator)
     raw_action = torch.randn(*shape, spec.action_dim, generator=generator)

@@ -98,6 +98,7 @@ class TakeTurns(pl.Callback):
         self.bare = bare
         self.ours: list[float] = []
         self.theirs: list[float] = []
+        self._resumed = 0.0
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if (batch_idx + 1) % TURN:

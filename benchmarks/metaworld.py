@@ -15,9 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import metaworld
 import numpy as np
 import torch
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.types import Task
 from numpy.typing import NDArray
 
 from benchmarks.report import finish
@@ -54,9 +55,9 @@ def single_turn(env: MetaWorld) -> Turn:
     """Meta-World's own environments of the same tasks, one after the other."""
     environments = []
     for assignment in env._assignments(range(NUM_ENVS)):
-        environment = metaworld.ALL_V3_ENVIRONMENTS[assignment.scene]()
+        environment = ALL_V3_ENVIRONMENTS[assignment.scene]()
         data = {"rand_vec": assignment.variation, "env_cls": type(environment), "partially_observable": True}
-        environment.set_task(metaworld.Task(assignment.scene, pickle.dumps(data)))
+        environment.set_task(Task(assignment.scene, pickle.dumps(data)))
         environments.append(environment)
 
     def turn(actions: NDArray[np.float32]) -> float:

@@ -19,6 +19,8 @@ from benchmarks.report import finish
 from datamodules import RolloutDataModule
 from lit_metarl import cli
 from lit_metarl.algorithms import MetaRLModule
+from lit_metarl.command_line import subcommands
+from lit_metarl.command_line.run import Run
 from tests.ranks import in_ranks
 
 EPOCHS = 4
@@ -57,15 +59,15 @@ def measured(number: int, folder: Path) -> tuple[float, float]:
         learning: list[float] = []
         timed(RolloutDataModule, "run_trials", collecting)
         timed(MetaRLModule, "training_step", learning)
-        after = cli.MetaRLCLI.after_fit
+        fit = subcommands.fit
 
-        def write(self: cli.MetaRLCLI) -> None:
+        def watched(run: Run, arguments: dict[str, Any]) -> None:
+            fit(run, arguments)
             if rank == 0:
-                steps = self.datamodule.environment_steps / sum(collecting)
+                steps = run.datamodule.environment_steps / sum(collecting)
                 record.write_text(f"{steps} {len(learning) / sum(learning)}")
-            after(self)
 
-        cli.MetaRLCLI.after_fit = write  # type: ignore[method-assign]
+        subcommands.fit = watched
         place = f"--trainer.logger.init_args.save_dir={folder / str(number)}"
         return cli.main([*ARGUMENTS, f"--trainer.devices={number}", place])
 

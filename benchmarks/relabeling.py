@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -120,7 +121,8 @@ class PublishedLoop:
 
     def start_states(self, task: int, uniform: Tensor) -> Tensor:
         numbers = task * EPISODES * HORIZON + (uniform * EPISODES).long() * HORIZON
-        return self.replay.store.get(numbers)["observation"]
+        states: Tensor = self.replay.store.get(numbers)["observation"]
+        return states
 
     def log_partition(self, contexts: int) -> Tensor:
         """log Z of every task, all tasks in one batch a context, each task's data fetched by itself."""
@@ -155,7 +157,7 @@ def main() -> int:
     env = HalfCheetahVel(1)
     agent = PEARL(env.meta_spec)
     for critic in agent.critics:  # spread the values, as training does: fresh networks hardly tell tasks apart
-        critic[-1].weight.data.mul_(30.0)
+        critic[-1].weight.data.mul_(30.0)  # type: ignore[index]
     replay = TaskReplay(env, TASKS, TASKS * EPISODES * HORIZON)
     replay.tasks.copy_(env.task_distribution.sample(TASKS, torch.Generator().manual_seed(1)))
     trials = random_trials(replay, torch.Generator().manual_seed(2))
@@ -177,12 +179,12 @@ def main() -> int:
         steps = replay.trajectory_steps(one)
         relabeler.generator = torch.Generator().manual_seed(turn)
         loop.draws = torch.Generator().manual_seed(turn)
-        record("hindsight", lambda steps=steps: replay.compute_rewards(steps, torch.arange(TASKS)[:, None]))
-        record("hindsight_in_numbers_loop", lambda steps=steps: loop.hindsight_in_numbers(steps["features"][0]))
+        record("hindsight", partial(replay.compute_rewards, steps, torch.arange(TASKS)[:, None]))
+        record("hindsight_in_numbers_loop", partial(loop.hindsight_in_numbers, steps["features"][0]))
         with torch.no_grad():
-            utilities = record("relabel", lambda one=one: relabeler.utilities(one, slots, replay, agent))[0]
+            utilities = record("relabel", partial(relabeler.utilities, one, slots, replay, agent))[0]
             log_z = record("log_z", lambda: relabeler.log_partition(slots, replay, agent))
-        expected = record("relabel_loop", lambda steps=steps: loop.utilities(steps[0]))
+        expected = record("relabel_loop", partial(loop.utilities, steps[0]))
         times.setdefault("hindsight_loop", []).append(loop.hindsight_s)
         expected_log_z = record("log_z_loop", lambda: loop.log_partition(CONTEXTS // TURNS))
         distribution, same = (utilities - log_z).softmax(-1), (expected - expected_log_z).softmax(-1)

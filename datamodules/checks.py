@@ -10,8 +10,7 @@ import torch
 
 from datamodules.contracts import Agent, Foresight, LearnsFrom, PosteriorSampler
 from datamodules.plans import check_replay_plan, share_of
-from datamodules.replay.disk import check_folder
-from envs.errors import ConfigurationError, arguments_of, require
+from envs.errors import ConfigurationError, arguments_of, require, require_writable
 from envs.meta_env_spec import TaskChanges
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def _check_replay(data: RolloutDataModule, agent: Agent) -> None:
             of=data,
         )
         with arguments_of(data):
-            check_folder(Path(data.replay_folder))
+            require_writable("replay_folder", Path(data.replay_folder))
     episodes = plan.exploration(agent.exploration_episodes) + plan.adapted_episodes
     initial_steps = slots * plan.initial_episodes * data.meta_spec.horizon
     iteration_steps = plan.tasks_per_iteration * episodes * data.meta_spec.horizon

@@ -440,7 +440,7 @@ class RolloutDataModule(RemembersArguments, pl.LightningDataModule):
             self._trained_steps = self._trained_steps or trained  # what was collected stays for the next training
             return
         for key, value in self._identity().items():
-            saved = state_dict["identity"].get(f"{SAVED_PREFIX}{key}", value)  # older versions saved fewer
+            saved = state_dict["identity"][f"{SAVED_PREFIX}{key}"]
             reason = f"the checkpoint is of a run with {saved!r}"
             require(value == saved, key, value, reason, "Configure it as it was.", of=self)
         state_dict = ranks.state_of_own_rank(state_dict)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, get_args
 
 
@@ -117,6 +118,17 @@ def require_weight(key: str, value: float, hint: str, of: object = None) -> None
     """Raise a `ConfigurationError` unless `value` is a weight of a sum: 0 or more, and finite."""
     right = isinstance(value, Real) and 0.0 <= value < math.inf
     require(right, key, value, "it must be finite and not negative", hint, of)
+
+
+def require_writable(key: str, folder: Path, of: object = None) -> None:
+    """Raise a `ConfigurationError` unless files can be made in `folder`, which may not exist yet."""
+    try:
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        with TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        reason = f"the folder cannot be written ({error.strerror})"
+        raise ConfigurationError(key, str(folder), reason, "Give a folder that you may write to.", of) from error
 
 
 def require_choice(key: str, value: object, choices: Any, of: object = None) -> None:

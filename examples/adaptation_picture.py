@@ -20,7 +20,7 @@ from torch import Tensor
 
 from datamodules.collection import Collector, Trials
 from envs import ConfigurationError, MetaEnvSpec
-from envs.errors import require
+from envs.errors import require, require_writable
 from lit_metarl.prediction import checked_tasks
 from lit_metarl.trained import load_trained
 
@@ -48,11 +48,10 @@ def run_trials(
 def plot(trials: Trials, meta_spec: MetaEnvSpec) -> Figure:
     """One panel an episode; every task in a color of its own."""
     names = meta_spec.feature_names
-    paths = {"x", "y"} <= set(names)
-    hint = "Give a checkpoint of a velocity or goal environment."
-    require(
-        paths or "velocity" in names, "checkpoint", meta_spec.name, "there is no such picture of its features", hint
-    )
+    paths = {"x", "y"} <= set(names) and len(meta_spec.task_names) == 2
+    hidden_velocity = "velocity" in names and meta_spec.task_names == ("velocity",)
+    hint = "Give a checkpoint of an environment with a hidden goal or velocity."
+    require(paths or hidden_velocity, "checkpoint", meta_spec.name, "there is no such picture of its tasks", hint)
     episodes = trials.steps.shape[1]
     figure = Figure(figsize=(3.1 * episodes, 3.2), layout="constrained")
     panels = figure.subplots(1, episodes, sharex=True, sharey=True, squeeze=False)[0]
@@ -95,6 +94,9 @@ def main(args: list[str] | None = None) -> int:
     try:
         known, fine = options.picture.suffix in FORMATS, options.episodes is None or options.episodes >= 1
         require(known, "picture", str(options.picture), "its name must end in .png or .svg", "Rename it.")
+        require_writable("picture", options.picture.parent)
+        listed = isinstance(options.tasks, list) and all(isinstance(task, list) for task in options.tasks)
+        require(listed, "tasks", options.tasks, "it must be a list of tasks, each a list of numbers", "Add brackets.")
         require(fine, "episodes", options.episodes, "it must be at least 1", "Leave it out for the usual number.")
         figure = plot(*run_trials(options.checkpoint, options.tasks, options.episodes, options.seed))
     except ConfigurationError as error:

@@ -75,7 +75,8 @@ def goal_probabilities(agent: VariBAD, posterior: Tensor, generator: torch.Gener
     else:
         paid = (promised - STEP_REWARD) / (GOAL_REWARD - STEP_REWARD)
     above = paid.unflatten(-1, (len(cells), len(MOVES))).mean(-1).clamp(1e-6, 1).mean(1)
-    return above / above.sum(-1, keepdim=True)
+    belief: Tensor = above / above.sum(-1, keepdim=True)
+    return belief
 
 
 @torch.no_grad()
@@ -110,7 +111,8 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     beliefs, goals, visited, left = [], [], [], []
     for trial, goal in enumerate(trials.tasks):
         seen = torch.zeros(CELLS, CELLS)
-        for time, cell in enumerate(sequences["observation"][trial].long()):
+        steps = zip(*(sequences[key][trial].long() for key in ("observation", "next_observation", "ends")))
+        for time, (cell, reached, ends) in enumerate(steps):
             if bool((cell == goal).all()):
                 break
             if seen[tuple(cell)] == 0:
@@ -119,6 +121,10 @@ def searched(trials: Trials) -> tuple[dict[str, Tensor], Tensor, Tensor]:
                 goals.append(goal)
                 visited.append(seen.sum())
                 left.append((possible * (1 - seen)).sum())
+            if bool((reached == goal).all()):
+                break
+            if ends:  # no step begins in this cell, for the next episode begins elsewhere
+                seen[tuple(reached)] = 1.0
     return {"belief": torch.stack(beliefs), "goal": torch.stack(goals)}, torch.stack(visited), torch.stack(left)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-OF_THE_RUN_ONLY = ("name", "seed_everything", "threads", "ckpt_path", "verbose", "figures", "csv", "tasks", "video")
+OF_THE_RUN_ONLY = ("name", "seed_everything", "threads", "ckpt_path", "verbose", "figures", "tasks", "video")
 OF_THE_TRAINER_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "callbacks")
 OF_THE_DATA_ONLY = ("replay_storage", "replay_folder")
 OF_THE_MACHINE_ONLY = ("threads", "processes")

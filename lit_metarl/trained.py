@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -124,7 +125,7 @@ def load_trained(checkpoint: Path | str, env: Callable[[int, int], MetaEnv] | No
     content = read_checkpoint(path)
     model, made_in = _made_of(path, content)
     if env is None:
-        env = _Environment(path, made_in)
+        env = partial(_build_env, path, made_in)
     algorithm: MetaRLModule = _build(path, MetaRLModule, model, meta_spec=env(1, 0).meta_spec)
     algorithm.load_state_dict(content["state_dict"])
     if content.get(CURVES):
@@ -144,16 +145,10 @@ def _made_of(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], dict[
     return made_of["model"], made_of["env"]
 
 
-@dataclass(frozen=True)
-class _Environment:
-    """Builds the environment that a checkpoint names."""
-
-    path: Path
-    made_of: dict[str, Any]
-
-    def __call__(self, num_envs: int, seed: int) -> MetaEnv:
-        env: MetaEnv = _build(self.path, MetaEnv, self.made_of, num_envs=num_envs, seed=seed)
-        return env
+def _build_env(path: Path, made_of: dict[str, Any], num_envs: int, seed: int) -> MetaEnv:
+    """The environment that a checkpoint names."""
+    env: MetaEnv = _build(path, MetaEnv, made_of, num_envs=num_envs, seed=seed)
+    return env
 
 
 def _build(path: Path, base: type, made_of: dict[str, Any], **more: Any) -> Any:

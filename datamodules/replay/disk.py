@@ -15,17 +15,6 @@ from torch import Tensor
 from envs.errors import ConfigurationError
 
 
-def check_folder(folder: Path) -> None:
-    """Raise a `ConfigurationError` if no files can be made in a folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = f"no files can be made there ({error.strerror})"
-        raise ConfigurationError("replay_folder", str(folder), reason, "Give a folder that you own.") from error
-
-
 def mapped_storage(like: TensorDict, capacity: int, folder: Path) -> Any:
     """A torchrl storage of `capacity` rows like those of `like` `[n]`, in files in `folder`.
 

@@ -192,9 +192,10 @@ class CEMTaskSampler(TaskSampler):
         from_reference, self._from_reference = self._from_reference.tensor_split([n])
         draws = self._family.sample(self._family.reference_parameters, n, self.generator)
         draws[~from_reference] = self._family.sample(self.parameters, n, self.generator)[~from_reference]
-        weights = torch.where(from_reference, 1.0, self._density_ratio(draws))
+        density = self._family.log_prob(self._family.reference_parameters, draws)
+        weights = torch.where(from_reference, 1.0, self._density_ratio(draws, density))
         tasks = self._family.vectors(draws)
-        broken = (~torch.isfinite(weights)).nonzero()[:, 0]
+        broken = (~torch.isfinite(density + weights)).nonzero()[:, 0]
         if len(broken) > 0:
             raise ContractError(
                 f"{type(self._family).__name__}.sample",
@@ -215,8 +216,8 @@ class CEMTaskSampler(TaskSampler):
         self._draws = torch.cat((self._draws, table)) if len(self._draws) > 0 else table
         return sampled
 
-    def _density_ratio(self, draws: Tensor) -> Tensor:
-        reference = self._family.log_prob(self._family.reference_parameters, draws)
+    def _density_ratio(self, draws: Tensor, reference: Tensor) -> Tensor:
+        """The weights of `draws` with the log-density `reference`, `[n]` both."""
         ratio = (reference - self._family.log_prob(self.parameters, draws)).exp()
         return ratio if self.weight_clip is None else ratio.clamp(1.0 / self.weight_clip, self.weight_clip)
 
@@ -249,7 +250,8 @@ class CEMTaskSampler(TaskSampler):
         return torch.tensor(found, dtype=torch.long)
 
     def withdraw(self, n: int) -> None:
-        self._draws = self._draws[: len(self._draws) - n]
+        self._draws, withdrawn = self._draws.split([len(self._draws) - n, n])
+        self._from_reference = torch.cat((withdrawn["from_reference"], self._from_reference))
 
     def take_validation(self, scores: Tensor) -> None:
         """Take the trial returns `[n]` of a validation, whose tasks follow the reference distribution."""

@@ -5,7 +5,6 @@ Source: Qu, Wang, Mao, Lv, Ji (ICML 2025, arXiv 2504.19139).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from datamodules.tasks.predictive import PredictiveTaskSampler
 from datamodules.tasks.risk_predictor import RiskPredictorPlan
-from envs.errors import require
+from envs.errors import require_weight
 
 
 def select_risky_and_diverse(risks: Tensor, points: Tensor, n: int, diversity_weight: float) -> Tensor:
@@ -67,8 +66,8 @@ class PDTSSampler(PredictiveTaskSampler):
         **common: Any,
     ) -> None:
         super().__init__(candidate_ratio, reference_share, predictor=predictor, **common)
-        reason, hint = "it must be finite and not negative", "PDTS uses 0.05, 1 or 8, depending on the environment."
-        require(0.0 <= diversity_weight < math.inf, "diversity_weight", diversity_weight, reason, hint, of=self)
+        hint = "PDTS uses 0.05, 1 or 8, depending on the environment."
+        require_weight("diversity_weight", diversity_weight, hint, of=self)
         self.diversity_weight = diversity_weight
 
     def select(self, candidates: Tensor, n: int) -> Tensor:

@@ -6,7 +6,6 @@ Synergized Task Sampling, arXiv 2504.19139) use the same model.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
-from envs.errors import NonFiniteError, require, require_positive, require_positive_and_finite
+from envs.errors import NonFiniteError, require, require_positive, require_positive_and_finite, require_weight
 from envs.randomness import normal, sampling_from
 
 SMALLEST_STD, STD_RANGE = 0.1, 0.9
@@ -45,8 +44,7 @@ class RiskPredictorPlan:
         require_positive("gradient_steps", self.gradient_steps, of=self)
         require_positive("width", self.width, of=self)
         require_positive_and_finite("learning_rate", self.learning_rate, "MPTS uses 0.005.", of=self)
-        reason, hint = "it must be finite and not negative", "MPTS uses 1e-4 for meta-RL."
-        require(0.0 <= self.kl_weight < math.inf, "kl_weight", self.kl_weight, reason, hint, of=self)
+        require_weight("kl_weight", self.kl_weight, "MPTS uses 1e-4 for meta-RL.", of=self)
 
 
 class RiskPredictor(nn.Module):

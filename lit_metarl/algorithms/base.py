@@ -303,7 +303,7 @@ class MetaRLModule(RemembersArguments, pl.LightningModule, ABC):
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
         check_restores_experience(self.trainer)
-        self.curves.load_state_dict(checkpoint.get(CURVES, {}))  # older versions did not save them
+        self.curves.load_state_dict(checkpoint[CURVES])
         state = ranks.state_of_own_rank(state)
         self.generator.set_state(state["generator"])
         self._seconds_before = state["seconds"]

@@ -14,7 +14,7 @@ from datamodules import ranks
 from datamodules.collection import Trials, as_sequences
 from datamodules.contracts import Decision, LearnsFrom, Transition
 from datamodules.experience import TrialBatch
-from envs.errors import require, require_choice, require_positive_and_finite, require_widths
+from envs.errors import require, require_choice, require_positive, require_positive_and_finite, require_widths
 from envs.meta_env_spec import MetaEnvSpec
 from lit_metarl.algorithms.base import MetaRLModule
 from lit_metarl.algorithms.ppo_plan import PPOPlan
@@ -125,14 +125,8 @@ class OnPolicyModule(MetaRLModule):
             ("policy_state_embedding", policy_state_embedding),
             ("policy_belief_embedding", policy_belief_embedding),
         ):
-            require(
-                optional is None or optional >= 1,
-                name,
-                optional,
-                "it must be a whole number of at least 1, or null",
-                "Set it to null for no embedding.",
-                of=self,
-            )
+            if optional is not None:
+                require_positive(name, optional, of=self)
         require_widths("layers", layers, "The published runs have two.", of=self)
         for name, choice, choices in (
             ("initialization", initialization, Initialization),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from jsonargparse import ActionYesNo
 
-from envs.errors import ConfigurationError, require, require_positive
+from envs.errors import ConfigurationError, require, require_positive, require_writable
 from lit_metarl.batch.changes import changes, mistake_in_resuming
 from lit_metarl.batch.claims import holder
 from lit_metarl.batch.cluster import Resources, local_starter, submit
@@ -74,7 +73,7 @@ def _batch(options: Any) -> int:
         return _refuse(mistake)
     if options.list:
         return 0
-    _check_writable(folder)
+    require_writable("folder", folder)
     if options.cluster == "slurm":
         return _submit(runs, folder, resources, options.jobs)
     start = local_starter(folder, resources) if options.cluster == "local" else Run.start
@@ -124,15 +123,6 @@ def _mistake_in(runs: list[Run]) -> str | None:
             mistake = mistake.replace("in the text given, line 1", "among the values in the batch file")
             return f"experiments.{experiment}, method {method}: {mistake}"
     return next(filter(None, (mistake_in_resuming(run, check) for run in unfinished)), None)
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(folder, os.W_OK) else "Permission denied"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    require(not reason, "folder", str(folder), f"runs cannot be written there ({reason})", "Give another.")
 
 
 def _submit(runs: list[Run], folder: Path, resources: Resources, jobs: int) -> int:

@@ -107,9 +107,9 @@ def submit(runs: list[Run], folder: Path, resources: Resources, jobs: int) -> st
     Raises:
         ConfigurationError: if submitit is not installed, or SLURM is not there or refuses the jobs.
     """
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
     executor = _executor(folder, "slurm", resources, jobs)
+    from submitit.core.utils import FailedJobError, FailedSubmissionError  # now that it is known to be installed
+
     try:
         submitted = executor.map_array(RunJob(), runs)
     except (FailedJobError, FailedSubmissionError) as error:

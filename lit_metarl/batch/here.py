@@ -51,8 +51,12 @@ def run_batch(runs: list[Run], jobs: int, start: Callable[[Run], Process] = Run.
             told.add(line)
 
     def make(run: Run) -> str | None:
-        other = holder(run.folder)
-        process = running.start(run)
+        try:
+            other = holder(run.folder)
+            process = running.start(run)
+        except OSError as error:
+            tell(f"{FAILED:8} {run.folder} ({error})")
+            return FAILED
         if process is None:
             return None
         void = f"taken over if that gives no sign of life for {PATIENCE:.0f} s"

@@ -53,8 +53,8 @@ class TensorBoardFigures(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self._last_s = state_dict["seconds"], state_dict["last_s"]
-        self._scalars = set(state_dict.get("scalars", []))  # version 0.1 did not save these
-        self._adaptation = dict(state_dict.get("adaptation", {}))
+        self._scalars = set(state_dict["scalars"])
+        self._adaptation = dict(state_dict["adaptation"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logger = _logger_of(trainer)

@@ -9,14 +9,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from lit_metarl.naming import class_name, environment_name
+
 PARTS = ("seed_everything", "model", "data")
-COLUMNS = {
-    "environment": "data.env",
-    "algorithm": "model",
-    "sampler": "data.task_sampler",
-    "relabeler": "data.relabeler",
-}
-"""The columns of TensorBoard's table that hold the class of a part of the configuration."""
 ELSEWHERE = ("name", "seed_everything", "ckpt_path", "trainer.logger", "figures", "checkpoint", "last_checkpoint")
 """Beginnings of typed keys that are no hyper-parameters, or have a column already."""
 
@@ -48,14 +43,14 @@ class HyperParameters(Callback):
 
 def _parts(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The classes that a run is composed of, and its seed."""
-    columns: dict[str, Any] = {}
-    for column, key in COLUMNS.items():
-        part: Any = configuration
-        for name in key.split("."):
-            part = part.get(name) or {}
-        path = part if isinstance(part, str) else part.get("class_path", "none")
-        columns[column] = path.rpartition(".")[2]
-    return {**columns, "seed": str(configuration["seed_everything"])}  # TensorBoard shows numbers with four decimals
+    data = configuration["data"]
+    return {
+        "environment": environment_name(data["env"]),
+        "algorithm": class_name(configuration["model"]),
+        "sampler": class_name(data["task_sampler"]),
+        "relabeler": class_name(data["relabeler"]),
+        "seed": str(configuration["seed_everything"]),  # TensorBoard shows numbers with four decimals
+    }
 
 
 def _changes(typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class EvaluationReporter(Callback):
     """Prints one line per validation during training, so that a log file shows how a run is going."""
 
     _began: tuple[float, int] | None = None
-    """Minutes and iterations after the first iteration of this process, with which initial data are collected."""
+    """Minutes and epochs after the first epoch of this process, in which initial data are collected."""
 
     _told: tuple[int, float] = (0, 0.0)
     """Environment steps and seconds at the line before."""

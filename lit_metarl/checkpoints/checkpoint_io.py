@@ -11,8 +11,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lit_metarl.checkpoints import manifest
-from lit_metarl.checkpoints.checksums import checksum
-from lit_metarl.checkpoints.manifest import DataFile, Manifest
+from lit_metarl.checkpoints.manifest import DataFile, Manifest, checksum
 from lit_metarl.whole_files import write_whole
 
 

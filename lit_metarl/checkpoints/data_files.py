@@ -12,9 +12,8 @@ from torch import Tensor
 
 from datamodules.experience import Experience
 from datamodules.replay import Ring
-from lit_metarl.checkpoints.checksums import CHECKSUM_DIGITS, checksum
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
-from lit_metarl.checkpoints.manifest import DATA_FOLDER, DataFile, read_data
+from lit_metarl.checkpoints.manifest import CHECKSUM_DIGITS, DATA_FOLDER, DataFile, checksum, read_data
 from lit_metarl.whole_files import write_whole
 
 BLOCK_BYTES = 8 * 2**20

@@ -8,19 +8,25 @@ there. Several checkpoints may name the same data file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lit_metarl.checkpoints.checksums import CHECKSUM_DIGITS, checksum
 from lit_metarl.checkpoints.errors import UnusableCheckpoint
 from lit_metarl.whole_files import UNFINISHED, write_whole
 
 FORMAT = 1
 SUFFIX = ".manifest.json"
 DATA_FOLDER = "replay"
+CHECKSUM_DIGITS = 12  # of a checksum in a file's name
 DATA_PATTERN = f"{DATA_FOLDER}/rank_*/*_{'[0-9a-f]' * CHECKSUM_DIGITS}.safetensors"
+
+
+def checksum(content: bytes) -> str:
+    """SHA-256, the strongest of the fast ones where processors compute it in hardware."""
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def newest_whole(folder: Path) -> Choice:
 
 
 def folders_of_runs(own: Path) -> list[Path]:
-    """Folders of checkpoints: a run's own, then those of earlier versions, newest first."""
+    """Folders of checkpoints: a run's own, then those of the runs of its name, newest first."""
     runs = own.parent.parent.glob("version_*")
     numbered = [run for run in runs if run.name.removeprefix("version_").isdigit()]
     numbered.sort(key=lambda run: int(run.name.removeprefix("version_")), reverse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.profilers import PyTorchProfiler
 
 from envs.base import MetaEnv
-from envs.errors import ConfigurationError, require
+from envs.errors import require
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.checkpoints import COUNTERS, RunCheckpoint, different_weights, shapes_of
 
@@ -174,18 +173,3 @@ def check_weights(path: Path, saved: dict[str, tuple[int, ...]], model: MetaRLMo
         f"its networks are not those of this configuration ({different})",
         "Give the configuration that it was trained under: config.yaml in the run's folder.",
     )
-
-
-def check_writable(folder: Path) -> None:
-    """Raise a `ConfigurationError` unless files can be written in `folder`, which may not exist yet."""
-    try:
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            "trainer.logger.init_args.save_dir",
-            str(folder),
-            f"the folder cannot be written ({error.strerror})",
-            "Choose a folder that you may write to.",
-        ) from error

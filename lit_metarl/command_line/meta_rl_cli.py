@@ -12,6 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from datamodules import RolloutDataModule
 from datamodules.checks import check_agent, check_ranks
 from envs import ConfigurationError
+from envs.errors import require_writable
 from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import EvaluationReporter, HyperParameters, MetaRLProgressBar, OffendingBatch
 from lit_metarl.checkpoints import ExactResume
@@ -24,7 +25,6 @@ from lit_metarl.command_line.checks import (
     check_profiler,
     check_switches,
     check_weights,
-    check_writable,
 )
 from lit_metarl.command_line.given_checkpoint import (
     REQUEUED,
@@ -125,7 +125,7 @@ class MetaRLCLI(ParsingCLI):
         if not self.trainer.is_global_zero:  # what all ranks would say is said by one
             logging.getLogger("datamodules").setLevel(logging.ERROR)
         numbered, folder = numbering(self.trainer), folder_of(self.trainer)
-        check_writable(folder)
+        require_writable("trainer.logger.init_args.save_dir", folder)
         if fits and not self.save_config_kwargs.get("overwrite"):
             check_folder(folder)
         self.run = Run(

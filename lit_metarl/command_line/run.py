@@ -16,7 +16,7 @@ from lit_metarl.algorithms import MetaRLModule
 from lit_metarl.callbacks import HyperParameters, MetaRLProgressBar
 from lit_metarl.checkpoints import ExactResume
 from lit_metarl.configuration_hash import configuration_hash
-from lit_metarl.evaluation import RunFacts, task_rows, write_task_rows
+from lit_metarl.evaluation import task_rows, write_task_rows
 from lit_metarl.whole_files import write_whole
 
 
@@ -110,9 +110,14 @@ class Run:
     def write_task_rows(self) -> Path:
         """Write one row for every task and episode of the test that just ended; the file."""
         assert self.model.evaluated is not None
-        trained, steps = self.trained_under, self.datamodule.environment_steps
-        facts = RunFacts(self.datamodule.meta_spec, trained["seed_everything"], configuration_hash(trained), steps)
-        return write_task_rows(task_rows(self.model.evaluated, facts), self.folder)
+        rows = task_rows(
+            self.model.evaluated,
+            self.datamodule.meta_spec,
+            seed=self.trained_under["seed_everything"],
+            configuration=configuration_hash(self.trained_under),
+            environment_steps=self.datamodule.environment_steps,
+        )
+        return write_task_rows(rows, self.folder)
 
     def remove_empty_logs(self) -> None:
         """Remove the event files of this run that hold nothing: TensorBoard would list an empty run."""

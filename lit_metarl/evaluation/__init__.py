@@ -7,7 +7,6 @@ from lit_metarl.evaluation.metrics import TaskResults, TrialMetrics, cvar, worst
 from lit_metarl.evaluation.task_rows import (
     COORDINATE,
     TASK_ROWS,
-    RunFacts,
     read_task_rows,
     result_rows,
     task_rows,
@@ -19,7 +18,6 @@ __all__ = [
     "TASK_ROWS",
     "LearningCurves",
     "MetaWorldProtocol",
-    "RunFacts",
     "TaskResults",
     "TrialMetrics",
     "against_nature",

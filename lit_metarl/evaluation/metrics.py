@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.collection import Trials
 
@@ -53,7 +52,7 @@ def mean_by_task(values: Tensor, numbers: Tensor) -> Tensor:
     return means
 
 
-class TrialMetrics(Metric):
+class TrialMetrics:
     """Return and CVaR of the adapted (last) episode, adaptation curve, exploration return, success rate.
 
     `return_trial` and `cvar_trial` are of the mean return over all episodes of a trial, as the RoML paper
@@ -63,49 +62,44 @@ class TrialMetrics(Metric):
         alpha: share of tasks that counts as the tail of the CVaR.
     """
 
-    full_state_update = False
-    episode_returns: list[Tensor]
-    task_numbers: list[Tensor]
-    tasks: list[Tensor]
-    success: list[Tensor]
-    beliefs: list[Tensor]
-    exploration_episodes: Tensor
-
     def __init__(self, alpha: float) -> None:
-        super().__init__(sync_on_compute=False)
         self.alpha = alpha
-        self.add_state("episode_returns", default=[], dist_reduce_fx="cat")
-        self.add_state("task_numbers", default=[], dist_reduce_fx="cat")
-        self.add_state("tasks", default=[], dist_reduce_fx="cat")
-        self.add_state("success", default=[], dist_reduce_fx="cat")
-        self.add_state("beliefs", default=[], dist_reduce_fx="cat")
-        self.add_state("exploration_episodes", default=torch.tensor(0), dist_reduce_fx="max")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all trials."""
+        self._columns: dict[str, list[Tensor]] = defaultdict(list)
+        self._exploration_episodes = 0
 
     def update(self, trials: Trials) -> None:
         """Add the trials of a batch of tasks. Without `task_numbers` every trial counts as a task of its own."""
         returns, numbers = trials.episode_returns, trials.task_numbers
         if numbers is None:
-            numbers = torch.arange(len(returns), device=returns.device) + sum(map(len, self.task_numbers))
-        self.episode_returns.append(returns)
-        self.task_numbers.append(numbers)
-        self.tasks.append(trials.tasks)
-        self.exploration_episodes = torch.tensor(trials.exploration_episodes, device=self.device)
-        if trials.success is not None:
-            self.success.append(trials.success)
-        if trials.beliefs is not None:
-            self.beliefs.append(trials.beliefs[:, -1])
+            numbers = torch.arange(len(returns), device=returns.device) + sum(map(len, self._columns["numbers"]))
+        beliefs = None if trials.beliefs is None else trials.beliefs[:, -1]
+        self._exploration_episodes = trials.exploration_episodes
+        for name, values in (
+            ("numbers", numbers),
+            ("tasks", trials.tasks),
+            ("returns", returns),
+            ("success", trials.success),
+            ("beliefs", beliefs),
+        ):
+            if values is not None:
+                self._columns[name].append(values)
 
     def by_task(self) -> TaskResults:
         """Every task so far, in the order of their numbers."""
-        numbers = dim_zero_cat(self.task_numbers)
+        columns = {name: torch.cat(values) for name, values in self._columns.items()}
+        numbers = columns["numbers"]
         of_task, task = numbers.unique(return_inverse=True)
         last = torch.zeros_like(of_task).scatter_reduce_(0, task, torch.arange(len(task), device=task.device), "amax")
         return TaskResults(
-            tasks=dim_zero_cat(self.tasks)[last],
-            returns=mean_by_task(dim_zero_cat(self.episode_returns), numbers),
-            success=mean_by_task(dim_zero_cat(self.success).float(), numbers) if self.success else None,
-            beliefs=dim_zero_cat(self.beliefs)[last] if self.beliefs else None,
-            exploration_episodes=int(self.exploration_episodes),
+            tasks=columns["tasks"][last],
+            returns=mean_by_task(columns["returns"], numbers),
+            success=mean_by_task(columns["success"].float(), numbers) if "success" in columns else None,
+            beliefs=columns["beliefs"][last] if "beliefs" in columns else None,
+            exploration_episodes=self._exploration_episodes,
         )
 
     def compute(self) -> dict[str, Tensor]:

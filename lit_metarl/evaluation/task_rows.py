@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +21,6 @@ COORDINATE = "task/"
 """Prefix of the columns with a task's coordinates."""
 REQUIRED = ["task", "episode", "return"]
 PACKAGES = ("torch", "pytorch-lightning", "torchrl", "mujoco", "gymnasium", "numpy")
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What all rows of a test have in common.
-
-    Attributes:
-        meta_spec: the environment's description.
-        seed: of the run.
-        configuration: hash of everything that seeds of one method share (`configuration_hash`).
-        environment_steps: made in training before the test.
-    """
-
-    meta_spec: MetaEnvSpec
-    seed: int
-    configuration: str
-    environment_steps: int
 
 
 def result_rows(results: TaskResults, meta_spec: MetaEnvSpec) -> pd.DataFrame:
@@ -62,18 +44,27 @@ def result_rows(results: TaskResults, meta_spec: MetaEnvSpec) -> pd.DataFrame:
     return rows
 
 
-def task_rows(results: TaskResults, run: RunFacts) -> pd.DataFrame:
+def task_rows(
+    results: TaskResults, meta_spec: MetaEnvSpec, *, seed: int, configuration: str, environment_steps: int
+) -> pd.DataFrame:
     """The rows of `result_rows` behind what they have in common.
 
     Columns: `environment`, `seed`, `configuration`, `environment_steps`, `versions` (of the packages that matter), and
     those of `result_rows`.
+
+    Args:
+        results: of the test.
+        meta_spec: the environment's description.
+        seed: of the run.
+        configuration: hash of everything that seeds of one method share (`configuration_hash`).
+        environment_steps: made in training before the test.
     """
-    rows = result_rows(results, run.meta_spec)
+    rows = result_rows(results, meta_spec)
     common: dict[str, Any] = {
-        "environment": run.meta_spec.name,
-        "seed": run.seed,
-        "configuration": run.configuration,
-        "environment_steps": run.environment_steps,
+        "environment": meta_spec.name,
+        "seed": seed,
+        "configuration": configuration,
+        "environment_steps": environment_steps,
         "versions": "; ".join([f"lit_metarl {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)]),
     }
     return rows.assign(**common)[[*common, *rows]]

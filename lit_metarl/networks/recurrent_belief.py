@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from envs.errors import require, require_positive
+from envs.errors import require_positive
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,8 @@ class RecurrentEncoderPlan:
     def __post_init__(self) -> None:
         for name in ("hidden", "state_embedding", "action_embedding", "reward_embedding"):
             require_positive(name, getattr(self, name), of=self)
-        require(
-            self.truncation is None or self.truncation >= 1,
-            "truncation",
-            self.truncation,
-            "it must be a whole number of at least 1, or null",
-            "Set it to null to cut nothing.",
-            of=self,
-        )
+        if self.truncation is not None:
+            require_positive("truncation", self.truncation, of=self)
 
 
 class RecurrentEncoder(nn.Module):

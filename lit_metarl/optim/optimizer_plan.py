@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from envs.errors import require, require_choice
+from envs.errors import require, require_choice, require_weight
 
 Kind = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -22,7 +22,6 @@ KINDS: dict[Kind, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 SHARES: dict[Schedule, Callable[[float], float]] = {
-    "constant": lambda progress: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
@@ -47,9 +46,7 @@ class OptimizerPlan:
     def __post_init__(self) -> None:
         require_choice("kind", self.kind, Kind, of=self)
         require_choice("schedule", self.schedule, Schedule, of=self)
-        decay = self.weight_decay
-        hint = "0 is none; with adamw, 0.01 is usual."
-        require(0.0 <= decay < math.inf, "weight_decay", decay, "it must be finite, 0 or more", hint, of=self)
+        require_weight("weight_decay", self.weight_decay, "0 is none; with adamw, 0.01 is usual.", of=self)
 
     def build(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
         """The optimizer of `parameters`, in its fast form."""

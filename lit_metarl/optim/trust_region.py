@@ -5,7 +5,6 @@ Schulman et al. 2015, arXiv 1502.05477, appendix C. Every vector is all paramete
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datamodules import ranks
-from envs.errors import require, require_positive, require_positive_and_finite
+from envs.errors import require, require_positive, require_positive_and_finite, require_weight
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From parameters to the loss, and the mean KL from the policy at the start; both scalar and differentiable."""
@@ -42,9 +41,7 @@ class TrustRegionPlan:
 
     def __post_init__(self) -> None:
         require_positive_and_finite("max_kl", self.max_kl, "MAML uses 0.01.", of=self)
-        damping = self.damping
-        reason = "it must be 0 or more, and finite"
-        require(0 <= damping < math.inf, "damping", damping, reason, "MAML uses 1e-5.", of=self)
+        require_weight("damping", self.damping, "MAML uses 1e-5.", of=self)
         require_positive("conjugate_gradient_steps", self.conjugate_gradient_steps, of=self)
         require_positive("backtracks", self.backtracks, of=self)
         ratio = self.backtrack_ratio

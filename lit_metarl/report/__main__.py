@@ -58,7 +58,7 @@ def plot_command(
         parts += ["--metrics", f"[{','.join(metrics)}]"]
     if resamples != RESAMPLES:
         parts += ["--resamples", resamples]
-    command = f"{PROGRAM} {shlex.join(map(str, parts))}"  # that makes the same page again
+    command = f"{PROGRAM} {shlex.join(map(str, parts))}"  # that makes the same page, in its usual place
     place = output or (rows if rows.name == REPORT else rows / REPORT)
     films = films_in(runs) if runs is not None else {}
     print(f"Report: {make_report(rows, place, reference, metrics, resamples, command, films)}")

@@ -87,6 +87,8 @@ class Analysis:
         to_reference = tables.pop("steps_to_reference")
         if len(to_reference):
             tables["steps_to_reference"] = to_reference.astype(object).replace(np.inf, "never")
+        else:
+            (folder / "steps_to_reference.csv").unlink(missing_ok=True)
         for name, table in tables.items():
             write_table(folder / f"{name}.csv", table)
 
@@ -111,7 +113,7 @@ class Analysis:
         Returns:
             None with fewer than two experiments, or with fewer than two methods that all of them have.
         """
-        scores = self._scores
+        scores = {name: by_method for name, by_method in self._scores.items() if by_method}
         shared = [method for method in self.methods if all(method in by_method for by_method in scores.values())]
         if len(scores) < 2 or len(shared) < 2:
             return None

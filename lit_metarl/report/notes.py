@@ -46,7 +46,8 @@ def notes_on(experiment: Experiment, metrics: Sequence[str], reference: str | No
     if len(ends) and ends.min() < 0.95 * ends.max():
         notes.append(
             f"Runs are of different length: {ends.idxmin()} ends after {ends.min():,.0f} environment steps, the "
-            f"longest after {ends.max():,.0f}. A method's curve ends where its shortest run does."
+            f"longest after {ends.max():,.0f}. A method's curve ends where its shortest run does, and all means over "
+            "training where the shortest of the experiment does."
         )
     for metric in metrics if len(runs) else []:
         logged = set(experiment.curves.dropna(subset=[metric])["run"]) if metric in experiment.metrics else set()

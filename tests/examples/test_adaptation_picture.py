@@ -34,6 +34,8 @@ def test_a_picture_has_a_panel_an_episode(checkpoint: str, tmp_path: Path) -> No
     ("picture", "options", "told"),
     [
         ("b.png", ["--tasks=[[0.5]]"], "goal_x, goal_y"),
+        ("b.png", ["--tasks=[0.5, 0.5]"], "each a list of numbers"),
+        ("b.png", ["--tasks=0.5"], "each a list of numbers"),
         ("b.png", ["--tasks=[[0.5, 0.5], [1.0]]"], "2 coordinates, not 1"),
         ("b.png", ["--tasks=[[0.5, 0.5]]", "--episodes=0"], "at least 1"),
         ("b.bmp", ["--tasks=[[0.5, 0.5]]"], ".png or .svg"),

@@ -65,7 +65,7 @@ class TaskFamily(ABC):
 
     @abstractmethod
     def fit(self, draws: Tensor, weights: Tensor) -> Tensor:
-        """Maximum-likelihood φ for `draws` with `weights` `[n]`."""
+        """φ for `draws` with `weights` `[n]`, by maximum likelihood unless the family says otherwise."""
 
     @abstractmethod
     def mean(self, parameters: Tensor) -> Tensor:

@@ -62,15 +62,24 @@ class CategoricalFamily(TaskFamily):
         self.reference_parameters = torch.full((len(tasks),), 1.0 / len(tasks))
         return self.reference_parameters
 
+    def _shares(self, parameters: Tensor) -> Tensor:
+        """The probability of every task, `[tasks]`."""
+        return parameters
+
+    def _cells(self, draws: Tensor) -> Tensor:
+        """Which of the parameters the tasks `draws` belong to, `[n]`."""
+        return draws
+
     def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        return torch.multinomial(parameters, n, replacement=True, generator=generator)
+        return torch.multinomial(self._shares(parameters), n, replacement=True, generator=generator)
 
     def log_prob(self, parameters: Tensor, draws: Tensor) -> Tensor:
-        return parameters[draws].log()
+        return self._shares(parameters)[draws].log()
 
     def fit(self, draws: Tensor, weights: Tensor) -> Tensor:
-        counts = torch.zeros(len(self.task_set), dtype=weights.dtype).index_add_(0, draws, weights)
-        return (1 - self.floor) * counts / counts.sum() + self.floor * self.reference_parameters
+        reference = self.reference_parameters
+        counts = torch.zeros(len(reference), dtype=weights.dtype).index_add_(0, self._cells(draws), weights)
+        return (1 - self.floor) * counts / counts.sum() + self.floor * reference
 
     def mean(self, parameters: Tensor) -> Tensor:
-        return parameters @ self.task_set
+        return self._shares(parameters) @ self.task_set

@@ -36,20 +36,9 @@ class GroupFamily(CategoricalFamily):
         return self.reference_parameters
 
     def _shares(self, parameters: Tensor) -> Tensor:
-        """The probability of every task, `[tasks]`."""
         shares: Tensor = (parameters / self._sizes)[self._groups]
         return shares
 
-    def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        return super().sample(self._shares(parameters), n, generator)
-
-    def log_prob(self, parameters: Tensor, draws: Tensor) -> Tensor:
-        return super().log_prob(self._shares(parameters), draws)
-
-    def fit(self, draws: Tensor, weights: Tensor) -> Tensor:
-        groups = self._groups[draws]
-        counts = torch.zeros(len(self._sizes), dtype=weights.dtype).index_add_(0, groups, weights)
-        return (1 - self.floor) * counts / counts.sum() + self.floor * self.reference_parameters
-
-    def mean(self, parameters: Tensor) -> Tensor:
-        return super().mean(self._shares(parameters))
+    def _cells(self, draws: Tensor) -> Tensor:
+        cells: Tensor = self._groups[draws]
+        return cells

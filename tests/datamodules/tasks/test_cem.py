@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datamodules.tasks import BetaFamily, CategoricalFamily, CEMTaskSampler, SampledTasks
 from envs import ConfigurationError, FourCorners, HalfCheetahVel, PointRobot
-from envs.errors import NonFiniteError
+from envs.errors import ContractError, NonFiniteError
 from envs.task_distributions import (
     Disk,
     Exponential,
@@ -316,6 +316,24 @@ def test_a_family_that_misses_tasks_of_the_environment_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"family = 'Narrow' .* gives no density to \[6\."):
         CEMTaskSampler(Narrow()).bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), 1, 0)
+
+
+def test_a_family_that_leaves_the_tasks_of_the_environment_is_named() -> None:
+    class Wide(BetaFamily):
+        def log_prob(self, parameters: Tensor, tasks: Tensor) -> Tensor:
+            inside = super().log_prob(parameters, tasks.clamp(max=TOP_SPEED))
+            return torch.where(tasks[:, 0] <= TOP_SPEED, inside, -torch.inf) if parameters[0] == 0.5 else inside
+
+        def sample(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
+            return super().sample(parameters, n, generator) + (0.0 if parameters[0] == 0.5 else 10.0)
+
+    sampler = CEMTaskSampler(Wide(), weight_clip=5.0)
+    sampler.bind(HalfCheetahVel.meta_spec, UniformBox([0.0], [TOP_SPEED]), 1, 0)
+    sampler.parameters = torch.tensor([0.7])
+    with pytest.raises(
+        ContractError, match="Wide.sample gives the task .* no density under the reference distribution"
+    ):
+        sampler.sample(20)
 
 
 @pytest.mark.parametrize(

@@ -369,6 +369,15 @@ def test_settings_are_recorded_by_the_process_that_makes_the_run_only(tmp_path: 
     assert not (tmp_path / runs.SETTINGS).exists()
 
 
+def test_a_run_whose_folder_cannot_be_made_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").touch()
+    impossible, finished = Run(tmp_path / "taken" / "seed_1", []), Run(tmp_path / "seed_2", [])
+    (finished.folder / "version_0").mkdir(parents=True)
+    (finished.folder / "version_0" / "results.json").write_text("{}")
+    assert here.run_batch([impossible, finished], jobs=1) == [impossible]
+    assert f"FAILED   {impossible.folder} (" in capsys.readouterr().out
+
+
 def test_settings_that_cannot_be_recorded_end_a_run_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_slurm_gets_an_array_of_all_runs_with_what_the_file_asks_for(
         ({"resources": {"minutes": 0}}, [], ["resources.minutes", "at least 1"]),
         ({"resources": {"gpus": -1}}, [], ["resources.gpus", "0 or more"]),
         ({"resources": {"minutes": 1}}, [], ["resources.seconds_to_save", "less than"]),
-        ({"folder": "/proc/nowhere"}, [], ["folder = '/proc/nowhere'", "Give another"]),
+        ({"folder": "/proc/nowhere"}, [], ["folder = '/proc/nowhere'", "that you may write to"]),
     ],
 )
 def test_what_no_cluster_can_do_is_refused_in_one_message(
@@ -68,6 +69,15 @@ def test_what_no_cluster_can_do_is_refused_in_one_message(
     message = capsys.readouterr().err
     assert all(part in message for part in parts), message
     assert message.count("\n") == 1
+
+
+def test_a_cluster_without_submitit_is_refused_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "submitit"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main([f"--config={write_batch(tmp_path)}", "--cluster=slurm"]) == 2
+    assert "submitit is not installed" in capsys.readouterr().err
 
 
 IN_PLACE_OF_TRAINING = """

@@ -111,8 +111,8 @@ def keep_records(folder: Path) -> None:
         torch.save(record, folder / f"rank_{module.global_rank}_epoch_{module.current_epoch}.pt")
         tasks.clear()
 
-    RolloutDataModule.run_trials = recorded_trials  # type: ignore[method-assign]
-    MetaRLModule.on_train_epoch_end = recorded_epoch  # type: ignore[method-assign]
+    RolloutDataModule.run_trials = recorded_trials  # type: ignore[method-assign, assignment]
+    MetaRLModule.on_train_epoch_end = recorded_epoch  # type: ignore[method-assign, assignment]
 
 
 def records(folder: Path, rank: int) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ def kill_in_epoch(number: int, at: float) -> None:
             threading.Timer(at * (starts[-1] - starts[-2]), os.kill, (os.getpid(), signal.SIGKILL)).start()
         return run_epoch(data)
 
-    RolloutDataModule.run_epoch = watched  # type: ignore[method-assign]
+    RolloutDataModule.run_epoch = watched  # type: ignore[method-assign, assignment]
 
 
 def killed(name: str, folder: Path, random_seed: int, number: int = 1, more: Sequence[str] = ()) -> None:

@@ -16,4 +16,4 @@ def test_validate_runs_from_a_checkpoint_and_shows_no_progress_of_training(
     assert "epoch    2" in capsys.readouterr().out
     checkpoint = next((tmp_path / "runs").glob("version_*/checkpoints/last.ckpt"))
     assert run_tiny("validate", f"--ckpt_path={checkpoint}") == 0
-    assert "iteration" not in capsys.readouterr().out
+    assert "epoch" not in capsys.readouterr().out

@@ -66,7 +66,7 @@ NEITHER = [
     ("metric", "mode"),
     [*((name, "max") for name in HIGH), *((name, "min") for name in LOW), *((name, None) for name in NEITHER)],
 )
-def test_the_direction_of_every_metric_is_known(metric: str, mode: str | None) -> None:
+def test_the_direction_of_a_metric_follows_from_its_name(metric: str, mode: str | None) -> None:
     assert better_mode(metric) == mode
 
 

@@ -1,4 +1,4 @@
-"""Evaluation figures against numpy."""
+"""Metrics of an evaluation against numpy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def returns_of(trials: Trials) -> np.ndarray:
     return np.array([[rewards[i, k][valid[i, k]].sum() for k in range(episodes)] for i in range(tasks)])
 
 
-def test_figures_over_several_batches_are_those_of_all_trials_together() -> None:
+def test_metrics_over_several_batches_are_those_of_all_trials_together() -> None:
     metric = TrialMetrics(alpha=0.1)
     batches = [make_trials(8, 4, 0), make_trials(8, 4, 1), make_trials(5, 4, 2)]
     for trials in batches:
@@ -59,7 +59,7 @@ def test_figures_over_several_batches_are_those_of_all_trials_together() -> None
     assert figures == pytest.approx(expected, rel=1e-5)
 
 
-def test_worlds_without_success_report_none() -> None:
+def test_environments_without_success_report_none() -> None:
     metric = TrialMetrics(alpha=0.5)
     metric.update(make_trials(4, 3, 0, with_success=False))
     assert "success" not in metric.compute()

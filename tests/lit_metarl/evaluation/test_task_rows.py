@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from envs import GridNavi
 from lit_metarl.configuration_hash import configuration_hash
-from lit_metarl.evaluation import RunFacts, TaskResults, read_task_rows, task_rows, write_task_rows
+from lit_metarl.evaluation import TaskResults, read_task_rows, result_rows, task_rows, write_task_rows
 
 RESULTS = TaskResults(
     tasks=torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
@@ -24,13 +24,12 @@ RESULTS = TaskResults(
     beliefs=None,
     exploration_episodes=1,
 )
-RUN = RunFacts(
-    replace(GridNavi.meta_spec, task_names=("x", "y")), seed=3, configuration="c0ffee", environment_steps=100
-)
+SPEC = replace(GridNavi.meta_spec, task_names=("x", "y"))
 
 
 def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_path: Path) -> None:
-    rows = read_task_rows(write_task_rows(task_rows(RESULTS, RUN), tmp_path)).to_dict("records")
+    made = task_rows(RESULTS, SPEC, seed=3, configuration="c0ffee", environment_steps=100)
+    rows = read_task_rows(write_task_rows(made, tmp_path)).to_dict("records")
     told = [
         (row["task"], row["episode"], row["exploration"], row["return"], row["success"], row["task/x"], row["task/y"])
         for row in rows
@@ -50,7 +49,7 @@ def test_there_is_one_row_for_every_task_and_episode_with_what_figures_need(tmp_
 
 
 def test_an_environment_without_success_has_no_such_column() -> None:
-    assert "success" not in task_rows(replace(RESULTS, success=None), RUN)
+    assert "success" not in result_rows(replace(RESULTS, success=None), SPEC)
 
 
 @pytest.mark.parametrize(
