@@ -11,6 +11,7 @@ from lit_metarl.checkpoints.exact_resume import whole
 from lit_metarl.configuration_hash import OF_THE_MACHINE_ONLY
 
 LAST = "last"
+LENGTH_OF_EPOCH = "limit_train_batches"  # the one argument of the Trainer that changes what is computed
 SHOWN = 6
 OF_THE_MACHINE = (
     *("data.replay_storage", "data.replay_folder"),
@@ -77,6 +78,8 @@ def check_configuration(checkpoint: Path, saved: dict[str, Any], current: dict[s
     """
     parts = ("seed_everything", "initial_weights", "model", "data")
     different = [line for part in parts for line in _differences(saved.get(part), current.get(part), part)]
+    before, now = (settings.get("trainer", {}).get(LENGTH_OF_EPOCH) for settings in (saved, current))
+    different += _differences(before, now, f"trainer.{LENGTH_OF_EPOCH}")
     if different:
         more = f" and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
         raise UnusableCheckpoint(

@@ -116,6 +116,7 @@ def test_a_checkpoint_without_its_data_serves_a_test_but_no_fit(
         (["--data.task_slots=5"], "data.task_slots was 4 and is 5"),
         (["--data.evaluation.test_tasks=7"], "data.evaluation.test_tasks was 5 and is 7"),
         (["--seed_everything=2"], "seed_everything was 1 and is 2"),
+        (["--trainer.limit_train_batches=2"], "trainer.limit_train_batches was None and is 2"),
         (["--model.init_args.layers=[3]"], "model.init_args.layers was [64, 64] and is [3]"),
         ([f"--config={CONFIGS}/env/sparse_point_robot.yaml"], "envs.SparsePointRobot"),
         ([f"--config={CONFIGS}/relabel/random.yaml"], "data.relabeler.class_path was"),
