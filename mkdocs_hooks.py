@@ -20,7 +20,7 @@ ziamath.config.svg2 = False  # whose symbols would have the same ids in every pi
 
 EM = 16.0  # units of a picture to an em of the text
 SIZE = 17.5  # of the letters, in these units: as large as those of the text to the eye
-RESULTS = ("benchmarks.md", "*/README.md", "*/report/figures/*.png", "roml/grid_navi_belief/*.png")
+RESULTS = ("benchmarks.md", "*/README.md", "*/report/figures/*.png", "roml/grid_navi_belief/*.png", "hfr/paths/*.png")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
