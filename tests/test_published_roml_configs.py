@@ -51,7 +51,7 @@ def build(configs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bui
 
 
 @pytest.mark.parametrize(("environment", "parts", "frames", "method"), EXPERIMENTS)
-def test_the_experiment_is_built_with_its_world_method_and_frames(
+def test_the_experiment_is_built_with_its_environment_method_and_frames(
     build: Build, environment: str, parts: list[str], frames: float, method: str
 ) -> None:
     files = [f"published/roml/{part}" for part in (*parts, method) if part]

@@ -336,7 +336,7 @@ def test_the_deterministic_action_is_the_policys_mode() -> None:
     torch.testing.assert_close(model.act(observation, belief, True, generator).action, mode)
 
 
-def test_a_world_of_discrete_actions_is_refused_by_name() -> None:
+def test_an_environment_of_discrete_actions_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match="KhazadDum.*continuous"):
         PEARL(KhazadDum.meta_spec)
 
