@@ -55,8 +55,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     _validated = False
     _postponed = False
-    _resumed_from = Path()
-    _tells = False
+    _resumed_from: Path | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -106,17 +105,18 @@ class RunCheckpoint(ModelCheckpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._resumed_from = Path(str(trainer.ckpt_path)).parent
-        self._tells = trainer.state.fn == TrainerFn.FITTING
+        fits = trainer.state.fn == TrainerFn.FITTING
+        self._resumed_from = Path(str(trainer.ckpt_path)).parent if fits else None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the scores of those checkpoints that are still there, or were moved with the one resumed from."""
         kept = {}
         for path, score in state_dict["best_k_models"].items():
-            moved = self._resumed_from / Path(path).name
-            if Path(path).is_file() or moved.is_file():
-                kept[path if Path(path).is_file() else str(moved)] = score
-            elif self.monitor is not None and self._tells:
+            places = [Path(path)] if self._resumed_from is None else [Path(path), self._resumed_from / Path(path).name]
+            found = next((place for place in places if place.is_file()), None)
+            if found is not None:
+                kept[path if found == Path(path) else str(found)] = score
+            elif self.monitor is not None and self._resumed_from is not None:
                 rank_zero_warn(f"{path}, so far the best by {self.monitor}, is not there any more: it is forgotten.")
         if self.monitor is not None and kept != state_dict["best_k_models"]:
             from_worst = sorted(kept, key=lambda path: kept[path], reverse=self.mode == "min") or [""]
